@@ -1,0 +1,210 @@
+//! Paths of a container, resolved beneath its root: openat2(2) with `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`.
+//!
+//! Everything in a root file system is hostile: symbolic links to the host, FIFOs where files are expected, files
+//! without end. Nothing here follows a link out of the root, blocks, or reads more than it was told to.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+use crate::error::{Context, Errno, Result, SyscallError};
+
+const RESOLVE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Opens `path` beneath `root`, symbolic links being resolved as if `root` were `/`.
+///
+/// # Errors
+/// `ENOENT` when it is not there, `ELOOP` for a link of procfs.
+pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    // EAGAIN: a rename raced with the look-up of "..", and the kernel asks to try again.
+    for _ in 0..64 {
+        match rustix::fs::openat2(root.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), RESOLVE) {
+            Err(Errno::AGAIN) => {}
+            opened => return opened.call(|| format!("openat2({path:?})")),
+        }
+    }
+    Err(SyscallError::new(format!("openat2({path:?})"), Errno::AGAIN))
+}
+
+/// Opens the place `path` beneath `root` without its content (`O_PATH`).
+///
+/// # Errors
+/// As [`open`].
+pub fn place(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    open(root, path, OFlags::PATH)
+}
+
+/// Opens the directory `path` beneath `root`, and makes it and its parents, 0755, when they are missing.
+///
+/// # Errors
+/// `ENOTDIR` when something else is in the way, `EINVAL` for a missing part with `..`.
+pub fn make_directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    let (mut directory, missing) = deepest(root.as_fd(), path)?;
+    for name in &missing {
+        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("mkdirat({path:?})")),
+        }
+        // What was just made is no link; when somebody has put one there in between, this fails.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        directory = rustix::fs::openat(&directory, name, flags, Mode::empty()).call(|| format!("openat({path:?})"))?;
+    }
+    let kind = rustix::fs::fstat(&directory).call(|| format!("fstat({path:?})"))?.st_mode;
+    if FileType::from_raw_mode(kind) == FileType::Directory {
+        Ok(directory)
+    } else {
+        Err(Errno::NOTDIR).call(|| format!("openat2({path:?})"))
+    }
+}
+
+/// Opens the place of a file `path` beneath `root`, and makes an empty one, 0644, and its parents when they are missing.
+///
+/// # Errors
+/// As [`make_directory`].
+pub fn make_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    match place(root.as_fd(), path) {
+        Err(SyscallError { errno: Errno::NOENT, .. }) => {}
+        found => return found,
+    }
+    let name = path.file_name().ok_or(Errno::INVAL).call(|| format!("openat({path:?}, O_CREAT)"))?;
+    let parent = make_directory(root, path.parent().unwrap_or(Path::new("/")))?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)).call(|| format!("openat({path:?}, O_CREAT)"))?;
+    rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({path:?})"))
+}
+
+/// Reads the regular file `path` beneath `root`; `None` when it is missing.
+///
+/// # Errors
+/// `EFBIG` when it is longer than `limit` bytes, `EINVAL` when it is a FIFO, a device or anything else than a file.
+pub fn read(root: impl AsFd, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+    let found = match place(root, path) {
+        Ok(found) => found,
+        Err(SyscallError { errno: Errno::NOENT | Errno::NOTDIR, .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let stat = rustix::fs::fstat(&found).call(|| format!("fstat({path:?})"))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL).call(|| format!("read({path:?}), which is not a regular file,"));
+    }
+    if usize::try_from(stat.st_size).map_or(true, |size| size > limit) {
+        return Err(Errno::FBIG).call(|| format!("read({path:?}), {} bytes where at most {limit} are read,", stat.st_size));
+    }
+    let file = reopen(&found, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    let mut content = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0));
+    let mut chunk = [0; 16384];
+    loop {
+        let length = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut chunk)).call(|| format!("read({path:?})"))?;
+        if length == 0 {
+            return Ok(Some(content));
+        }
+        content.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+        if content.len() > limit {
+            return Err(Errno::FBIG).call(|| format!("read({path:?}), more than {limit} bytes,"));
+        }
+    }
+}
+
+/// Opens what a descriptor of a place refers to.
+///
+/// # Errors
+/// `EACCES` and the like.
+pub fn reopen(place: impl AsFd, flags: OFlags) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", place.as_fd().as_raw_fd());
+    rustix::fs::open(&path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).call(|| format!("open({path:?})"))
+}
+
+/// Returns the deepest directory of `path` that exists beneath `root`, and the names that are missing below it.
+fn deepest(root: impl AsFd, path: &Path) -> Result<(OwnedFd, Vec<std::ffi::OsString>)> {
+    let mut existing = PathBuf::from("/").join(path);
+    let mut missing = Vec::new();
+    loop {
+        match place(root.as_fd(), &existing) {
+            Ok(found) => {
+                missing.reverse();
+                return Ok((found, missing));
+            }
+            Err(SyscallError { errno: Errno::NOENT, call }) => match existing.components().next_back() {
+                Some(Component::Normal(name)) => {
+                    missing.push(name.to_os_string());
+                    existing.pop();
+                }
+                _ => return Err(SyscallError::new(call, Errno::INVAL)),
+            },
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, std::fs::File) {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("root")).unwrap();
+        let root = std::fs::File::open(directory.path().join("root")).unwrap();
+        (directory, root)
+    }
+
+    #[test]
+    fn make_directory_through_a_link_to_the_host_stays_beneath_the_root() {
+        let (directory, root) = root();
+        symlink("../../out", directory.path().join("root/link")).unwrap();
+        std::fs::create_dir(directory.path().join("out")).unwrap();
+        let error = make_directory(&root, Path::new("/link/new")).unwrap_err();
+        assert_eq!(error.errno, Errno::NOTDIR);
+        assert_eq!(std::fs::read_dir(directory.path().join("out")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn make_directory_with_an_absolute_link_resolves_beneath_the_root() {
+        let (directory, root) = root();
+        std::fs::create_dir(directory.path().join("root/usr")).unwrap();
+        symlink("/usr", directory.path().join("root/link")).unwrap();
+        make_directory(&root, Path::new("/link/a/b")).unwrap();
+        assert!(directory.path().join("root/usr/a/b").is_dir());
+    }
+
+    #[test]
+    fn make_file_twice_gives_the_same_file() {
+        let (directory, root) = root();
+        make_file(&root, Path::new("/etc/hosts")).unwrap();
+        make_file(&root, Path::new("/etc/hosts")).unwrap();
+        assert!(directory.path().join("root/etc/hosts").is_file());
+    }
+
+    #[test]
+    fn read_of_a_fifo_fails_at_once() {
+        let (directory, root) = root();
+        rustix::fs::mknodat(&root, "fifo", FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+        assert_eq!(read(&root, Path::new("/fifo"), 10).unwrap_err().errno, Errno::INVAL);
+        drop(directory);
+    }
+
+    #[test]
+    fn read_of_a_file_beyond_the_limit_is_refused() {
+        let (directory, root) = root();
+        std::fs::write(directory.path().join("root/big"), vec![0; 11]).unwrap();
+        assert_eq!(read(&root, Path::new("/big"), 10).unwrap_err().errno, Errno::FBIG);
+        assert_eq!(read(&root, Path::new("/big"), 11).unwrap(), Some(vec![0; 11]));
+    }
+
+    #[test]
+    fn read_of_a_missing_file_is_none() {
+        let (_directory, root) = root();
+        assert_eq!(read(&root, Path::new("/etc/passwd"), 10).unwrap(), None);
+    }
+
+    #[test]
+    fn read_of_a_link_to_the_host_does_not_leave_the_root() {
+        let (directory, root) = root();
+        std::fs::write(directory.path().join("secret"), "secret").unwrap();
+        symlink("../secret", directory.path().join("root/passwd")).unwrap();
+        assert_eq!(read(&root, Path::new("/passwd"), 100).unwrap(), None);
+    }
+}

@@ -54,6 +54,8 @@ impl Filesystem {
     /// `ENODEV` when the kernel does not have it.
     pub fn new(kind: &str) -> Result<Self> {
         let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).call(|| format!("fsopen({kind:?})"))?;
+        // What mountinfo shows as the source; file systems that take none are content without.
+        let _ = rustix::mount::fsconfig_set_string(context.as_fd(), "source", kind);
         Ok(Self { context, kind: kind.to_owned() })
     }
 

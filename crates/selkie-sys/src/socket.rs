@@ -94,24 +94,20 @@ pub fn send_descriptor(socket: impl AsFd, tag: u8, fd: impl AsFd) -> Result<()> 
     rustix::net::sendmsg(socket, &[IoSlice::new(&[tag])], &mut ancillary, SendFlags::NOSIGNAL).call(|| "sendmsg(SCM_RIGHTS)").map(drop)
 }
 
-/// Receives one message with one descriptor.
+/// Receives one message into `buffer`, with the descriptor that came with it; the length is 0 when the other end is gone.
 ///
 /// # Errors
-/// `EPROTO` when the message carries none.
-pub fn receive_descriptor(socket: impl AsFd) -> Result<(u8, OwnedFd)> {
+/// `ECONNRESET` and the like.
+pub fn receive_with_descriptor(socket: impl AsFd, buffer: &mut [u8]) -> core::result::Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut tag = [0_u8];
-    rustix::io::retry_on_intr(|| rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut tag)], &mut ancillary, RecvFlags::CMSG_CLOEXEC))
-        .call(|| "recvmsg(SCM_RIGHTS)")?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut fds) = message
-            && let Some(fd) = fds.next()
-        {
-            return Ok((tag[0], fd));
-        }
-    }
-    Err(Errno::PROTO).call(|| "recvmsg(SCM_RIGHTS)")
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message = rustix::io::retry_on_intr(|| rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
+    let fd = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok((message.bytes, fd))
 }
 
 fn short_address(directory: std::os::fd::BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {

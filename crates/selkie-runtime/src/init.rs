@@ -1,0 +1,301 @@
+//! Init: the container's first process between clone3(2) and execve(2). Every step is one call into a module.
+//!
+//! ```text
+//! session, cgroups -> id maps, joined namespaces -> mounts -> pivot -> names, limits -> (wait) -> confine -> execve
+//! ```
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use selkie_plan::{Mount, MountSource, Namespace, Plan, Rlimit, UserNamespace};
+use selkie_sys::mount::{self as sys, Attributes};
+use selkie_sys::process::{self, SingleThreaded};
+use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
+
+use crate::confine::{Confinement, confine};
+use crate::error::{During, Error, Kind, Stage};
+use crate::launch::{Launch, Stdio};
+use crate::mounts::{self, Sources};
+use crate::program::Program;
+use crate::{devices, mask, report, sysctl};
+
+/// Becomes the container's program, or says why not and ends.
+pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, procs: &[OwnedFd], report: &OwnedFd) -> ! {
+    let error = match become_program(launch, proof, procs, report) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    report::fail(report, &error);
+    process::exit_now(match error.kind {
+        Kind::NotFound => 127,
+        Kind::NotExecutable | Kind::Setup => 126,
+    })
+}
+
+fn become_program(
+    launch: &Launch<'_>,
+    proof: SingleThreaded,
+    procs: &[OwnedFd],
+    report: &OwnedFd,
+) -> Result<std::convert::Infallible, Error> {
+    let plan = launch.plan;
+    signal::reset_all();
+    process::set_name(c"selkie:init");
+    process::set_dumpable(false).during(|| "container init")?;
+    rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
+    rustix::process::umask(Mode::empty());
+    join_cgroups(procs)?;
+    enter_namespaces(plan, proof, report)?;
+    // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
+    // and the default filter keeps it from using the caller's.
+    let _ = keyring::join_session(&format!("_ses.{}", launch.id));
+
+    let program = Program::new(&plan.process)?;
+    let proc = procfs()?;
+    let terminal = set_up_root(launch, report)?;
+    names_and_limits(plan, &proc)?;
+    attach_stdio(launch, terminal)?;
+    report::ready(report)?;
+    enter_directory(&plan.process.cwd)?;
+    rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask));
+    if let Some(start) = launch.start {
+        await_start(start)?;
+    }
+    process::close_above_on_exec(3 + launch.preserve).during(|| "descriptors")?;
+    confine(Confinement {
+        user: &plan.process.user,
+        sets: &plan.process.sets,
+        no_new_privileges: plan.process.no_new_privileges,
+        filter: launch.filter,
+    })?;
+    Err(program.execute())
+}
+
+/// Moves the calling process into the container's cgroups: `0` means the writer.
+pub(crate) fn join_cgroups(procs: &[OwnedFd]) -> Result<(), Error> {
+    for file in procs {
+        rustix::io::write(file, b"0").call(|| "write(\"cgroup.procs\", \"0\")").during(|| "cgroup")?;
+    }
+    Ok(())
+}
+
+fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: &OwnedFd) -> Result<(), Error> {
+    let spaces = &plan.namespaces;
+    if spaces.cgroup == Namespace::Private {
+        // Only now, from within the container's cgroups: the new namespace has its root where its maker is.
+        process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;
+    }
+    if let UserNamespace::Private { .. } = spaces.user {
+        report::await_go(report)?;
+        // Root of the new namespace, with every capability over it and none outside.
+        process::set_ids(0, 0, Some(&[])).during(|| "user namespace")?;
+    }
+    for (name, space) in [("network", &spaces.network), ("ipc", &spaces.ipc), ("uts", &spaces.uts), ("cgroup", &spaces.cgroup)] {
+        if let Namespace::Path(path) = space {
+            let stage = || format!("{name} namespace `{path}`");
+            let file = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .call(|| format!("open({path:?})"))
+                .during(stage)?;
+            process::join_namespace(proof, file).during(stage)?;
+        }
+    }
+    if spaces.network == Namespace::Private {
+        network::bring_up_loopback().during(|| "loopback device")?;
+    }
+    Ok(())
+}
+
+/// Opens the procfs of the host, through which sysctls of the namespaces of this process are written.
+fn procfs() -> Result<OwnedFd, Error> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    let stage = || "procfs";
+    let proc = rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| "open(\"/proc\")")
+        .during(stage)?;
+    let kind = rustix::fs::fstatfs(&proc).call(|| "fstatfs(\"/proc\")").during(stage)?.f_type;
+    if i64::try_from(kind).ok() == Some(PROC_SUPER_MAGIC) {
+        Ok(proc)
+    } else {
+        Err(Error::refused(stage(), "/proc of the host is not a procfs"))
+    }
+}
+
+/// Builds the container's root and makes it this process's; returns the devpts of the container.
+fn set_up_root(launch: &Launch<'_>, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+    let plan = launch.plan;
+    let stage = || "root file system";
+    let spreads = plan
+        .mounts
+        .iter()
+        .any(|planned| !matches!(planned.propagation, selkie_plan::Propagation::Private | selkie_plan::Propagation::Rprivate));
+    // With a slave tree the sources of `slave` and `shared` mounts still have their peer groups.
+    sys::set_propagation_of_all(if spreads { sys::Propagation::Slave } else { sys::Propagation::Private }).during(stage)?;
+    let mut covers = if plan.masked_paths.is_empty() { None } else { Some(mask::Covers::new()?) };
+    let staging = rustix::fs::open(launch.staging, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| format!("open({:?})", launch.staging))
+        .during(stage)?;
+    sys::attach(launch.root, staging, "rootfs").during(stage)?;
+
+    let sources = Sources { files: launch.files, engine: launch.engine, hierarchies: launch.hierarchies };
+    let mut devpts = None;
+    for planned in &plan.mounts {
+        let made = mounts::make(launch.root, planned, sources)?;
+        if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
+            devices::populate(&made, &plan.devices, plan.namespaces.user != UserNamespace::Host)?;
+        } else if is_devpts(planned) {
+            devpts = Some(made);
+        }
+    }
+    for path in &plan.readonly_paths {
+        mask::protect(launch.root, path)?;
+    }
+    if let Some(covers) = &mut covers {
+        for path in &plan.masked_paths {
+            covers.mask(launch.root, path)?;
+        }
+    }
+    let terminal = match devpts {
+        Some(devpts) if plan.process.terminal => Some(console(launch, &devpts, report)?),
+        devpts => devpts,
+    };
+    make_working_directory(launch)?;
+    if plan.root.readonly {
+        sys::set_attributes(launch.root, Attributes::READ_ONLY, None, false).during(stage)?;
+    }
+    sys::pivot(launch.root).during(stage)?;
+    Ok(terminal)
+}
+
+fn is_devpts(planned: &Mount) -> bool {
+    planned.destination == "/dev/pts" && planned.source == MountSource::Devpts
+}
+
+/// Makes the working directory, as Podman does, through the image's links but never out of its root.
+fn make_working_directory(launch: &Launch<'_>) -> Result<(), Error> {
+    let cwd = &launch.plan.process.cwd;
+    match root::place(launch.root, Path::new(cwd)) {
+        Err(error) if error.errno == Errno::NOENT => {
+            root::make_directory(launch.root, Path::new(cwd)).map(drop).map_err(|error| working_directory(cwd, &error))
+        }
+        Err(error) => Err(working_directory(cwd, &error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn working_directory(cwd: &str, error: &selkie_sys::SyscallError) -> Error {
+    Error {
+        kind: Kind::NotExecutable,
+        stage: Stage(format!("working directory `{cwd}`")),
+        message: error.to_string(),
+        errno: Some(error.errno),
+    }
+}
+
+/// Enters the working directory without following a link of procfs: `/proc/self/fd/7` could be a directory of the host.
+pub(crate) fn enter_directory(cwd: &str) -> Result<(), Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat2(rustix::fs::CWD, cwd, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+        .call(|| format!("openat2({cwd:?})"))
+        .and_then(|directory| rustix::process::fchdir(&directory).call(|| format!("fchdir({cwd:?})")));
+    directory.map_err(|error| working_directory(cwd, &error))?;
+    // A directory outside the root has no path from here; the kernel says so.
+    match rustix::process::getcwd(Vec::new()) {
+        Ok(path) if path.to_bytes().starts_with(b"/") => Ok(()),
+        _ => Err(Error::refused(format!("working directory `{cwd}`"), "is outside the container's root")),
+    }
+}
+
+/// Opens the terminal, binds it to `/dev/console`, and returns its replica.
+fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: &OwnedFd) -> Result<OwnedFd, Error> {
+    let stage = || "terminal";
+    let (master, replica, _number) = terminal::open_pair(devpts).during(stage)?;
+    if let Stdio::Terminal { size } = launch.stdio {
+        if let Some((rows, columns)) = size {
+            terminal::resize(&master, rows, columns).during(stage)?;
+        }
+    }
+    report::send_master(report, &master)?;
+    let copy = sys::clone_tree(&replica, Path::new(""), false).during(stage)?;
+    let target = root::make_file(launch.root, Path::new("/dev/console")).during(stage)?;
+    sys::attach(copy, target, "/dev/console").during(stage)?;
+    Ok(replica)
+}
+
+fn names_and_limits(plan: &Plan, proc: &OwnedFd) -> Result<(), Error> {
+    if let Some(hostname) = &plan.hostname {
+        rustix::system::sethostname(hostname.as_bytes()).call(|| format!("sethostname({hostname:?})")).during(|| "host name")?;
+    }
+    for (name, value) in &plan.sysctls {
+        sysctl::set(proc, name, value)?;
+    }
+    if let Some(adjustment) = plan.process.oom_score_adj {
+        let stage = || format!("oom_score_adj {adjustment}");
+        let file = rustix::fs::openat(proc, "self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .call(|| "open(\"/proc/self/oom_score_adj\")")
+            .during(stage)?;
+        rustix::io::write(&file, adjustment.to_string().as_bytes())
+            .call(|| format!("write(\"oom_score_adj\", {adjustment})"))
+            .during(stage)?;
+    }
+    set_limits(&plan.process.rlimits)
+}
+
+/// Names of resource limits in the kernel's order: `asm-generic/resource.h`.
+const LIMITS: [&str; 16] = [
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];
+
+pub(crate) fn set_limits(limits: &[Rlimit]) -> Result<(), Error> {
+    for limit in limits {
+        let stage = || format!("limit `{}={}:{}`", limit.resource, limit.soft, limit.hard);
+        let number = LIMITS.iter().position(|name| *name == limit.resource).ok_or_else(|| Error::refused(stage(), "unknown resource"))?;
+        process::set_limit(u32::try_from(number).unwrap_or(u32::MAX), limit.soft, limit.hard).during(stage)?;
+    }
+    Ok(())
+}
+
+fn attach_stdio(launch: &Launch<'_>, replica: Option<OwnedFd>) -> Result<(), Error> {
+    match (launch.stdio, replica) {
+        (Stdio::Terminal { .. }, Some(replica)) => use_terminal(&replica),
+        (Stdio::Terminal { .. }, None) => Err(Error::refused("terminal", "the container has no devpts of its own at /dev/pts")),
+        (Stdio::Descriptors { stdin, stdout, stderr }, _) => use_descriptors(stdin, stdout, stderr),
+    }
+}
+
+/// Makes `replica` standard input, output and error, and the controlling terminal.
+pub(crate) fn use_terminal(replica: &OwnedFd) -> Result<(), Error> {
+    terminal::make_controlling(replica).during(|| "terminal")?;
+    use_descriptors(replica.as_fd(), replica.as_fd(), replica.as_fd())
+}
+
+/// Makes the three descriptors 0, 1 and 2.
+pub(crate) fn use_descriptors(stdin: impl AsFd, stdout: impl AsFd, stderr: impl AsFd) -> Result<(), Error> {
+    let stage = || "standard streams";
+    rustix::stdio::dup2_stdin(stdin).call(|| "dup2(0)").during(stage)?;
+    rustix::stdio::dup2_stdout(stdout).call(|| "dup2(1)").during(stage)?;
+    rustix::stdio::dup2_stderr(stderr).call(|| "dup2(2)").during(stage)
+}
+
+fn await_start(start: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
+    let mut byte = [0];
+    match rustix::io::retry_on_intr(|| rustix::io::read(start, &mut byte)) {
+        Ok(1) => Ok(()),
+        _ => Err(Error::refused("start", "the engine ended before the container was started")),
+    }
+}

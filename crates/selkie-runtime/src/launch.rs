@@ -1,0 +1,188 @@
+//! Starts the first process of a container.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use selkie_plan::{IdMap, Namespace, Plan, UserNamespace};
+use selkie_sys::process::{self, Child, Forked, SingleThreaded};
+use selkie_sys::seccomp::Instruction;
+use selkie_sys::{Context, socket};
+
+use crate::cgroup::{Cgroup, Hierarchy};
+use crate::error::{During, Error};
+use crate::init;
+use crate::report::{self, Report};
+
+/// A plan with the descriptors that it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// What to make.
+    pub plan: &'a Plan,
+    /// The compiled system call filter of the plan.
+    pub filter: Option<&'a [Instruction]>,
+    /// The root file system, a detached mount.
+    pub root: BorrowedFd<'a>,
+    /// An empty directory of the host, over which the root lies for a moment in the container's own mount namespace.
+    pub staging: &'a Path,
+    /// The directory with the generated files of the plan.
+    pub files: BorrowedFd<'a>,
+    /// The engine's own binary on the host, for the init of `--init`.
+    pub engine: &'a Path,
+    /// The cgroups, already made; `None` runs in the caller's.
+    pub cgroup: Option<&'a Cgroup>,
+    /// Hierarchies to show in the container.
+    pub hierarchies: &'a [Hierarchy],
+    /// Standard streams.
+    pub stdio: Stdio<'a>,
+    /// The program is executed only after one byte came from here.
+    pub start: Option<BorrowedFd<'a>>,
+    /// How many descriptors from 3 on the program keeps.
+    pub preserve: u32,
+}
+
+/// What the process gets as standard input, output and error.
+#[derive(Clone, Copy, Debug)]
+pub enum Stdio<'a> {
+    /// These three.
+    Descriptors {
+        /// 0.
+        stdin: BorrowedFd<'a>,
+        /// 1.
+        stdout: BorrowedFd<'a>,
+        /// 2.
+        stderr: BorrowedFd<'a>,
+    },
+    /// A new terminal; [`Started::executed`] returns its master.
+    Terminal {
+        /// Rows and columns.
+        size: Option<(u16, u16)>,
+    },
+}
+
+/// A process of a container that has just been made.
+#[derive(Debug)]
+pub struct Started {
+    /// The process.
+    pub child: Child,
+    master: Option<OwnedFd>,
+    report: OwnedFd,
+}
+
+impl Started {
+    /// Bundles what was made.
+    pub(crate) fn new(child: Child, master: Option<OwnedFd>, report: OwnedFd) -> Self {
+        Self { child, master, report }
+    }
+
+    /// Waits until the program has been executed. Returns the master of its terminal, if it has one.
+    ///
+    /// # Errors
+    /// Why it was not executed; the process has ended then and has been reaped.
+    pub fn executed(mut self) -> Result<(Child, Option<OwnedFd>), Error> {
+        loop {
+            match report::next(&self.report) {
+                Ok(Report::Master(master)) => self.master = master,
+                Ok(Report::Ready) => {}
+                Ok(Report::Executed) => return Ok((self.child, self.master)),
+                Err(error) => {
+                    self.end();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Makes sure that the process is gone; it has failed or waits for us.
+    fn end(&self) {
+        let _ = process::send_signal(&self.child.pidfd, 9);
+        let _ = process::wait(&self.child.pidfd);
+    }
+}
+
+/// Makes the first process of a container. It runs its program as soon as it may; [`Started::executed`] says whether it could.
+///
+/// # Errors
+/// What could not be made; nothing is left behind, except that the caller's cgroup stays for the caller to remove.
+pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Error> {
+    let procs = launch.cgroup.map(Cgroup::open).transpose()?.unwrap_or_default();
+    let (ours, theirs) = socket::pair().during(|| "container init")?;
+    let spaces = &launch.plan.namespaces;
+    if let Namespace::Path(path) = &spaces.pid {
+        join_path(proof, "pid", path)?;
+    }
+    if let UserNamespace::Path(path) = &spaces.user {
+        return Err(Error::refused(format!("user namespace `{path}`"), "joining one is not supported yet"));
+    }
+    match process::fork(proof, new_namespaces(launch.plan), None).during(|| "new namespaces")? {
+        Forked::Child => {
+            drop(ours);
+            init::run(&launch, proof, &procs, &theirs)
+        }
+        Forked::Parent(child) => {
+            drop(theirs);
+            let mut started = Started::new(child, None, ours);
+            match accompany(&launch, &mut started) {
+                Ok(()) => Ok(started),
+                Err(error) => {
+                    started.end();
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made.
+fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
+    set_id_maps(launch, started)?;
+    loop {
+        match report::next(&started.report)? {
+            Report::Master(master) => started.master = master,
+            Report::Ready => break,
+            Report::Executed => return Err(Error::refused("container init", "ended without a word")),
+        }
+    }
+    if let Some(cgroup) = launch.cgroup {
+        cgroup.enforce_devices(&launch.plan.device_rules)?;
+    }
+    report::go(&started.report)
+}
+
+fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {
+    if let UserNamespace::Private { uids, gids } = &launch.plan.namespaces.user {
+        let pid = started.child.pid.as_raw_nonzero();
+        write_map(&format!("/proc/{pid}/uid_map"), uids)?;
+        write_map(&format!("/proc/{pid}/gid_map"), gids)?;
+        report::go(&started.report)?;
+    }
+    Ok(())
+}
+
+fn write_map(path: &str, maps: &[IdMap]) -> Result<(), Error> {
+    let stage = || format!("id map `{path}`");
+    let text: String = maps.iter().map(|map| format!("{} {} {}\n", map.container, map.host, map.size)).collect();
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
+    rustix::io::write(&file, text.as_bytes()).call(|| format!("write({text:?})")).during(stage)?;
+    Ok(())
+}
+
+fn join_path(proof: SingleThreaded, name: &str, path: &str) -> Result<(), Error> {
+    let stage = || format!("{name} namespace `{path}`");
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
+    process::join_namespace(proof, file).during(stage)
+}
+
+fn new_namespaces(plan: &Plan) -> u64 {
+    let spaces = &plan.namespaces;
+    let private = |space: &Namespace, flag: u64| if *space == Namespace::Private { flag } else { 0 };
+    let user = if matches!(spaces.user, UserNamespace::Private { .. }) { process::NEW_USER } else { 0 };
+    process::NEW_MOUNT
+        | private(&spaces.pid, process::NEW_PID)
+        | private(&spaces.network, process::NEW_NETWORK)
+        | private(&spaces.ipc, process::NEW_IPC)
+        | private(&spaces.uts, process::NEW_UTS)
+        | user
+}

@@ -1,0 +1,154 @@
+//! Makes the mounts of a plan beneath a root that is attached and not yet pivoted to.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use selkie_plan::{Mount, MountSource, Propagation};
+use selkie_sys::mount::{self as sys, Attributes, Filesystem};
+use selkie_sys::{Context, Errno, SyscallError, root};
+
+use crate::cgroup::Hierarchy;
+use crate::error::{During, Error};
+
+/// Where the sources of mounts come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    /// The directory of the generated files.
+    pub(crate) files: BorrowedFd<'a>,
+    /// The engine's own binary on the host.
+    pub(crate) engine: &'a Path,
+    /// The cgroup hierarchies of this host.
+    pub(crate) hierarchies: &'a [Hierarchy],
+}
+
+/// Makes one mount and returns a descriptor of its root.
+pub(crate) fn make(container: BorrowedFd<'_>, planned: &Mount, sources: Sources<'_>) -> Result<OwnedFd, Error> {
+    let stage = || format!("mount `{}`", planned.destination);
+    let attributes = Attributes::NONE
+        .and_if(planned.readonly, Attributes::READ_ONLY)
+        .and_if(planned.nosuid, Attributes::NO_SUID)
+        .and_if(planned.nodev, Attributes::NO_DEVICES)
+        .and_if(planned.noexec, Attributes::NO_EXEC);
+    let new = |kind: &str| -> Result<OwnedFd, Error> {
+        let filesystem = Filesystem::new(kind).during(stage)?;
+        for option in &planned.options {
+            filesystem.option(option).during(stage)?;
+        }
+        filesystem.mount(attributes).during(stage)
+    };
+    let (made, ordinary) = match &planned.source {
+        MountSource::Proc => (new("proc")?, true),
+        MountSource::Sysfs => (new("sysfs")?, true),
+        MountSource::Tmpfs => (new("tmpfs")?, planned.destination == "/dev"),
+        MountSource::Devpts => (new("devpts")?, true),
+        MountSource::Mqueue => (new("mqueue")?, true),
+        MountSource::Cgroup => return cgroup(container, planned, attributes, sources.hierarchies),
+        MountSource::Bind { path, recursive } => {
+            (bind(sys::clone_path(Path::new(path), *recursive), planned, attributes, *recursive)?, false)
+        }
+        MountSource::File(name) => (bind(sys::clone_tree(sources.files, Path::new(name), false), planned, attributes, false)?, false),
+        MountSource::Engine => (bind(sys::clone_path(sources.engine, false), planned, attributes, false)?, false),
+    };
+    let target = target(container, &planned.destination, &made, ordinary)?;
+    sys::attach(&made, target, &planned.destination).during(stage)?;
+    Ok(made)
+}
+
+fn bind(copied: selkie_sys::Result<OwnedFd>, planned: &Mount, attributes: Attributes, recursive: bool) -> Result<OwnedFd, Error> {
+    let stage = || format!("mount `{}`", planned.destination);
+    let copy = copied.during(stage)?;
+    let (propagation, all) = match planned.propagation {
+        Propagation::Private => (sys::Propagation::Private, false),
+        Propagation::Rprivate => (sys::Propagation::Private, true),
+        Propagation::Slave => (sys::Propagation::Slave, false),
+        Propagation::Rslave => (sys::Propagation::Slave, true),
+        Propagation::Shared => (sys::Propagation::Shared, false),
+        Propagation::Rshared => (sys::Propagation::Shared, true),
+    };
+    sys::set_attributes(&copy, Attributes::NONE, Some(propagation), all && recursive).during(stage)?;
+    // Read-only means everything beneath it too: a writable mount under a read-only one is a hole, not a feature.
+    sys::set_attributes(&copy, attributes, None, recursive).during(stage)?;
+    Ok(copy)
+}
+
+/// Opens the place that `made` is attached to. File systems of the kernel want an `ordinary` directory: an image whose
+/// `/proc` is a link would get them somewhere else (CVE-2019-19921, CVE-2023-27561).
+fn target(container: BorrowedFd<'_>, destination: &str, made: &OwnedFd, ordinary: bool) -> Result<OwnedFd, Error> {
+    let stage = || format!("mount `{destination}`");
+    let path = Path::new(destination);
+    if ordinary {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(container, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Ok(found) => return Ok(found),
+            Err(Errno::NOENT) => {}
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                return Err(Error::refused(
+                    stage(),
+                    format!("`{destination}` of the image must be an ordinary directory, not a link or file"),
+                ));
+            }
+            Err(errno) => return Err(errno).call(|| format!("openat2({path:?})")).during(stage),
+        }
+        return root::make_directory(container, path).during(stage);
+    }
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(made).call(|| format!("fstat({path:?})")).during(stage)?.st_mode);
+    let place = if kind == FileType::Directory { root::make_directory(container, path) } else { root::make_file(container, path) };
+    match place {
+        Err(SyscallError { errno: Errno::NOTDIR, call }) => {
+            Err(Error::refused(stage(), format!("{call}: a file and a directory cannot cover each other")))
+        }
+        place => place.during(stage),
+    }
+}
+
+/// Shows the container's own cgroups: one cgroup2 mount, or a tmpfs with a mount for each hierarchy of v1.
+fn cgroup(container: BorrowedFd<'_>, planned: &Mount, attributes: Attributes, hierarchies: &[Hierarchy]) -> Result<OwnedFd, Error> {
+    let stage = || format!("mount `{}`", planned.destination);
+    let attach = |made: &OwnedFd| {
+        let target = target(container, &planned.destination, made, true)?;
+        sys::attach(made, target, &planned.destination).during(stage)
+    };
+    if let [Hierarchy { name: None, .. }] = hierarchies {
+        let made = Filesystem::new("cgroup2").during(stage)?.mount(attributes).during(stage)?;
+        attach(&made)?;
+        return Ok(made);
+    }
+    let parent = Filesystem::new("tmpfs").during(stage)?;
+    for option in ["mode=0755", "size=64k"] {
+        parent.option(option).during(stage)?;
+    }
+    let parent = parent.mount(Attributes::NO_SUID.and(Attributes::NO_DEVICES).and(Attributes::NO_EXEC)).during(stage)?;
+    attach(&parent)?;
+    for hierarchy in hierarchies {
+        mount_hierarchy(&parent, hierarchy, attributes).during(stage)?;
+    }
+    sys::set_attributes(&parent, Attributes::READ_ONLY, None, false).during(stage)?;
+    Ok(parent)
+}
+
+fn mount_hierarchy(parent: &OwnedFd, hierarchy: &Hierarchy, attributes: Attributes) -> selkie_sys::Result<()> {
+    let directory = match &hierarchy.name {
+        None => "unified",
+        Some(name) => name,
+    };
+    let filesystem = Filesystem::new(if hierarchy.name.is_none() { "cgroup2" } else { "cgroup" })?;
+    for controller in &hierarchy.controllers {
+        filesystem.flag(controller)?;
+    }
+    if let (Some(name), true) = (&hierarchy.name, hierarchy.controllers.is_empty()) {
+        filesystem.flag("none")?;
+        filesystem.set("name", name)?;
+    }
+    let made = filesystem.mount(attributes)?;
+    let place = root::make_directory(parent, Path::new(directory))?;
+    sys::attach(made, place, directory)?;
+    // Software looks for a controller under its own name, however the host has joined them.
+    for controller in hierarchy.controllers.iter().filter(|controller| *controller != directory) {
+        match rustix::fs::symlinkat(directory, parent, controller) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("symlinkat({directory:?}, {controller:?})")),
+        }
+    }
+    Ok(())
+}

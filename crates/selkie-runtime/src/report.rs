@@ -1,0 +1,79 @@
+//! What init tells its parent, over a socket that closes by itself when execve(2) succeeds.
+//!
+//! ```text
+//! init -> parent   'M' + fd   master of the terminal
+//!                  'R'        the root is ready, device nodes made: the device rules may come into force
+//!                  'E' ...    an error, then init ends
+//!                  (closed)   execve succeeded
+//! parent -> init   'G'        go on: the user namespace has its maps, the device rules are in force
+//! ```
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use selkie_sys::{describe, socket};
+
+use crate::error::{During, Error};
+
+const MASTER: u8 = b'M';
+const ERROR: u8 = b'E';
+const READY: u8 = b'R';
+const GO: u8 = b'G';
+
+/// What init has to say.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The master of its terminal.
+    Master(Option<OwnedFd>),
+    /// The root is ready.
+    Ready,
+    /// The program runs.
+    Executed,
+}
+
+/// Waits for the next report.
+///
+/// # Errors
+/// What init says has failed.
+pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
+    let mut buffer = [0; 4096];
+    let (length, fd) =
+        socket::receive_with_descriptor(&socket, &mut buffer).map_err(|errno| Error::refused("container init", describe(errno)))?;
+    match buffer.get(..length).and_then(<[u8]>::split_first) {
+        None => Ok(Report::Executed),
+        Some((&MASTER, _)) => Ok(Report::Master(fd)),
+        Some((&READY, _)) => Ok(Report::Ready),
+        Some((&ERROR, body)) => Err(Error::decode(body)),
+        Some(_) => Err(Error::refused("container init", "unexpected message")),
+    }
+}
+
+/// Tells the parent that the root is ready, and waits until it has put the device rules in force.
+pub(crate) fn ready(socket: impl AsFd) -> Result<(), Error> {
+    socket::send(&socket, READY, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))?;
+    await_go(socket)
+}
+
+/// Tells the parent why init ends.
+pub(crate) fn fail(socket: impl AsFd, error: &Error) {
+    // Nobody is left to tell when this fails; the exit status is the fallback.
+    let _ = socket::send(socket, ERROR, &error.encode(), false);
+}
+
+/// Gives the parent the master of the terminal.
+pub(crate) fn send_master(socket: impl AsFd, master: impl AsFd) -> Result<(), Error> {
+    socket::send_descriptor(socket, MASTER, master).during(|| "terminal")
+}
+
+/// Lets init go on.
+pub(crate) fn go(socket: impl AsFd) -> Result<(), Error> {
+    socket::send(socket, GO, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))
+}
+
+/// Waits until the parent lets init go on.
+pub(crate) fn await_go(socket: impl AsFd) -> Result<(), Error> {
+    let mut buffer = [0; 1];
+    match socket::receive(socket, &mut buffer, false) {
+        Ok(1) if buffer == [GO] => Ok(()),
+        _ => Err(Error::refused("container init", "the engine ended in between")),
+    }
+}

@@ -1,0 +1,168 @@
+//! Everything that can go wrong in the engine, with Podman's exit code and a hint for each.
+
+use std::path::PathBuf;
+
+use selkie_runtime::Kind;
+
+/// The result of an operation of the engine.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An operation of the engine that failed. Texts are Podman's where Podman has one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name or id that matches nothing.
+    #[error("no container with name or ID {name:?} found: no such container")]
+    NoSuchContainer {
+        /// As written.
+        name: String,
+    },
+    /// An id prefix that matches several containers.
+    #[error("more than one result for container {name:?}: container already exists")]
+    Ambiguous {
+        /// As written.
+        name: String,
+    },
+    /// An empty name.
+    #[error("name or ID cannot be empty")]
+    EmptyName,
+    /// A name with a character that names cannot have.
+    #[error("names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")]
+    InvalidName {
+        /// As written.
+        name: String,
+    },
+    /// A name that another container has.
+    #[error(
+        "the container name {name:?} is already in use by {id}. You have to remove that container to be able to reuse that name: that name is already in use, or use --replace to instruct selkie to do so."
+    )]
+    NameInUse {
+        /// As written.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// An operation that the container's state does not allow.
+    #[error("{operation}: container state improper")]
+    State {
+        /// What cannot be done, with the id and the state.
+        operation: String,
+    },
+    /// Removal of a container that runs, without `--force`.
+    #[error("cannot remove container {id} as it is {status} - running or paused containers cannot be removed without force: container state improper")]
+    Running {
+        /// The container.
+        id: String,
+        /// Its state.
+        status: &'static str,
+    },
+    /// A request that cannot become a plan.
+    #[error(transparent)]
+    Plan(#[from] selkie_plan::PlanError),
+    /// An image that cannot be had.
+    #[error(transparent)]
+    Image(#[from] selkie_image::Error),
+    /// A system call filter that cannot be made.
+    #[error("seccomp profile {profile}: {problem}")]
+    Seccomp {
+        /// Its file, or `built-in`.
+        profile: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A container that could not be started.
+    #[error(transparent)]
+    Runtime(#[from] selkie_runtime::Error),
+    /// A file of the engine.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// A record that is not what the engine writes.
+    #[error("record `{}` is damaged", path.display())]
+    Record {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A configuration file that cannot be read.
+    #[error("configuration file `{}` is not valid: {problem}", path.display())]
+    Configuration {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        problem: String,
+    },
+    /// A system call of the engine itself.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: String,
+        /// What the kernel answered.
+        source: selkie_sys::SyscallError,
+    },
+    /// A monitor that ended, or said something that it should not.
+    #[error("the monitor of container {id} {problem}")]
+    Monitor {
+        /// The container.
+        id: String,
+        /// What happened.
+        problem: String,
+    },
+    /// Something that this version cannot do.
+    #[error("{what}: not supported yet")]
+    NotSupported {
+        /// What was asked for.
+        what: String,
+    },
+    /// A value that cannot be used.
+    #[error("{problem}")]
+    Invalid {
+        /// Which value, and why.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// Builds the error of a system call of the engine itself.
+    pub(crate) fn system(action: impl Into<String>) -> impl FnOnce(selkie_sys::SyscallError) -> Self {
+        let action = action.into();
+        move |source| Self::System { action, source }
+    }
+
+    /// Returns Podman's exit code of `run` for this error: 125 of the engine, 126 of a program that cannot be run, 127 of none.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Runtime(error) => match error.kind {
+                Kind::NotFound => 127,
+                Kind::NotExecutable | Kind::Setup => 126,
+            },
+            Self::Plan(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    /// Returns what to do about it, if something can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NameInUse { id, .. } => Some(format!("selkie rm {}", id.get(..12).unwrap_or(id))),
+            Self::Running { .. } => Some("stop it first, or remove it with --force".to_owned()),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("run as root, or choose directories of your own with --root and --runroot".to_owned())
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some space: `selkie rm` and `selkie rmi` work on a full disk".to_owned())
+            }
+            Self::Record { .. } => Some("`selkie rm --force ID` removes the container; everything else is unharmed".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Files of records: read whole, written whole or not at all.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// Whether a record has to survive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// fsync before and after the rename.
+    Durable,
+    /// Atomic for every reader, gone with the power: for what `--rm` or a reboot removes anyway.
+    Volatile,
+}
+
+/// Writes `value` as JSON to `directory/name`: under another name first, then by rename(2).
+pub(crate) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T, durability: Durability) -> Result<()> {
+    let path = directory.join(name);
+    let mut text = serde_json::to_vec_pretty(value).map_err(|source| Error::Record { path: path.clone(), source })?;
+    text.push(b'\n');
+    write(directory, name, &text, 0o600, durability)
+}
+
+/// Writes `content` to `directory/name` with the permission bits `mode`.
+pub(crate) fn write(directory: &Path, name: &str, content: &[u8], mode: u32, durability: Durability) -> Result<()> {
+    let path = directory.join(name);
+    // The writer holds the container's lock, so the name is ours; a file left by a crash is overwritten.
+    let temporary = directory.join(format!(".{name}.new"));
+    let failed = |action: &'static str| {
+        let path = path.clone();
+        move |source| Error::File { action, path, source }
+    };
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(failed("create"))?;
+    let written = file.write_all(content).and_then(|()| match durability {
+        Durability::Durable => file.sync_all(),
+        Durability::Volatile => Ok(()),
+    });
+    if let Err(source) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(Error::File { action: "write", path, source });
+    }
+    std::fs::rename(&temporary, &path).map_err(failed("rename"))?;
+    if durability == Durability::Durable {
+        sync_directory(directory)?;
+    }
+    Ok(())
+}
+
+/// Makes renames and removals in `directory` durable.
+pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+    std::fs::File::open(directory)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| Error::File { action: "sync", path: directory.to_path_buf(), source })
+}
+
+/// Reads JSON from `path`; `None` when the file is missing.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::File { action: "read", path: path.to_path_buf(), source }),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|source| Error::Record { path: path.to_path_buf(), source })
+}
+
+/// Makes `path` and its parents, 0700: other users of the host must not look in.
+pub(crate) fn make_directories(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Error::File { action: "create directory", path: path.to_path_buf(), source })
+}
+
+/// Removes `path` and everything in it, which may be missing.
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::File { action: "remove", path: path.to_path_buf(), source }),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the file `path`, which may be missing.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::File { action: "remove", path: path.to_path_buf(), source }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_json_of_a_missing_file_is_none() {
+        assert_eq!(read_json::<u8>(Path::new("/nonexistent/selkie")).unwrap(), None);
+    }
+
+    #[test]
+    fn read_json_of_a_record_cut_short_names_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("x"), "{\"a\":").unwrap();
+        let error = read_json::<serde_json::Value>(&directory.path().join("x")).unwrap_err();
+        assert!(error.to_string().contains(&directory.path().join("x").display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn write_json_then_read_json_is_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        write_json(directory.path(), "x", &[1, 2], Durability::Durable).unwrap();
+        assert_eq!(read_json::<Vec<u8>>(&directory.path().join("x")).unwrap(), Some(vec![1, 2]));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

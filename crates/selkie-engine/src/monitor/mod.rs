@@ -1,0 +1,102 @@
+//! The monitor: one small process that is the parent of a container's first process, or of an exec session.
+//!
+//! It starts the process with all rights, gives every capability up, and from then on only moves bytes: it reaps,
+//! logs, serves `attach`, and writes down how the process ended. What needs rights afterwards (removal, a restart)
+//! it does by becoming `selkie` again. It is one thread, and it never reads or executes anything of the container.
+//!
+//! Its descriptors are fixed numbers, see [`descriptor`]; its orders come as JSON in one of them.
+
+mod clients;
+mod log;
+mod order;
+mod relay;
+mod session;
+mod start;
+
+pub(crate) use log::LogTarget;
+pub(crate) use order::{After, Order, SessionOrder, StartOrder, Task, spawn};
+
+use std::io::Read;
+
+use selkie_caps::CapSet;
+use selkie_sys::process::SingleThreaded;
+use selkie_sys::{capability, process};
+
+use crate::error::Error;
+
+/// Descriptors that a monitor is started with.
+pub(crate) mod descriptor {
+    /// The socket to the client that started it.
+    pub(crate) const CONTROL: i32 = 3;
+    /// The orders, a memory file.
+    pub(crate) const ORDER: i32 = 4;
+    /// The protected copy of the engine's own binary.
+    pub(crate) const ENGINE: i32 = 5;
+    /// The root file system (start) or the container's first process (session).
+    pub(crate) const SUBJECT: i32 = 6;
+}
+
+/// Messages between a client and a monitor: one byte, then a body.
+pub mod message {
+    /// Monitor: the program runs; body is its pid as text.
+    pub const STARTED: u8 = b'S';
+    /// Monitor: it could not be started; body is kind, stage and message separated by NUL.
+    pub const FAILED: u8 = b'F';
+    /// Monitor: standard output, or the terminal.
+    pub const OUTPUT: u8 = b'o';
+    /// Monitor: standard error.
+    pub const ERROR: u8 = b'e';
+    /// Monitor: the process has ended; body is its status as text.
+    pub const EXITED: u8 = b'x';
+    /// Client: data for standard input.
+    pub const INPUT: u8 = b'i';
+    /// Client: standard input has ended.
+    pub const END_OF_INPUT: u8 = b'c';
+    /// Client: rows and columns, two little-endian numbers of 16 bits.
+    pub const SIZE: u8 = b'w';
+    /// The most that one message carries.
+    pub const LIMIT: usize = 32 * 1024;
+}
+
+/// Runs the monitor that this process was started as, and does not return.
+///
+/// # Errors
+/// Never to a caller; the type lets the steps use `?`. What went wrong is told to the client over the control socket.
+pub fn main() -> ! {
+    let status = match run() {
+        Ok(()) => 0,
+        Err(_) => 1,
+    };
+    process::exit_now(status)
+}
+
+fn run() -> Result<(), Error> {
+    let proof = SingleThreaded::check().map_err(Error::system("be a monitor"))?;
+    let order = receive_order()?;
+    process::set_name(c"selkie-monitor");
+    // A session of its own: no terminal of the caller can end it.
+    let _ = rustix::process::setsid();
+    for signal in [1, 2, 3, 13, 15] {
+        selkie_sys::signal::ignore(signal);
+    }
+    process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
+    match order.task {
+        Task::Start(start) => start::run(proof, &order.after, start),
+        Task::Session(session) => session::run(proof, session),
+    }
+}
+
+fn receive_order() -> Result<Order, Error> {
+    let memory = process::inherited(descriptor::ORDER).map_err(Error::system("read the orders"))?;
+    let mut text = Vec::new();
+    std::fs::File::from(memory)
+        .read_to_end(&mut text)
+        .map_err(|source| Error::File { action: "read", path: "orders of the monitor".into(), source })?;
+    serde_json::from_slice(&text).map_err(|source| Error::Record { path: "orders of the monitor".into(), source })
+}
+
+/// Gives up every capability; only the bounding set stays, so that becoming `selkie` again can do what is left to do.
+fn drop_privileges() -> Result<(), Error> {
+    capability::set_ambient(CapSet::EMPTY).map_err(Error::system("drop the monitor's capabilities"))?;
+    capability::set(CapSet::EMPTY, CapSet::EMPTY, CapSet::EMPTY).map_err(Error::system("drop the monitor's capabilities"))
+}

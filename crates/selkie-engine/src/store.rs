@@ -1,0 +1,163 @@
+//! Where records are: one directory a container beneath the root, one for its running state beneath the run root.
+//!
+//! ```text
+//! ROOT/containers/ID/config.json   what was asked for; a directory without it is half-made
+//! ROOT/containers/ID/plan.json     what was last planned
+//! ROOT/containers/ID/exit.json     how it last ended
+//! ROOT/containers/ID/{upper,work}  its writable layer
+//! ROOT/containers/ID/ctr.log       its output
+//! ROOT/names/NAME -> ID            the name, reserved by the link itself
+//! RUN/containers/ID/state.json     its process, while it has one
+//! ```
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::id::{ContainerId, Name};
+
+/// The two directories of an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+/// The lock of one container: held for changes, never for reading. The kernel gives it up when the holder dies.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+
+impl Store {
+    /// Refers to the store in `root` and `run`; nothing is made until something is written.
+    #[must_use]
+    pub fn new(root: PathBuf, run: PathBuf) -> Self {
+        Self { root, run }
+    }
+
+    /// Returns the directory that outlives a reboot.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the directory that does not.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Returns the directory of a container's records.
+    #[must_use]
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+
+    /// Returns the directory of a container's running state.
+    #[must_use]
+    pub fn running(&self, id: &ContainerId) -> PathBuf {
+        self.run.join("containers").join(id.as_str())
+    }
+
+    /// Returns the empty directory over which roots are attached, each in its container's mount namespace.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.run.join("rootfs")
+    }
+
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    pub(crate) fn name_link(&self, name: &Name) -> PathBuf {
+        self.root.join("names").join(name.as_str())
+    }
+
+    /// Makes the directories that every operation needs.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        files::make_directories(&self.containers())?;
+        files::make_directories(&self.root.join("names"))?;
+        files::make_directories(&self.run.join("containers"))?;
+        files::make_directories(&self.staging())
+    }
+
+    /// Takes the lock of a container; waits for whoever has it.
+    pub(crate) fn lock(&self, id: &ContainerId) -> Result<Lock> {
+        let path = self.container(id).join("lock");
+        let file = open_lock(&path)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
+            .map_err(|errno| Error::File { action: "lock", path: path.clone(), source: errno.into() })?;
+        Ok(Lock(file))
+    }
+
+    /// Takes the lock of a container if nobody has it.
+    pub(crate) fn try_lock(&self, id: &ContainerId) -> Result<Option<Lock>> {
+        let path = self.container(id).join("lock");
+        let file = open_lock(&path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::File { action: "lock", path, source: errno.into() }),
+        }
+    }
+
+    /// Returns the ids of all directories of containers, sorted, half-made ones too.
+    pub(crate) fn ids(&self) -> Result<Vec<ContainerId>> {
+        let directory = self.containers();
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(Error::File { action: "read", path: directory, source }),
+        };
+        let mut ids: Vec<ContainerId> = entries.flatten().filter_map(|entry| ContainerId::parse(entry.file_name().to_str()?)).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Finds the container called `name`: an exact name, a full id, or the beginning of exactly one id.
+    ///
+    /// # Errors
+    /// No such container, or several.
+    pub fn find(&self, name: &str) -> Result<ContainerId> {
+        let wanted = name.strip_prefix('/').unwrap_or(name);
+        if wanted.is_empty() {
+            return Err(Error::EmptyName);
+        }
+        if let Ok(valid) = Name::parse(wanted)
+            && let Some(id) = self.owner_of(&valid)
+        {
+            return Ok(id);
+        }
+        if !wanted.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()) {
+            return Err(Error::NoSuchContainer { name: name.to_owned() });
+        }
+        let mut matching = self.ids()?.into_iter().filter(|id| id.as_str().starts_with(wanted) && self.is_complete(id));
+        match (matching.next(), matching.next()) {
+            (Some(id), None) => Ok(id),
+            (Some(_), Some(_)) => Err(Error::Ambiguous { name: name.to_owned() }),
+            (None, _) => Err(Error::NoSuchContainer { name: name.to_owned() }),
+        }
+    }
+
+    /// Returns who has `name`; a link that a crash has left behind belongs to nobody.
+    pub(crate) fn owner_of(&self, name: &Name) -> Option<ContainerId> {
+        let target = std::fs::read_link(self.name_link(name)).ok()?;
+        ContainerId::parse(target.to_str()?).filter(|id| self.is_complete(id))
+    }
+
+    pub(crate) fn is_complete(&self, id: &ContainerId) -> bool {
+        self.container(id).join("config.json").exists()
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|source| Error::File { action: "open", path: path.to_path_buf(), source })
+}

@@ -1,0 +1,4 @@
+//! placeholder
+pub struct Knowledge;
+pub struct Danger;
+pub struct Operation;

@@ -97,6 +97,27 @@ impl CapSet {
         Self(self.0 & !Self::KNOWN.0)
     }
 
+    /// Returns the set with the capability of this kernel `number` in it, named or not; numbers above 63 change nothing.
+    pub const fn with_number(self, number: u8) -> Self {
+        if number > 63 { self } else { Self(self.0 | 1 << number) }
+    }
+
+    /// Returns the set without the capability of this kernel `number`, named or not.
+    pub const fn without_number(self, number: u8) -> Self {
+        if number > 63 { self } else { Self(self.0 & !(1 << number)) }
+    }
+
+    /// Returns whether the capability of this kernel `number` is in the set, named or not.
+    #[must_use]
+    pub const fn contains_number(self, number: u8) -> bool {
+        number <= 63 && self.0 & (1 << number) != 0
+    }
+
+    /// Iterates over the kernel's numbers of everything in the set, unknown ones too, in ascending order. Does not allocate.
+    pub fn numbers(self) -> impl Iterator<Item = u8> + Clone {
+        (0..64).filter(move |number| self.contains_number(*number))
+    }
+
     /// Iterates over the named capabilities in the kernel's order.
     pub fn iter(self) -> impl Iterator<Item = Capability> + Clone {
         Capability::ALL.into_iter().filter(move |capability| self.contains(*capability))

@@ -1,0 +1,69 @@
+//! Puts the parts together: each part is computed once, from the inputs and from parts before it.
+
+use crate::part::{Inputs, capabilities, devices, files, limits, mounts, namespaces, process, seccomp, security, sysctls, user};
+use crate::part::{Notes, mounts::Place};
+use crate::{HostFacts, ImageConfig, Namespace, Plan, PlanError, Process, Request, Root};
+
+/// Computes everything that the runtime is going to do.
+///
+/// # Errors
+/// [`PlanError`] for what cannot be done or makes no sense; its [`PlanError::exit_code`] is Podman's.
+pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result<Plan, PlanError> {
+    let inputs = Inputs { request, image, facts };
+    let mut notes = Notes::default();
+    let namespaces = namespaces::part(&inputs)?;
+    // Podman finds a bad capability when it makes the container and a bad user when it starts it.
+    let probe = capabilities::part(&inputs, 0)?;
+    let security = security::part(&inputs, &namespaces)?;
+    let seccomp = seccomp::part(&inputs, &mut notes)?;
+    let limits = limits::part(&inputs)?;
+    let hostname = process::hostname(&inputs, &namespaces.namespaces.uts)?;
+    let files = files::part(&inputs, &namespaces, &hostname)?;
+    let init = request.process.init.unwrap_or(facts.conf.init);
+    let mut mounts = mounts::part(&inputs, &namespaces, &files, init)?;
+    let devices = devices::part(&inputs, &namespaces.namespaces, probe.sets.bounding)?;
+    let sysctls = sysctls::part(&inputs, &namespaces.namespaces, probe.sets.bounding, &mut notes)?;
+    let user = user::part(&inputs, namespaces.keep)?;
+    user::check_mapped(&user.user, &namespaces.namespaces.user)?;
+    let capabilities = capabilities::part(&inputs, user.user.uid)?;
+    let process = process::part(&inputs, &user.home, &hostname, &namespaces.namespaces.pid)?;
+
+    // A `/dev` of the user's own has its own nodes.
+    let own_dev = mounts.mounts.get(&Place::of("/dev")).is_some_and(|mount| matches!(mount.source, crate::MountSource::Bind { .. }));
+    for mount in devices.mounts {
+        mounts.mounts.entry(Place::of(&mount.destination)).or_insert(mount);
+    }
+    for part in [user.notes, process.notes, capabilities.notes, namespaces.notes, security.notes, limits.notes, mounts.notes, devices.notes]
+    {
+        notes.reasons.extend(part.reasons);
+        notes.warnings.extend(part.warnings);
+    }
+    Ok(Plan {
+        process: Process {
+            args: process.args,
+            env: process.env,
+            cwd: process.cwd,
+            user: user.user,
+            sets: capabilities.sets,
+            no_new_privileges: security.no_new_privileges,
+            terminal: request.process.tty,
+            rlimits: limits.rlimits,
+            oom_score_adj: limits.oom_score_adj,
+        },
+        root: Root { readonly: inputs.read_only() },
+        hostname: (namespaces.namespaces.uts == Namespace::Private).then_some(hostname),
+        namespaces: namespaces.namespaces,
+        mounts: mounts.mounts.into_values().collect(),
+        files: files.files,
+        devices: if own_dev { Vec::new() } else { devices.devices },
+        device_rules: devices.rules,
+        masked_paths: security.masked,
+        readonly_paths: security.readonly,
+        sysctls,
+        seccomp,
+        cgroup: limits.cgroup,
+        privileged: inputs.privileged(),
+        reasons: notes.reasons,
+        warnings: notes.warnings,
+    })
+}

@@ -94,6 +94,9 @@ pub enum PlanError {
     },
 
     // The process.
+    /// Neither an image nor a root file system.
+    #[error("requires at least 1 arg(s), only received 0")]
+    NoImage,
     /// Neither a command nor an entrypoint.
     #[error("no command or entrypoint provided, and no CMD or ENTRYPOINT from image")]
     NoCommand,

@@ -220,6 +220,8 @@ pub struct NetworkRequest {
     pub no_hosts: Option<bool>,
     /// `--no-hostname`.
     pub no_hostname: bool,
+    /// `--expose`, for `inspect`.
+    pub expose: Vec<String>,
 }
 
 /// What the engine does around the container.

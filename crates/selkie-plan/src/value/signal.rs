@@ -32,7 +32,8 @@ pub fn parse_signal(text: &str) -> Result<u32, PlanError> {
         (.., "POLL") => Some(29),
         _ => None,
     };
-    number.filter(|number| (RTMIN..=RTMAX).contains(number) || (1..=31).contains(number)).ok_or_else(error)
+    let real_time = name.starts_with("RT");
+    number.filter(|number| !real_time || (RTMIN..=RTMAX).contains(number)).ok_or_else(error)
 }
 
 /// Returns the name of a signal, for example `SIGTERM`, or its number.

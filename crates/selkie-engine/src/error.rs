@@ -49,7 +49,9 @@ pub enum Error {
         operation: String,
     },
     /// Removal of a container that runs, without `--force`.
-    #[error("cannot remove container {id} as it is {status} - running or paused containers cannot be removed without force: container state improper")]
+    #[error(
+        "cannot remove container {id} as it is {status} - running or paused containers cannot be removed without force: container state improper"
+    )]
     Running {
         /// The container.
         id: String,

@@ -35,7 +35,8 @@ pub(crate) fn write(directory: &Path, name: &str, content: &[u8], mode: u32, dur
         let path = path.clone();
         move |source| Error::File { action, path, source }
     };
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(failed("create"))?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(failed("create"))?;
     let written = file.write_all(content).and_then(|()| match durability {
         Durability::Durable => file.sync_all(),
         Durability::Volatile => Ok(()),
@@ -53,9 +54,11 @@ pub(crate) fn write(directory: &Path, name: &str, content: &[u8], mode: u32, dur
 
 /// Makes renames and removals in `directory` durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    std::fs::File::open(directory)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| Error::File { action: "sync", path: directory.to_path_buf(), source })
+    std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(|source| Error::File {
+        action: "sync",
+        path: directory.to_path_buf(),
+        source,
+    })
 }
 
 /// Reads JSON from `path`; `None` when the file is missing.
@@ -70,17 +73,19 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 /// Makes `path` and its parents, 0700: other users of the host must not look in.
 pub(crate) fn make_directories(path: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Error::File { action: "create directory", path: path.to_path_buf(), source })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| Error::File {
+        action: "create directory",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Removes `path` and everything in it, which may be missing.
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::File { action: "remove", path: path.to_path_buf(), source }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::File { action: "remove", path: path.to_path_buf(), source })
+        }
         _ => Ok(()),
     }
 }
@@ -88,7 +93,9 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
 /// Removes the file `path`, which may be missing.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::File { action: "remove", path: path.to_path_buf(), source }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::File { action: "remove", path: path.to_path_buf(), source })
+        }
         _ => Ok(()),
     }
 }

@@ -58,9 +58,10 @@ impl fmt::Display for ContainerId {
 
 /// Fills `bytes` from getrandom(2).
 fn random(bytes: &mut [u8]) -> Result<()> {
-    rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())
-        .map(drop)
-        .map_err(|errno| Error::System { action: "get random bytes".to_owned(), source: selkie_sys::SyscallError::new("getrandom()", errno) })
+    rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty()).map(drop).map_err(|errno| Error::System {
+        action: "get random bytes".to_owned(),
+        source: selkie_sys::SyscallError::new("getrandom()", errno),
+    })
 }
 
 /// Returns a random id of 64 digits for something that is no container, for example an exec session.
@@ -92,7 +93,9 @@ impl Name {
             [first, rest @ ..] => (*first, rest),
             [] => return Err(Error::InvalidName { name: text.to_owned() }),
         };
-        let valid = first.is_ascii_alphanumeric() && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)) && text.len() <= 240;
+        let valid = first.is_ascii_alphanumeric()
+            && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte))
+            && text.len() <= 240;
         if valid { Ok(Self(text.to_owned())) } else { Err(Error::InvalidName { name: text.to_owned() }) }
     }
 
@@ -135,10 +138,54 @@ const ADJECTIVES: [&str; 64] = [
 ];
 
 const PEOPLE: [&str; 48] = [
-    "agassiz", "amundsen", "anning", "baret", "beaufort", "bering", "bligh", "bowditch", "cabot", "carson", "cook", "cousteau", "crozier",
-    "darwin", "drake", "earle", "ekman", "eriksson", "fitzroy", "franklin", "frobisher", "hadal", "heezen", "henson", "hudson", "humboldt",
-    "magellan", "maury", "nansen", "navarch", "piccard", "polo", "rae", "ross", "scoresby", "scott", "shackleton", "sverdrup", "tasman",
-    "tharp", "thomson", "vancouver", "vespucci", "wallace", "weddell", "wegener", "worsley", "zheng",
+    "agassiz",
+    "amundsen",
+    "anning",
+    "baret",
+    "beaufort",
+    "bering",
+    "bligh",
+    "bowditch",
+    "cabot",
+    "carson",
+    "cook",
+    "cousteau",
+    "crozier",
+    "darwin",
+    "drake",
+    "earle",
+    "ekman",
+    "eriksson",
+    "fitzroy",
+    "franklin",
+    "frobisher",
+    "hadal",
+    "heezen",
+    "henson",
+    "hudson",
+    "humboldt",
+    "magellan",
+    "maury",
+    "nansen",
+    "navarch",
+    "piccard",
+    "polo",
+    "rae",
+    "ross",
+    "scoresby",
+    "scott",
+    "shackleton",
+    "sverdrup",
+    "tasman",
+    "tharp",
+    "thomson",
+    "vancouver",
+    "vespucci",
+    "wallace",
+    "weddell",
+    "wegener",
+    "worsley",
+    "zheng",
 ];
 
 #[cfg(test)]

@@ -1,1 +1,40 @@
-//! placeholder
+//! The engine: container records, monitors, logs, exec sessions. A silent library: it never prints, never ends the
+//! process, and reads no environment; whoever uses it hands over what the user said and decides what to show.
+//!
+//! A *record* is what was asked for; a *plan* is what follows from it on this host; a *monitor* is the small process
+//! that is a container's parent; a *client* is whoever is attached to one.
+#![forbid(unsafe_code)]
+
+mod client;
+mod conf;
+mod create;
+mod engine;
+mod error;
+mod exec;
+mod facts;
+mod files;
+mod filter;
+mod heal;
+mod id;
+mod lifecycle;
+mod logs;
+pub mod monitor;
+mod process;
+mod record;
+mod rootfs;
+mod start;
+mod store;
+
+pub use client::{Attached, Event};
+pub use conf::ConfFiles;
+pub use create::Created;
+pub use engine::Engine;
+pub use error::{Error, Result};
+pub use exec::SessionInfo;
+pub use id::{ContainerId, Name};
+pub use lifecycle::StopOptions;
+pub use logs::{LogEntry, read_log};
+pub use process::Identity;
+pub use record::{Container, Exit, LOST, Live, Record, RecordImage, RootSource, Status, now};
+pub use start::StartOptions;
+pub use store::Store;

@@ -2,6 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::fs::{Mode, OFlags};
+use selkie_sys::Context;
 use selkie_sys::process::{self, Pid};
 use serde::{Deserialize, Serialize};
 
@@ -24,16 +26,7 @@ impl Identity {
     /// # Errors
     /// When `/proc` does not show it.
     pub(crate) fn of(pid: i32) -> Result<Self> {
-        let start_time = start_time(pid).ok_or_else(|| Error::System {
-            action: format!("read the start time of process {pid}"),
-            source: selkie_sys::SyscallError::new(format!("open(\"/proc/{pid}/stat\")"), selkie_sys::Errno::SRCH),
-        })?;
-        Ok(Self { pid, start_time, boot_id: boot_id() })
-    }
-
-    /// Describes a process that `/proc` cannot be asked for from here.
-    pub(crate) fn unchecked(pid: i32) -> Self {
-        Self { pid, start_time: 0, boot_id: String::new() }
+        Procfs::open()?.identity(pid)
     }
 
     /// Returns whether the process is still there and no zombie.
@@ -57,22 +50,52 @@ impl Identity {
     }
 }
 
+/// The procfs of the engine's own mount namespace, kept open for when the engine is in another one.
+#[derive(Debug)]
+pub(crate) struct Procfs {
+    directory: OwnedFd,
+    boot_id: String,
+}
+
+impl Procfs {
+    /// Opens `/proc`.
+    pub(crate) fn open() -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory =
+            rustix::fs::open("/proc", flags, Mode::empty()).call(|| "open(\"/proc\")").map_err(Error::system("find a process"))?;
+        Ok(Self { directory, boot_id: boot_id() })
+    }
+
+    /// Describes the process `pid`, which must be there.
+    pub(crate) fn identity(&self, pid: i32) -> Result<Identity> {
+        let path = format!("{pid}/stat");
+        let mut stat = [0; 1024];
+        let read = rustix::fs::openat(&self.directory, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::read(&file, &mut stat));
+        let length = read.call(|| format!("open(\"/proc/{path}\")")).map_err(Error::system("find a process"))?;
+        let gone = || Error::System {
+            action: "find a process".to_owned(),
+            source: selkie_sys::SyscallError::new(format!("read(\"/proc/{path}\")"), selkie_sys::Errno::SRCH),
+        };
+        // One that has just ended is a zombie until its parent, who asks here, reaps it: it still is that process.
+        let (_, start_time) = parse_stat(stat.get(..length).unwrap_or(&[])).ok_or_else(gone)?;
+        Ok(Identity { pid, start_time, boot_id: self.boot_id.clone() })
+    }
+}
+
 /// Returns the start time of `pid`; `None` when it is not there or a zombie.
 fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&stat)
+    parse_stat(&stat).filter(|(state, _)| !matches!(state, b'Z' | b'X')).map(|(_, start_time)| start_time)
 }
 
 /// The name in the second field may hold anything, parentheses and blanks too: fields are counted from its last parenthesis.
-fn parse_stat(stat: &[u8]) -> Option<u64> {
+fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let state = *fields.next()?.as_bytes().first()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 fn boot_id() -> String {
@@ -88,12 +111,12 @@ mod tests {
 
     #[test]
     fn stat_with_a_hostile_name_gives_the_start_time() {
-        assert_eq!(parse_stat(format!("7 (a) R 1 (b) S {REST}").as_bytes()), Some(777));
+        assert_eq!(parse_stat(format!("7 (a) R 1 (b) S {REST}").as_bytes()), Some((b'S', 777)));
     }
 
     #[test]
-    fn stat_of_a_zombie_is_none() {
-        assert_eq!(parse_stat(format!("7 (sh) Z {REST}").as_bytes()), None);
+    fn stat_of_a_zombie_has_its_state() {
+        assert_eq!(parse_stat(format!("7 (sh) Z {REST}").as_bytes()), Some((b'Z', 777)));
     }
 
     #[test]

@@ -87,8 +87,11 @@ impl Store {
     pub(crate) fn lock(&self, id: &ContainerId) -> Result<Lock> {
         let path = self.container(id).join("lock");
         let file = open_lock(&path)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
-            .map_err(|errno| Error::File { action: "lock", path: path.clone(), source: errno.into() })?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive)).map_err(|errno| Error::File {
+            action: "lock",
+            path: path.clone(),
+            source: errno.into(),
+        })?;
         Ok(Lock(file))
     }
 
@@ -153,11 +156,9 @@ impl Store {
 }
 
 fn open_lock(path: &Path) -> Result<File> {
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|source| Error::File { action: "open", path: path.to_path_buf(), source })
+    std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(|source| Error::File {
+        action: "open",
+        path: path.to_path_buf(),
+        source,
+    })
 }

@@ -63,7 +63,11 @@ impl Log {
         let time = jiff::Timestamp::now();
         self.buffer.clear();
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
-            if self.target.json { json_entry(&mut self.buffer, time, stream, piece) } else { text_entry(&mut self.buffer, time, stream, piece) }
+            if self.target.json {
+                json_entry(&mut self.buffer, time, stream, piece)
+            } else {
+                text_entry(&mut self.buffer, time, stream, piece)
+            }
         }
         if self.target.limit.is_some_and(|limit| self.written + self.buffer.len() as u64 > limit) {
             self.rotate();
@@ -86,12 +90,11 @@ impl Log {
 }
 
 fn open(path: &Path) -> Result<File> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| Error::File { action: "open", path: path.to_path_buf(), source })
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|source| Error::File {
+        action: "open",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn text_entry(buffer: &mut Vec<u8>, time: jiff::Timestamp, stream: Stream, piece: &[u8]) {

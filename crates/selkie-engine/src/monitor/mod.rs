@@ -14,7 +14,7 @@ mod session;
 mod start;
 
 pub(crate) use log::LogTarget;
-pub(crate) use order::{After, Order, SessionOrder, StartOrder, Task, spawn};
+pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, spawn};
 
 use std::io::Read;
 
@@ -89,9 +89,11 @@ fn run() -> Result<(), Error> {
 fn receive_order() -> Result<Order, Error> {
     let memory = process::inherited(descriptor::ORDER).map_err(Error::system("read the orders"))?;
     let mut text = Vec::new();
-    std::fs::File::from(memory)
-        .read_to_end(&mut text)
-        .map_err(|source| Error::File { action: "read", path: "orders of the monitor".into(), source })?;
+    std::fs::File::from(memory).read_to_end(&mut text).map_err(|source| Error::File {
+        action: "read",
+        path: "orders of the monitor".into(),
+        source,
+    })?;
     serde_json::from_slice(&text).map_err(|source| Error::Record { path: "orders of the monitor".into(), source })
 }
 

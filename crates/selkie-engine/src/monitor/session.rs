@@ -14,14 +14,15 @@ use super::relay::Relay;
 use super::start::{read_filter, report_failure, stdio_pipes, streams};
 use super::{descriptor, drop_privileges, message};
 use crate::error::{Error, Result};
-use crate::process::Identity;
+use crate::process::Procfs;
 
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: SessionOrder) -> Result<()> {
     let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a session"))?;
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let path = order.running.join("sessions");
-    let sessions = rustix::fs::open(&path, directory, Mode::empty()).call(|| format!("open({path:?})")).map_err(Error::system("start a session"))?;
+    let sessions =
+        rustix::fs::open(&path, directory, Mode::empty()).call(|| format!("open({path:?})")).map_err(Error::system("start a session"))?;
     let mut relay = match begin(proof, &order) {
         Ok(relay) => relay,
         Err(error) => {
@@ -55,13 +56,22 @@ fn begin(proof: SingleThreaded, order: &SessionOrder) -> Result<Relay> {
     };
     // Everything that is found by path is opened before the container's namespaces are joined.
     let sessions = order.running.join("sessions").join(&order.session);
-    let record = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&sessions)
-        .map_err(|source| Error::File { action: "create", path: sessions, source })?;
-    let devpts = if order.process.terminal { Some(process::inherited(descriptor::SUBJECT + 1).map_err(Error::system("start a session"))?) } else { None };
-    let (ours, theirs) = if order.process.terminal { (None, None) } else { stdio_pipes(order.interactive).map(|(ours, theirs)| (Some(ours), Some(theirs)))? };
+    let record = std::fs::OpenOptions::new().write(true).create_new(true).open(&sessions).map_err(|source| Error::File {
+        action: "create",
+        path: sessions,
+        source,
+    })?;
+    let procfs = Procfs::open()?;
+    let devpts = if order.process.terminal {
+        Some(process::inherited(descriptor::SUBJECT + 1).map_err(Error::system("start a session"))?)
+    } else {
+        None
+    };
+    let (ours, theirs) = if order.process.terminal {
+        (None, None)
+    } else {
+        stdio_pipes(order.interactive).map(|(ours, theirs)| (Some(ours), Some(theirs)))?
+    };
     let stdio = match &theirs {
         Some([stdin, stdout, stderr]) => Stdio::Descriptors { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() },
         None => Stdio::Terminal { size: order.size },
@@ -79,13 +89,14 @@ fn begin(proof: SingleThreaded, order: &SessionOrder) -> Result<Relay> {
     };
     let (child, master) = selkie_runtime::join(proof, join)?.executed()?;
     drop(theirs);
-    write_record(record, &child)?;
+    write_record(record, &child, &procfs)?;
     drop_privileges()?;
     Ok(Relay::new(child, streams(ours, master)?, None, None, Vec::new()))
 }
 
 /// Writes which process the session is, into a file that was opened before.
-fn write_record(file: std::fs::File, child: &Child) -> Result<()> {
-    let identity = Identity::unchecked(child.pid.as_raw_nonzero().get());
+fn write_record(file: std::fs::File, child: &Child, procfs: &Procfs) -> Result<()> {
+    // A process that has ended already has no identity and needs none.
+    let Ok(identity) = procfs.identity(child.pid.as_raw_nonzero().get()) else { return Ok(()) };
     serde_json::to_writer(file, &identity).map_err(|source| Error::Record { path: "session".into(), source })
 }

@@ -67,7 +67,9 @@ struct Begun {
 fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Begun> {
     let root = process::inherited(descriptor::SUBJECT).map_err(Error::system("start a monitor"))?;
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let files = rustix::fs::open(&order.running, directory, Mode::empty()).call(|| format!("open({:?})", order.running)).map_err(Error::system("start a monitor"))?;
+    let files = rustix::fs::open(&order.running, directory, Mode::empty())
+        .call(|| format!("open({:?})", order.running))
+        .map_err(Error::system("start a monitor"))?;
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
     let log = order.log.clone().map(Log::open).transpose()?;
     let listener = if log.is_some() || order.attached { Some(listen(order, &files)?) } else { None };
@@ -183,7 +185,9 @@ pub(super) fn stdio_pipes(interactive: bool) -> Result<(Ours, [OwnedFd; 3])> {
 /// Makes our ends, or the master of a terminal, fit for one thread that serves all of them.
 pub(super) fn streams(ours: Option<Ours>, master: Option<OwnedFd>) -> Result<Streams> {
     let nonblocking = |fd: &OwnedFd| {
-        rustix::fs::fcntl_setfl(fd, OFlags::NONBLOCK).call(|| "fcntl(F_SETFL, O_NONBLOCK)").map_err(Error::system("serve the standard streams"))
+        rustix::fs::fcntl_setfl(fd, OFlags::NONBLOCK)
+            .call(|| "fcntl(F_SETFL, O_NONBLOCK)")
+            .map_err(Error::system("serve the standard streams"))
     };
     match ours {
         Some((stdin, stdout, stderr)) => {

@@ -1,0 +1,252 @@
+//! Creates a container: finds its image, reserves its name, plans it, writes its record.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use selkie_plan::{ImageConfig, Plan, Request, plan};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::files::{self, Durability, write_json};
+use crate::id::{ContainerId, Name};
+use crate::record::{Container, Record, RecordImage, RootSource, now};
+use crate::store::Lock;
+
+/// A container that has just been created, with what a start right behind it can use again.
+#[derive(Debug)]
+pub struct Created {
+    /// Its record.
+    pub record: Record,
+    /// Its plan, for warnings and `--dry-run`; `None` when only a start can tell (an unknown user, for example).
+    pub plan: Option<Plan>,
+    pub(crate) root: OwnedFd,
+    pub(crate) lock: Lock,
+}
+
+/// What an image contributes to a record.
+struct Source {
+    image: Option<RecordImage>,
+    root: RootSource,
+    config: ImageConfig,
+}
+
+impl Engine {
+    /// Creates a container. `command` is the command line that asked for it.
+    ///
+    /// # Errors
+    /// No such image, a name in use, a request that cannot be planned; nothing is left behind then.
+    pub fn create(&self, request: Request, command: Vec<String>) -> Result<Created> {
+        self.store.prepare()?;
+        self.heal()?;
+        let source = self.source(&request)?;
+        if request.lifecycle.replace {
+            self.replace(&request)?;
+        }
+        let id = ContainerId::random()?;
+        let wanted = request.name.as_deref().map(Name::parse).transpose()?;
+        let directory = self.store.container(&id);
+        files::make_directories(&directory)?;
+        let lock = self.store.lock(&id)?;
+        let made = self.reserve(wanted, &id).and_then(|name| {
+            let record = Record {
+                id: id.clone(),
+                name,
+                created: now(),
+                image: source.image,
+                root: source.root,
+                request,
+                image_config: source.config,
+                create_command: command,
+            };
+            self.write_new(record)
+        });
+        match made {
+            Ok((record, plan, root)) => Ok(Created { record, plan, root, lock }),
+            Err(error) => {
+                self.forget(&id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Plans a container without making one: `--dry-run`.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn dry_run(&self, request: Request, command: Vec<String>) -> Result<Plan> {
+        self.store.prepare()?;
+        let source = self.source(&request)?;
+        let id = ContainerId::random()?;
+        let name = request.name.as_deref().map_or_else(Name::random, Name::parse)?;
+        let record = Record {
+            id: id.clone(),
+            name,
+            created: now(),
+            image: source.image,
+            root: source.root,
+            request,
+            image_config: source.config,
+            create_command: command,
+        };
+        files::make_directories(&self.store.container(&id))?;
+        let planned = self.mount_root(&record).and_then(|root| {
+            let facts = self.facts(&record, &root)?;
+            Ok(plan(&record.request, &record.image_config, &facts)?)
+        });
+        self.forget(&id);
+        planned
+    }
+
+    fn write_new(&self, record: Record) -> Result<(Record, Option<Plan>, OwnedFd)> {
+        let directory = self.store.container(&record.id);
+        let root = self.mount_root(&record)?;
+        let facts = self.facts(&record, &root)?;
+        let planned = match plan(&record.request, &record.image_config, &facts) {
+            Ok(planned) => Some(planned),
+            // Podman finds these out at the start, with another exit code.
+            Err(error) if error.exit_code() == 126 => None,
+            Err(error) => return Err(error.into()),
+        };
+        let durability = if record.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable };
+        if let Some(planned) = &planned {
+            write_json(&directory, "plan.json", planned, Durability::Volatile)?;
+        }
+        write_json(&directory, "config.json", &record, durability)?;
+        if durability == Durability::Durable {
+            files::sync_directory(&self.store.containers())?;
+        }
+        Ok((record, planned, root))
+    }
+
+    /// Reserves `wanted`, or a random name that nobody has.
+    fn reserve(&self, wanted: Option<Name>, id: &ContainerId) -> Result<Name> {
+        if let Some(name) = wanted {
+            return match self.take_name(&name, id)? {
+                None => Ok(name),
+                Some(owner) => Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() }),
+            };
+        }
+        loop {
+            let name = Name::random()?;
+            if self.take_name(&name, id)?.is_none() {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// Makes the link of `name`; returns who has it already.
+    pub(crate) fn take_name(&self, name: &Name, id: &ContainerId) -> Result<Option<ContainerId>> {
+        let link = self.store.name_link(name);
+        for _ in 0..16 {
+            match std::os::unix::fs::symlink(id.as_str(), &link) {
+                Ok(()) => return Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(Error::File { action: "create", path: link, source }),
+            }
+            let Some(owner) = std::fs::read_link(&link).ok().and_then(|target| ContainerId::parse(target.to_str()?)) else {
+                files::remove_file(&link)?;
+                continue;
+            };
+            // Somebody who is just creating a container with this name holds its lock; a crash has left neither lock nor record.
+            if self.store.is_complete(&owner) || (self.store.container(&owner).exists() && self.store.try_lock(&owner)?.is_none()) {
+                return Ok(Some(owner));
+            }
+            files::remove_file(&link)?;
+        }
+        Err(Error::Invalid { problem: format!("cannot reserve the name `{name}`: others keep taking it") })
+    }
+
+    /// Removes what a failed creation has made.
+    fn forget(&self, id: &ContainerId) {
+        // The error that led here is the one to tell; what stays is half-made and the next command removes it.
+        let _ = files::remove_tree(&self.store.container(id));
+        let _ = files::remove_tree(&self.store.running(id));
+    }
+
+    fn replace(&self, request: &Request) -> Result<()> {
+        let Some(name) = request.name.as_deref() else { return Ok(()) };
+        match self.store.find(name) {
+            Ok(id) => self.remove(&Container::load(&self.store, &id)?, true),
+            Err(Error::NoSuchContainer { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn source(&self, request: &Request) -> Result<Source> {
+        if let Some(rootfs) = &request.rootfs {
+            let (path, overlay) = match rootfs.strip_suffix(":O") {
+                Some(path) => (path, true),
+                None => (rootfs.as_str(), false),
+            };
+            let path = std::fs::canonicalize(path).map_err(|source| Error::File {
+                action: "use as root file system",
+                path: PathBuf::from(path),
+                source,
+            })?;
+            if !path.is_dir() {
+                return Err(Error::Invalid { problem: format!("root file system `{}` is not a directory", path.display()) });
+            }
+            let root = if overlay { RootSource::Overlay(path) } else { RootSource::Directory(path) };
+            return Ok(Source { image: None, root, config: ImageConfig::default() });
+        }
+        let reference = request.image.as_deref().unwrap_or_default();
+        if reference == "host:" {
+            return Ok(Source { image: None, root: RootSource::Overlay(PathBuf::from("/")), config: ImageConfig::default() });
+        }
+        let image = self.images.find(reference)?;
+        let name = image.name_for(reference).to_owned();
+        Ok(Source {
+            root: RootSource::Image(image.id.clone()),
+            config: image_config(&image.config),
+            image: Some(RecordImage { id: image.id, name, digest: image.digest }),
+        })
+    }
+}
+
+/// Takes what a plan needs out of an image's configuration. What is missing or of another type counts as not said.
+fn image_config(config: &serde_json::Value) -> ImageConfig {
+    let config = config.get("config").unwrap_or(&serde_json::Value::Null);
+    let word = |key: &str| config.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let words = |key: &str| -> Vec<String> {
+        config
+            .get(key)
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect()
+    };
+    let keys = |key: &str| -> Vec<String> {
+        config.get(key).and_then(serde_json::Value::as_object).into_iter().flat_map(|object| object.keys().cloned()).collect()
+    };
+    ImageConfig {
+        user: word("User"),
+        env: words("Env"),
+        entrypoint: words("Entrypoint"),
+        cmd: words("Cmd"),
+        working_dir: word("WorkingDir"),
+        labels: config
+            .get("Labels")
+            .and_then(serde_json::Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect(),
+        volumes: keys("Volumes"),
+        stop_signal: word("StopSignal"),
+        exposed_ports: keys("ExposedPorts"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_config_with_wrong_types_says_nothing() {
+        let config = serde_json::json!({"config": {"User": 5, "Env": "x", "Cmd": [1, "a"], "Labels": {"a": 1, "b": "c"}}});
+        let expected =
+            ImageConfig { cmd: vec!["a".to_owned()], labels: [("b".to_owned(), "c".to_owned())].into(), ..ImageConfig::default() };
+        assert_eq!(image_config(&config), expected);
+    }
+}

@@ -1,0 +1,55 @@
+//! The engine's own configuration: where things are and what containers.conf says.
+
+use std::path::{Path, PathBuf};
+
+use selkie_plan::ContainersConf;
+
+use crate::store::Store;
+
+/// One engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) store: Store,
+    pub(crate) images: selkie_image::Store,
+    pub(crate) conf: ContainersConf,
+    pub(crate) binary: PathBuf,
+}
+
+impl Engine {
+    /// Builds an engine with its records in `store`. `binary` is the path of the running program.
+    #[must_use]
+    pub fn new(store: Store, conf: ContainersConf, binary: PathBuf) -> Self {
+        let images = selkie_image::Store::new(store.root());
+        Self { store, images, conf, binary }
+    }
+
+    /// Returns where the records are.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the images.
+    #[must_use]
+    pub fn images(&self) -> &selkie_image::Store {
+        &self.images
+    }
+
+    /// Returns what containers.conf says.
+    #[must_use]
+    pub fn conf(&self) -> &ContainersConf {
+        &self.conf
+    }
+
+    /// Returns the path of the engine's own binary.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Returns the flags with which another `selkie` finds the same records.
+    pub(crate) fn globals(&self) -> Vec<String> {
+        let text = |path: &Path| path.display().to_string();
+        vec!["--root".to_owned(), text(self.store.root()), "--runroot".to_owned(), text(self.store.run())]
+    }
+}

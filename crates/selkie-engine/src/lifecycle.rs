@@ -1,0 +1,270 @@
+//! Ends, pauses, renames and removes containers, and waits for them.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use selkie_runtime::cgroup::{Cgroup, Layout};
+use selkie_sys::{Errno, process};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::files::{self, Durability, remove_file, write_json};
+use crate::heal::REMOVED;
+use crate::id::Name;
+use crate::process::Identity;
+use crate::record::{Container, Status};
+
+/// How to stop a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopOptions {
+    /// Seconds until SIGKILL; `None` is the container's own.
+    pub timeout: Option<u32>,
+}
+
+/// Podman's default patience.
+const STOP_TIMEOUT: u32 = 10;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+impl Engine {
+    /// Stops a container: its stop signal first, SIGKILL after the timeout. One that does not run is left as it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses the signal, or the container does not end.
+    pub fn stop(&self, container: &Container, options: StopOptions) -> Result<()> {
+        let Some(live) = &container.live else { return self.clean_up(container) };
+        self.mark_stopped(container)?;
+        if container.status == Status::Paused {
+            // A frozen process cannot act on a signal.
+            self.unpause(container)?;
+        }
+        let seconds = options.timeout.or(container.record.request.lifecycle.stop_timeout).unwrap_or(STOP_TIMEOUT);
+        if seconds > 0 {
+            send(&live.init, stop_signal(container))?;
+            if wait_for(&live.init, Some(Duration::from_secs(seconds.into())))? {
+                return self.await_record(container);
+            }
+        }
+        send(&live.init, SIGKILL)?;
+        self.await_end(container)
+    }
+
+    /// Sends a signal to the first process of a container.
+    ///
+    /// # Errors
+    /// [`Error::State`] when it does not run.
+    pub fn kill(&self, container: &Container, signal: i32) -> Result<()> {
+        let refused = || Error::State {
+            operation: format!("can only kill running containers. {} is in state {}", container.id(), container.status.as_str()),
+        };
+        let live = container.live.as_ref().ok_or_else(refused)?;
+        if signal == SIGKILL {
+            self.mark_stopped(container)?;
+        }
+        send(&live.init, signal)?;
+        if signal == SIGKILL {
+            self.await_end(container)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a container; a running one only if `force`.
+    ///
+    /// # Errors
+    /// [`Error::Running`], or what could not be removed.
+    pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
+        let id = container.id();
+        if container.live.is_some() {
+            if !force {
+                return Err(Error::Running { id: id.to_string(), status: container.status.as_str() });
+            }
+            self.stop(
+                container,
+                StopOptions { timeout: Some(container.record.request.lifecycle.stop_timeout.unwrap_or(0).min(STOP_TIMEOUT)) },
+            )?;
+        }
+        let _lock = self.store.lock(id)?;
+        self.end_monitor(container)?;
+        self.clean_up(container)?;
+        if let Some(file) = &container.record.request.lifecycle.cidfile {
+            remove_file(file.as_ref())?;
+        }
+        // In one step it is gone for everybody; deleting takes as long as it takes, and a crash is repaired by the next command.
+        let hidden = self.store.containers().join(format!("{REMOVED}{id}"));
+        let directory = self.store.container(id);
+        match std::fs::rename(&directory, &hidden) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::File { action: "remove", path: directory, source });
+            }
+            _ => {}
+        }
+        if self.store.owner_of(&container.record.name).is_none() {
+            remove_file(&self.store.name_link(&container.record.name))?;
+        }
+        files::remove_tree(&self.store.running(id))?;
+        files::remove_tree(&hidden)
+    }
+
+    /// Waits until a container does not run; returns its exit status.
+    ///
+    /// # Errors
+    /// When it has vanished in between.
+    pub fn wait(&self, container: &Container) -> Result<i32> {
+        if let Some(live) = &container.live {
+            wait_for(&live.init, None)?;
+            self.await_record(container)?;
+        }
+        match Container::load(&self.store, container.id()) {
+            Ok(ended) => Ok(ended.exit.map_or(0, |exit| exit.code)),
+            // `--rm` was quicker than we are; Podman answers -1.
+            Err(Error::NoSuchContainer { .. }) => Ok(-1),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Freezes every process of a container.
+    ///
+    /// # Errors
+    /// [`Error::State`] when it does not run.
+    pub fn pause(&self, container: &Container) -> Result<()> {
+        container.running(&format!("{:?} is not running, can't pause", container.record.name.as_str()))?;
+        self.cgroup(container)?.freeze(true)?;
+        files::write(&self.store.running(container.id()), "paused", b"", 0o600, Durability::Volatile)
+    }
+
+    /// Lets a frozen container go on.
+    ///
+    /// # Errors
+    /// [`Error::State`] when it is not paused.
+    pub fn unpause(&self, container: &Container) -> Result<()> {
+        if container.status != Status::Paused {
+            return Err(Error::State { operation: format!("{:?} is not paused, can't unpause", container.record.name.as_str()) });
+        }
+        self.cgroup(container)?.freeze(false)?;
+        remove_file(&self.store.running(container.id()).join("paused"))
+    }
+
+    /// Gives a container another name.
+    ///
+    /// # Errors
+    /// [`Error::NameInUse`].
+    pub fn rename(&self, container: &Container, name: &str) -> Result<()> {
+        let name = Name::parse(name)?;
+        let _lock = self.store.lock(container.id())?;
+        if let Some(owner) = self.take_name(&name, container.id())? {
+            return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
+        }
+        let mut record = container.record.clone();
+        let old = std::mem::replace(&mut record.name, name);
+        write_json(&self.store.container(&record.id), "config.json", &record, Durability::Durable)?;
+        remove_file(&self.store.name_link(&old))
+    }
+
+    /// Returns the container's cgroups.
+    ///
+    /// # Errors
+    /// [`Error::State`] when it has none.
+    pub fn cgroup(&self, container: &Container) -> Result<Cgroup> {
+        let path = container.plan(&self.store)?.and_then(|plan| plan.cgroup.path);
+        let path = path.ok_or_else(|| Error::State { operation: format!("container {} has no cgroup", container.id()) })?;
+        Ok(Cgroup::at(&Layout::detect(), &path))
+    }
+
+    /// Removes what a container that does not run may have left in the kernel and in the run directory.
+    pub(crate) fn clean_up(&self, container: &Container) -> Result<()> {
+        let running = self.store.running(container.id());
+        if !running.join("state.json").exists() {
+            return Ok(());
+        }
+        // Its monitor died before it: nobody has written its end.
+        if let Some(exit) = &container.exit {
+            write_json(&self.store.container(container.id()), "exit.json", exit, Durability::Volatile)?;
+        }
+        if let Ok(cgroup) = self.cgroup(container) {
+            cgroup.remove()?;
+        }
+        files::remove_tree(&running)
+    }
+
+    /// Notes that the end is wanted, so that no restart policy applies.
+    fn mark_stopped(&self, container: &Container) -> Result<()> {
+        files::write(&self.store.running(container.id()), "stopped", b"", 0o600, Durability::Volatile)
+    }
+
+    /// Waits until the container has ended and its end is written.
+    fn await_end(&self, container: &Container) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let Some(live) = &container.live else { return Ok(()) };
+        if !wait_for(&live.init, Some(PATIENCE))? {
+            return Err(Error::State {
+                operation: format!("container {} does not end: its process {} is stuck in the kernel", container.id(), live.init.pid),
+            });
+        }
+        self.await_record(container)
+    }
+
+    /// Waits until the monitor has written how a container ended; does it in its place when it is gone.
+    fn await_record(&self, container: &Container) -> Result<()> {
+        let Some(live) = &container.live else { return Ok(()) };
+        let state = self.store.running(container.id()).join("state.json");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut pause = Duration::from_micros(100);
+        while state.exists() && Instant::now() < deadline {
+            if !live.monitor.is_alive() {
+                return match Container::load(&self.store, container.id()) {
+                    Ok(ended) => self.clean_up(&ended),
+                    Err(Error::NoSuchContainer { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                };
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Ends a monitor that still serves clients of a container that has ended.
+    fn end_monitor(&self, container: &Container) -> Result<()> {
+        match &container.live {
+            Some(live) => send(&live.monitor, SIGKILL),
+            None => Ok(()),
+        }
+    }
+}
+
+fn stop_signal(container: &Container) -> i32 {
+    let record = &container.record;
+    let image = || selkie_plan::value::parse_signal(&record.image_config.stop_signal).ok();
+    record.request.process.stop_signal.or_else(image).and_then(|number| i32::try_from(number).ok()).unwrap_or(SIGTERM)
+}
+
+/// Sends a signal to exactly this process; one that has ended is left alone.
+fn send(target: &Identity, signal: i32) -> Result<()> {
+    let Some(pidfd) = target.open()? else { return Ok(()) };
+    match process::send_signal(&pidfd, signal) {
+        Err(error) if error.errno == Errno::SRCH => Ok(()),
+        sent => sent.map_err(Error::system(format!("send signal {signal} to process {}", target.pid))),
+    }
+}
+
+/// Waits until the process has ended; returns false when the patience is over.
+fn wait_for(target: &Identity, patience: Option<Duration>) -> Result<bool> {
+    let Some(pidfd) = target.open()? else { return Ok(true) };
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() });
+        match poll(&mut [PollFd::new(&pidfd.as_fd(), PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(errno) => {
+                return Err(Error::System {
+                    action: "wait for a process".to_owned(),
+                    source: selkie_sys::SyscallError::new("poll(pidfd)", errno),
+                });
+            }
+        }
+    }
+}

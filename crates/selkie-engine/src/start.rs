@@ -1,0 +1,173 @@
+//! Starts a container: mounts its root, plans it on the host as it is now, and hands it to a monitor.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use selkie_plan::value::RestartPolicy;
+use selkie_plan::{LogDriver, Plan, plan};
+use selkie_sys::socket;
+
+use crate::client::Attached;
+use crate::create::Created;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::files::{self, Durability, write_json};
+use crate::filter;
+use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, message, spawn};
+use crate::record::{Container, Record, Status};
+
+/// How to start a container.
+#[derive(Debug, Default)]
+pub struct StartOptions<'a> {
+    /// The caller wants the output and may give input.
+    pub attach: bool,
+    /// Rows and columns of the caller's terminal.
+    pub size: Option<(u16, u16)>,
+    /// Descriptors that the program gets as 3, 4, ...
+    pub preserve: Vec<BorrowedFd<'a>>,
+    /// How often the restart policy has started it before.
+    pub restarts: u32,
+}
+
+impl Engine {
+    /// Starts a container that has just been created.
+    ///
+    /// # Errors
+    /// What could not be planned or made. The container stays as created, or is removed if that was asked for.
+    pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
+        let Created { record, plan: planned, root, lock } = created;
+        let started = match planned {
+            Some(planned) => self.launch(&record, &planned, root, options),
+            None => self.plan_and_launch(&record, root, options),
+        };
+        drop(lock);
+        if started.is_err() && record.request.lifecycle.remove {
+            // The reason for the failure is what the user has to hear.
+            let _ = Container::load(&self.store, &record.id).and_then(|container| self.remove(&container, true));
+        }
+        started
+    }
+
+    /// Starts a container that does not run.
+    ///
+    /// # Errors
+    /// What could not be planned or made; the container stays as it was.
+    pub fn start(&self, container: &Container, options: &StartOptions<'_>) -> Result<Attached> {
+        self.store.prepare()?;
+        let _lock = self.store.lock(container.id())?;
+        // Somebody else may have started or removed it while we waited.
+        let container = Container::load(&self.store, container.id())?;
+        match container.status {
+            Status::Running => return self.attach(&container),
+            Status::Paused => {
+                return Err(Error::State { operation: format!("container {} is paused and cannot be started", container.id()) });
+            }
+            Status::Created | Status::Exited => {}
+        }
+        self.clean_up(&container)?;
+        let root = self.mount_root(&container.record)?;
+        self.plan_and_launch(&container.record, root, options)
+    }
+
+    fn plan_and_launch(&self, record: &Record, root: OwnedFd, options: &StartOptions<'_>) -> Result<Attached> {
+        let facts = self.facts(record, &root)?;
+        let planned = plan(&record.request, &record.image_config, &facts)?;
+        write_json(&self.store.container(&record.id), "plan.json", &planned, Durability::Volatile)?;
+        self.launch(record, &planned, root, options)
+    }
+
+    fn launch(&self, record: &Record, planned: &Plan, root: OwnedFd, options: &StartOptions<'_>) -> Result<Attached> {
+        let running = self.store.running(&record.id);
+        files::remove_tree(&running)?;
+        files::make_directories(&running)?;
+        let filtered = self.write_run_files(planned, &running)?;
+        let lifecycle = &record.request.lifecycle;
+        let order = Order {
+            task: Task::Start(StartOrder {
+                id: record.id.to_string(),
+                plan: planned.clone(),
+                container: self.store.container(&record.id),
+                running,
+                staging: self.store.staging(),
+                engine: self.binary.clone(),
+                log: self.log_target(record)?,
+                attached: options.attach,
+                interactive: record.request.process.interactive,
+                size: options.size,
+                preserve: u32::try_from(options.preserve.len()).unwrap_or(0),
+                restarts: options.restarts,
+                filtered,
+            }),
+            after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
+        };
+        let (ours, theirs) = socket::pair().map_err(Error::system("start a monitor"))?;
+        spawn(&order, theirs.as_fd(), root.as_fd(), &options.preserve)?;
+        drop(theirs);
+        let pid = await_started(&ours, record.id.as_str())?;
+        Ok(Attached::new(ours, pid, options.attach))
+    }
+
+    /// Writes the generated files and the filter; returns whether there is a filter.
+    fn write_run_files(&self, planned: &Plan, running: &Path) -> Result<bool> {
+        for file in &planned.files {
+            files::write(running, &file.name, file.content.as_bytes(), file.mode, Durability::Volatile)?;
+        }
+        let filter = filter::compiled(planned)?;
+        if let Some(filter) = &filter {
+            files::write(running, "filter", filter, 0o600, Durability::Volatile)?;
+        }
+        Ok(filter.is_some())
+    }
+
+    fn log_target(&self, record: &Record) -> Result<Option<LogTarget>> {
+        let lifecycle = &record.request.lifecycle;
+        let json = match lifecycle.log_driver.unwrap_or(LogDriver::K8sFile) {
+            LogDriver::K8sFile => false,
+            LogDriver::JsonFile => true,
+            LogDriver::None => return Ok(None),
+            LogDriver::Journald => return Err(Error::NotSupported { what: "--log-driver journald".to_owned() }),
+            LogDriver::Passthrough => return Err(Error::NotSupported { what: "--log-driver passthrough".to_owned() }),
+        };
+        let option = |key: &str| lifecycle.log_options.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        let limit = option("max-size").map(|text| selkie_plan::value::parse_size("--log-opt max-size", text)).transpose()?;
+        let path = option("path").map_or_else(|| self.store.container(&record.id).join("ctr.log"), std::path::PathBuf::from);
+        Ok(Some(LogTarget { path, json, limit }))
+    }
+}
+
+fn restart(policy: RestartPolicy) -> Option<Restart> {
+    match policy {
+        RestartPolicy::No => None,
+        RestartPolicy::OnFailure { retries } => Some(Restart::OnFailure(retries.unwrap_or(0))),
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => Some(Restart::Always),
+    }
+}
+
+/// Waits until the monitor says that the program runs; returns its pid.
+pub(crate) fn await_started(control: &OwnedFd, id: &str) -> Result<i32> {
+    let mut buffer = [0; 8192];
+    let length = socket::receive(control, &mut buffer, false).unwrap_or(0);
+    let Some((tag, body)) = buffer.get(..length).and_then(<[u8]>::split_first) else {
+        return Err(Error::Monitor { id: id.to_owned(), problem: "ended before the container was started".to_owned() });
+    };
+    let text = String::from_utf8_lossy(body);
+    match *tag {
+        message::STARTED => {
+            text.parse().map_err(|_| Error::Monitor { id: id.to_owned(), problem: format!("said {text:?} in place of a pid") })
+        }
+        message::FAILED => Err(failure(&text)),
+        _ => Err(Error::Monitor { id: id.to_owned(), problem: "said something unexpected".to_owned() }),
+    }
+}
+
+/// Reads what [`crate::monitor`] wrote: kind, stage and message.
+fn failure(text: &str) -> Error {
+    let mut parts = text.splitn(3, '\0');
+    let (kind, stage, message) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let kind = match kind {
+        Some("n") => selkie_runtime::Kind::NotFound,
+        Some("x") => selkie_runtime::Kind::NotExecutable,
+        _ => selkie_runtime::Kind::Setup,
+    };
+    Error::Runtime(selkie_runtime::Error { kind, stage: selkie_runtime::Stage(stage.to_owned()), message: message.to_owned(), errno: None })
+}

@@ -31,6 +31,7 @@ pub use create::Created;
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use exec::SessionInfo;
+pub use filter::resolved as resolved_filter;
 pub use id::{ContainerId, Name};
 pub use lifecycle::StopOptions;
 pub use logs::{LogEntry, read_log};

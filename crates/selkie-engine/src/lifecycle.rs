@@ -187,6 +187,12 @@ impl Engine {
         files::remove_tree(&running)
     }
 
+    /// Returns whether the last end of a container was wanted by somebody.
+    #[must_use]
+    pub fn was_stopped_by_user(&self, container: &Container) -> bool {
+        self.store.running(container.id()).join("stopped").exists()
+    }
+
     /// Notes that the end is wanted, so that no restart policy applies.
     fn mark_stopped(&self, container: &Container) -> Result<()> {
         files::write(&self.store.running(container.id()), "stopped", b"", 0o600, Durability::Volatile)

@@ -1,7 +1,7 @@
 //! Starts a container: mounts its root, plans it on the host as it is now, and hands it to a monitor.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use selkie_plan::value::RestartPolicy;
 use selkie_plan::{LogDriver, Plan, plan};
@@ -130,8 +130,18 @@ impl Engine {
         };
         let option = |key: &str| lifecycle.log_options.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let limit = option("max-size").map(|text| selkie_plan::value::parse_size("--log-opt max-size", text)).transpose()?;
-        let path = option("path").map_or_else(|| self.store.container(&record.id).join("ctr.log"), std::path::PathBuf::from);
-        Ok(Some(LogTarget { path, json, limit }))
+        Ok(Some(LogTarget { path: self.log_file(record), json, limit }))
+    }
+
+    /// Returns the file with the output of a container.
+    #[must_use]
+    pub fn log_path(&self, container: &Container) -> PathBuf {
+        self.log_file(&container.record)
+    }
+
+    fn log_file(&self, record: &Record) -> PathBuf {
+        let chosen = record.request.lifecycle.log_options.iter().rev().find(|(name, _)| name == "path");
+        chosen.map_or_else(|| self.store.container(&record.id).join("ctr.log"), |(_, path)| PathBuf::from(path))
     }
 }
 

@@ -1,1 +1,28 @@
-fn main() {}
+//! `selkie`: parses the command line, calls the engine, prints. One file a command in `commands`.
+
+mod cli;
+mod commands;
+mod context;
+mod exit;
+mod ui;
+
+use std::process::ExitCode;
+
+use selkie::flags;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|verb| verb == "__monitor") {
+        selkie_engine::monitor::main()
+    }
+    if arguments.first().is_some_and(|name| std::path::Path::new(name).file_name().is_some_and(|name| name == "podman-init")) {
+        return commands::init::main(&arguments);
+    }
+    match cli::parse(arguments) {
+        Ok(cli) => match cli.run() {
+            Ok(code) => code,
+            Err(failure) => ui::error::show(&failure),
+        },
+        Err(stop) => ui::error::stop(stop),
+    }
+}

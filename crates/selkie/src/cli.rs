@@ -1,0 +1,209 @@
+//! The command line: global flags, then a verb. `container VERB` and `image VERB` are the same verbs under longer names.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser};
+
+use crate::commands::Verb;
+use crate::context::Context;
+use crate::ui::error::{Failure, Stop};
+
+/// Run containers with only the privileges that they need.
+#[derive(Debug, Parser)]
+#[command(name = "selkie", version, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags before the verb.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Globals {
+    /// Directory of images and containers.
+    #[arg(long)]
+    pub(crate) root: Option<PathBuf>,
+    /// Directory of what does not outlive a reboot.
+    #[arg(long)]
+    pub(crate) runroot: Option<PathBuf>,
+    /// Directory of temporary files (as Podman; unused).
+    #[arg(long, hide = true)]
+    tmpdir: Option<PathBuf>,
+    /// How much is logged (as Podman; unused).
+    #[arg(long, hide = true)]
+    log_level: Option<String>,
+    /// Who makes cgroups: only `cgroupfs` (as Podman; unused).
+    #[arg(long, hide = true)]
+    cgroup_manager: Option<String>,
+    /// How layers are stored: only `overlay`.
+    #[arg(long, hide = true)]
+    storage_driver: Option<String>,
+    /// Where events go (as Podman; unused).
+    #[arg(long, hide = true)]
+    events_backend: Option<String>,
+    /// Another OCI runtime.
+    #[arg(long)]
+    runtime: Option<String>,
+}
+
+impl Cli {
+    /// Runs the verb.
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        if let Some(runtime) = self.globals.runtime.as_deref().filter(|runtime| !runtime.is_empty()) {
+            return Err(Failure::engine(format!("--runtime {runtime}: not supported yet")));
+        }
+        if let Some(driver) = self.globals.storage_driver.as_deref().filter(|driver| !matches!(*driver, "" | "overlay")) {
+            return Err(Failure::engine(format!("--storage-driver {driver}: not supported yet, only overlay is")));
+        }
+        self.verb.run(&self.globals)
+    }
+}
+
+impl Globals {
+    /// Builds the surroundings of a command.
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        Context::new(self)
+    }
+}
+
+/// Parses the command line.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Stop> {
+    let arguments = expand(arguments)?;
+    Cli::try_parse_from(&arguments).map_err(|error| explain(&error, &arguments))
+}
+
+/// Returns the whole command line, for completions.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Global flags that take a value, so that the verb behind them is found.
+const WITH_VALUE: [&str; 8] =
+    ["--root", "--runroot", "--tmpdir", "--log-level", "--cgroup-manager", "--storage-driver", "--events-backend", "--runtime"];
+
+/// Podman's groups: the verb of the group, and what it is called here.
+const CONTAINER: [(&str, &[&str]); 24] = [
+    ("attach", &["attach"]),
+    ("cleanup", &["__cleanup"]),
+    ("create", &["create"]),
+    ("exec", &["exec"]),
+    ("exists", &["__container-exists"]),
+    ("inspect", &["inspect", "--type", "container"]),
+    ("kill", &["kill"]),
+    ("list", &["ps"]),
+    ("logs", &["logs"]),
+    ("ls", &["ps"]),
+    ("pause", &["pause"]),
+    ("port", &["port"]),
+    ("prune", &["__container-prune"]),
+    ("ps", &["ps"]),
+    ("rename", &["rename"]),
+    ("restart", &["restart"]),
+    ("rm", &["rm"]),
+    ("run", &["run"]),
+    ("start", &["start"]),
+    ("stats", &["stats"]),
+    ("stop", &["stop"]),
+    ("top", &["top"]),
+    ("unpause", &["unpause"]),
+    ("wait", &["wait"]),
+];
+
+const IMAGE: [(&str, &[&str]); 9] = [
+    ("exists", &["__image-exists"]),
+    ("import", &["import"]),
+    ("inspect", &["inspect", "--type", "image"]),
+    ("list", &["images"]),
+    ("load", &["load"]),
+    ("ls", &["images"]),
+    ("rm", &["rmi"]),
+    ("tag", &["tag"]),
+    ("untag", &["untag"]),
+];
+
+/// Replaces `container VERB` and `image VERB` by the verb itself.
+fn expand(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Stop> {
+    let mut at = 1;
+    while let Some(word) = arguments.get(at).and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
+        at += if WITH_VALUE.contains(&word) { 2 } else { 1 };
+    }
+    let group: &[(&str, &[&str])] = match arguments.get(at).and_then(|word| word.to_str()) {
+        Some("container") => &CONTAINER,
+        Some("image") => &IMAGE,
+        _ => return Ok(arguments),
+    };
+    let name = arguments.get(at).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(verb) = arguments.get(at + 1).map(|word| word.to_string_lossy().into_owned()) else {
+        return Err(Stop::Usage(format!("missing command 'selkie {name} COMMAND'\nTry 'selkie --help' for more information")));
+    };
+    if matches!(verb.as_str(), "--help" | "-h") {
+        let verbs: Vec<&str> = group.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "cleanup").collect();
+        return Ok(vec![arguments.first().cloned().unwrap_or_default(), "__group-help".into(), name.into(), verbs.join(" ").into()]);
+    }
+    let Some((_, words)) = group.iter().find(|(known, _)| *known == verb) else {
+        return Err(unrecognized(&format!("selkie {name} {verb}")));
+    };
+    arguments.splice(at..=at + 1, words.iter().map(OsString::from));
+    Ok(arguments)
+}
+
+fn unrecognized(command: &str) -> Stop {
+    Stop::Usage(format!("unrecognized command `{command}`\nTry 'selkie --help' for more information"))
+}
+
+/// Says what is wrong in Podman's words.
+fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
+    let context = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    };
+    let verb = verb_of(arguments);
+    let see = |text: String| Stop::Usage(format!("{text}\nSee 'selkie{verb} --help'"));
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(error.render().to_string()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand if verb.is_empty() => {
+            Stop::NoCommand(command().render_help().to_string())
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            see(format!("missing command 'selkie{verb} COMMAND'"))
+        }
+        ErrorKind::InvalidSubcommand => {
+            unrecognized(&format!("selkie{verb} {}", context(ContextKind::InvalidSubcommand)).replace("  ", " "))
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = context(ContextKind::InvalidArg);
+            match flag.strip_prefix("--") {
+                Some(_) => see(format!("unknown flag: {flag}")),
+                None if flag.starts_with('-') => see(format!("unknown shorthand flag: {:?} in {flag}", flag.trim_start_matches('-'))),
+                None => see(format!("`selkie{verb}` takes no argument {flag:?}")),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => see(format!("requires more arguments: {}", context(ContextKind::InvalidArg))),
+        ErrorKind::InvalidUtf8 => see("an argument is not valid UTF-8".to_owned()),
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            see(first.strip_prefix("error: ").unwrap_or(first).to_owned())
+        }
+    }
+}
+
+/// Returns the verb with a blank before it, or nothing.
+fn verb_of(arguments: &[OsString]) -> String {
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        let word = word.to_string_lossy();
+        if WITH_VALUE.contains(&word.as_ref()) {
+            words.next();
+        } else if !word.starts_with('-') {
+            let known = command().get_subcommands().any(|subcommand| subcommand.get_name() == word);
+            return if known { format!(" {word}") } else { String::new() };
+        }
+    }
+    String::new()
+}

@@ -1,0 +1,79 @@
+//! `selkie create`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use selkie_engine::Record;
+use selkie_plan::{Plan, Request};
+
+use crate::context::Context;
+use crate::flags::{CreateFlags, DryRun, System};
+use crate::ui::error::{Failure, warn};
+use crate::ui::out;
+
+/// Make a container and do not start it.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    #[command(flatten)]
+    flags: CreateFlags,
+}
+
+impl Create {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let request = self.flags.request(&System)?;
+        if let Some(form) = self.flags.dry_run {
+            return dry_run(context, request, form);
+        }
+        check_files(&request)?;
+        let created = context.engine.create(request, std::env::args().collect())?;
+        warn_all(created.plan.as_ref());
+        write_id(&created.record)?;
+        out::line(created.record.id.as_str())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints the plan of `request`.
+pub(crate) fn dry_run(context: &Context, request: Request, form: DryRun) -> Result<ExitCode, Failure> {
+    let plan = context.engine.dry_run(request, std::env::args().collect())?;
+    let json = |value: &serde_json::Value| serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()));
+    match form {
+        DryRun::Text => out::print(&plan.render())?,
+        DryRun::Json => out::line(&json(&serde_json::to_value(&plan).map_err(|error| Failure::engine(error.to_string()))?)?)?,
+        DryRun::Spec => {
+            let seccomp = selkie_engine::resolved_filter(&plan)?.map(|resolved| selkie_seccomp::to_oci(&resolved));
+            out::line(&json(&selkie_plan::spec(&plan, seccomp))?)?;
+        }
+    }
+    warn_all(Some(&plan));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks before anything is made that `--cidfile` can be written.
+pub(crate) fn check_files(request: &Request) -> Result<(), Failure> {
+    for path in [&request.lifecycle.cidfile, &request.lifecycle.pidfile].into_iter().flatten() {
+        let directory = std::path::Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
+        if directory.is_some_and(|directory| !directory.is_dir()) {
+            return Err(Failure::engine(format!("cannot write `{path}`: its directory does not exist")));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the container's id to `--cidfile`.
+pub(crate) fn write_id(record: &Record) -> Result<(), Failure> {
+    match &record.request.lifecycle.cidfile {
+        Some(path) => std::fs::write(path, record.id.as_str()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}"))),
+        None => Ok(()),
+    }
+}
+
+/// Shows the warnings of a plan.
+pub(crate) fn warn_all(plan: Option<&Plan>) {
+    for warning in plan.iter().flat_map(|plan| &plan.warnings) {
+        match &warning.hint {
+            Some(hint) => warn(&format!("{} ({hint})", warning.message)),
+            None => warn(&warning.message),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `selkie logs`
+
+use std::io::{BufReader, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use selkie_engine::{Container, LogEntry, read_log};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+use crate::ui::time;
+
+/// Show the output of containers.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on showing what comes, until the container ends.
+    #[arg(long, short = 'f')]
+    follow: bool,
+    /// Only the last so many lines.
+    #[arg(long, allow_negative_numbers = true, default_value = "-1", hide_default_value = true)]
+    tail: String,
+    /// With the time of each line.
+    #[arg(long, short = 't')]
+    timestamps: bool,
+    /// Only since then: RFC 3339, seconds since 1970, or a duration such as 10m.
+    #[arg(long)]
+    since: Option<String>,
+    /// Only until then.
+    #[arg(long)]
+    until: Option<String>,
+    /// With the container's name on each line.
+    #[arg(long, short = 'n')]
+    names: bool,
+    /// The container that was created last.
+    #[arg(long, short = 'l')]
+    latest: bool,
+    /// Names or ids.
+    containers: Vec<String>,
+}
+
+impl Logs {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let containers = match (self.containers.as_slice(), self.latest) {
+            ([], true) => vec![context.latest()?],
+            ([], false) => return Err(Failure::engine("specify at least one container name or ID to log")),
+            (names, _) => names.iter().map(|name| context.container(name)).collect::<Result<_, _>>()?,
+        };
+        let tail = if self.tail == "all" {
+            -1
+        } else {
+            self.tail.parse::<i64>().map_err(|_| Failure::engine(format!("invalid value {:?} for --tail", self.tail)))?
+        };
+        let window = (moment("--since", self.since.as_deref())?, moment("--until", self.until.as_deref())?);
+        for container in &containers {
+            self.show(context, container, usize::try_from(tail).ok(), window)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn show(&self, context: &Context, container: &Container, tail: Option<usize>, window: Window) -> Result<(), Failure> {
+        let driver = container.record.request.lifecycle.log_driver;
+        if driver == Some(selkie_plan::LogDriver::None) {
+            return Err(Failure::engine(format!(
+                "this container is using the 'none' log driver, cannot read logs: this container is not logging output"
+            )));
+        }
+        let path = context.engine.log_path(container);
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            // Nothing was ever started.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Failure::engine(format!("cannot read `{}`: {error}", path.display()))),
+        };
+        let mut reader = BufReader::new(file);
+        let mut entries = Vec::new();
+        while let Some(entry) = read_log(&mut reader)? {
+            if within(&entry, window) {
+                match tail {
+                    Some(_) => entries.push(entry),
+                    None => self.print(container, &entry)?,
+                }
+            }
+        }
+        let skipped = tail.map_or(0, |tail| entries.len().saturating_sub(tail));
+        for entry in entries.iter().skip(skipped) {
+            self.print(container, entry)?;
+        }
+        while self.follow {
+            let running = Container::load(context.engine.store(), container.id()).is_ok_and(|container| container.live.is_some());
+            let mut seen = false;
+            while let Some(entry) = read_log(&mut reader)? {
+                seen = true;
+                if within(&entry, window) {
+                    self.print(container, &entry)?;
+                }
+            }
+            if !running && !seen {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn print(&self, container: &Container, entry: &LogEntry) -> Result<(), Failure> {
+        let mut line = Vec::new();
+        if self.names {
+            line.extend(format!("{} ", container.record.name).bytes());
+        }
+        if self.timestamps {
+            line.extend(format!("{} ", entry.time).bytes());
+        }
+        line.extend(&entry.content);
+        let written = if entry.is_error { std::io::stderr().lock().write_all(&line) } else { std::io::stdout().lock().write_all(&line) };
+        match written {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Seconds and nanoseconds since 1970, from and to.
+type Window = (Option<jiff::Timestamp>, Option<jiff::Timestamp>);
+
+fn within(entry: &LogEntry, (since, until): Window) -> bool {
+    let Some(then) = time::parse(&entry.time) else { return true };
+    since.is_none_or(|since| then >= since) && until.is_none_or(|until| then <= until)
+}
+
+/// Reads a point in time: RFC 3339, seconds since 1970, or a duration before now.
+fn moment(flag: &str, text: Option<&str>) -> Result<Option<jiff::Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some(moment) = time::parse(text) {
+        return Ok(Some(moment));
+    }
+    let wrong =
+        || Failure::engine(format!("unable to parse {flag} {text:?}: expected RFC 3339, seconds since 1970, or a duration such as 10m"));
+    if let Ok(seconds) = text.parse::<i64>() {
+        return jiff::Timestamp::from_second(seconds).map(Some).map_err(|_| wrong());
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    jiff::Timestamp::now().checked_sub(duration).map(Some).map_err(|_| wrong())
+}

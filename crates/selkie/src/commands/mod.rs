@@ -1,0 +1,79 @@
+//! The verbs, one file each. A verb's arguments only validate; what is done is in the engine.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::cli::Globals;
+use crate::ui::error::Failure;
+
+mod attach;
+mod create;
+mod exec;
+mod exists;
+mod hidden;
+pub(crate) mod init;
+mod kill;
+mod logs;
+mod many;
+mod pause;
+mod rename;
+mod restart;
+mod rm;
+mod run;
+mod start;
+mod stop;
+mod unsupported;
+mod version;
+mod wait;
+
+/// Declares the verbs once: the enum and its dispatch.
+macro_rules! verbs {
+    ($($(#[$attribute:meta])* $variant:ident($module:ident :: $arguments:ident),)*) => {
+        /// A verb with its arguments.
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Verb {
+            $($(#[$attribute])* $variant(Box<$module::$arguments>),)*
+            /// A verb of Podman that is not there yet.
+            #[command(external_subcommand)]
+            Other(Vec<OsString>),
+        }
+
+        impl Verb {
+            /// Does what the verb says.
+            pub(crate) fn run(self, globals: &Globals) -> Result<ExitCode, Failure> {
+                match self {
+                    $(Self::$variant(arguments) => arguments.run(&globals.context()?),)*
+                    Self::Other(words) => unsupported::run(&words),
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    Attach(attach::Attach),
+    Create(create::Create),
+    Exec(exec::Exec),
+    Kill(kill::Kill),
+    Logs(logs::Logs),
+    Pause(pause::Pause),
+    Rename(rename::Rename),
+    Restart(restart::Restart),
+    Rm(rm::Rm),
+    Run(run::Run),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Unpause(pause::Unpause),
+    Version(version::Version),
+    Wait(wait::Wait),
+    #[command(name = "__cleanup", hide = true)]
+    Cleanup(hidden::Cleanup),
+    #[command(name = "__restart", hide = true)]
+    RestartAgain(hidden::RestartAgain),
+    #[command(name = "__container-exists", hide = true)]
+    ContainerExists(exists::ContainerExists),
+    #[command(name = "__group-help", hide = true)]
+    GroupHelp(hidden::GroupHelp),
+}

@@ -1,0 +1,40 @@
+//! `selkie pause` and `selkie unpause`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use selkie_engine::Status;
+
+use crate::commands::many::{Selection, each};
+use crate::context::Context;
+use crate::ui::error::Failure;
+
+/// Freeze every process of containers.
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Let frozen containers go on.
+#[derive(Debug, Args)]
+pub(crate) struct Unpause {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Pause {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let selected = self.selection.containers(context, |status| status == Status::Running)?;
+        each(selected, |container| Ok(context.engine.pause(container)?))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Unpause {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let selected = self.selection.containers(context, |status| status == Status::Paused)?;
+        each(selected, |container| Ok(context.engine.unpause(container)?))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,52 @@
+//! `selkie rm`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::commands::many::{Selected, Selection, each};
+use crate::context::Context;
+use crate::ui::error::Failure;
+
+/// Remove containers.
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    #[command(flatten)]
+    selection: Selection,
+    /// Stop those that run, and no error for those that do not exist.
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// No error for a container that does not exist.
+    #[arg(long, short = 'i')]
+    ignore: bool,
+    /// Seconds until SIGKILL, with --force.
+    #[arg(long, short = 't', allow_negative_numbers = true)]
+    time: Option<i64>,
+    /// Anonymous volumes too (there are none yet).
+    #[arg(long, short = 'v')]
+    volumes: bool,
+    /// Containers that depend on them too (there are none yet).
+    #[arg(long)]
+    depend: bool,
+}
+
+impl Rm {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let mut selected = self.selection.containers(context, |_| true)?;
+        if self.ignore || self.force {
+            selected.retain(|Selected { container, .. }| !matches!(container, Err(failure) if is_missing(failure)));
+        }
+        each(selected, |container| {
+            context.engine.remove(container, self.force).map_err(|error| match error {
+                selkie_engine::Error::Running { .. } => Failure::from(error).with_code(2),
+                error => error.into(),
+            })
+        })
+        .map_err(|failure| if is_missing(&failure) { failure.with_code(1) } else { failure })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    failure.line().ends_with("no such container")
+}

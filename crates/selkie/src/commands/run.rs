@@ -1,0 +1,101 @@
+//! `selkie run`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use selkie_engine::{Container, StartOptions};
+use selkie_plan::{Request, Stream};
+
+use crate::commands::create::{check_files, dry_run, warn_all, write_id};
+use crate::context::Context;
+use crate::exit;
+use crate::flags::{RunFlags, System};
+use crate::ui::attach::{End, Options, parse_detach_keys, serve, terminal_size};
+use crate::ui::error::{Failure, warn};
+use crate::ui::out;
+
+/// Run a command in a new container.
+///
+/// Examples:
+///   selkie run -it --rm centos bash
+///   selkie run -d --name web --cap-drop all --cap-add net_bind_service nginx
+///   selkie run --rm host: id
+///   selkie run --dry-run --cap-drop all centos
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+impl Run {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let request = self.flags.request(&System)?;
+        if let Some(form) = self.flags.dry_run {
+            return dry_run(context, request, form);
+        }
+        check_files(&request)?;
+        let detach_keys = parse_detach_keys(request.lifecycle.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;
+        let process = request.process.clone();
+        if process.tty && process.interactive && !request.lifecycle.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+            warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
+        }
+        let created = context.engine.create(request, std::env::args().collect())?;
+        let record = created.record.clone();
+        warn_all(created.plan.as_ref());
+        write_id(&record)?;
+        let lifecycle = &record.request.lifecycle;
+        let attach = !lifecycle.detach;
+        let options = StartOptions { attach, size: if process.tty { terminal_size() } else { None }, preserve: Vec::new(), restarts: 0 };
+        let attached = context.engine.start_created(created, &options)?;
+        if let Some(file) = &lifecycle.pidfile {
+            std::fs::write(file, format!("{}\n", attached.pid))
+                .map_err(|error| Failure::engine(format!("cannot write `{file}`: {error}")))?;
+        }
+        if !attach {
+            out::line(record.id.as_str())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let container = Container::load(context.engine.store(), &record.id).ok();
+        let end = serve(&attached, &attach_options(&record.request, detach_keys), &mut |signal| {
+            // A container that has just ended needs no signal any more.
+            let _ = container.as_ref().map(|container| context.engine.kill(container, signal));
+        })?;
+        match end {
+            End::Detached => Ok(ExitCode::SUCCESS),
+            End::Exited(code) => {
+                drop_container(context, &record.id, lifecycle.remove)?;
+                drop(attached);
+                Ok(exit::of_status(code))
+            }
+        }
+    }
+}
+
+/// Removes the container that this client has waited for.
+fn drop_container(context: &Context, id: &selkie_engine::ContainerId, remove: bool) -> Result<(), Failure> {
+    if !remove {
+        return Ok(());
+    }
+    match Container::load(context.engine.store(), id) {
+        Ok(container) => Ok(context.engine.remove(&container, true)?),
+        // Somebody else was quicker.
+        Err(selkie_engine::Error::NoSuchContainer { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns how a client of a container made by `request` behaves.
+pub(crate) fn attach_options(request: &Request, detach_keys: Vec<u8>) -> Options {
+    let streams = &request.lifecycle.attach;
+    let wanted = |stream: Stream| streams.is_empty() || streams.contains(&stream);
+    Options {
+        interactive: request.process.interactive && wanted(Stream::Stdin),
+        tty: request.process.tty,
+        detach_keys,
+        proxy: request.lifecycle.sig_proxy.unwrap_or(true)
+            && !(request.process.tty && request.process.interactive && std::io::IsTerminal::is_terminal(&std::io::stdin())),
+        stdout: wanted(Stream::Stdout),
+        stderr: wanted(Stream::Stderr),
+    }
+}

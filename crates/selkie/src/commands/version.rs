@@ -1,0 +1,39 @@
+//! `selkie version`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+use crate::ui::out;
+
+/// Print the version.
+#[derive(Debug, Args)]
+pub(crate) struct Version {
+    /// Print as `json` or a Go template.
+    #[arg(long, short = 'f')]
+    format: Option<String>,
+}
+
+impl Version {
+    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
+        let version = env!("CARGO_PKG_VERSION");
+        let platform = format!("linux/{}", go_arch());
+        let value = serde_json::json!({"Client": {"APIVersion": version, "Version": version, "OsArch": platform, "Os": "linux"}});
+        match self.format.as_deref() {
+            None => out::print(&format!("Client:       selkie\nVersion:      {version}\nOS/Arch:      {platform}\n"))?,
+            Some(format) => out::print(&crate::ui::template::render(format, "version", std::slice::from_ref(&value))?)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Returns the architecture as Go names it.
+pub(crate) fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

@@ -1,0 +1,11 @@
+//! Exit codes: Podman's.
+
+use std::process::ExitCode;
+
+/// The engine could not do it.
+pub(crate) const ENGINE: u8 = 125;
+
+/// Returns the exit code of a container's status, which is one byte.
+pub(crate) fn of_status(status: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(status & 0xff).unwrap_or(ENGINE))
+}

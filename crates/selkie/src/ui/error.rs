@@ -1,0 +1,161 @@
+//! Errors as people see them: once, on standard error, in one shape.
+//!
+//! ```text
+//! on a terminal                         elsewhere, for scripts that know Podman
+//! Error: what failed                    Error: what failed: cause: cause
+//! Caused by: cause
+//! Hint: what to do
+//! ```
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where errors, help and warnings are printed")]
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use selkie_plan::PlanError;
+
+use super::text::printable;
+use crate::exit::ENGINE;
+
+/// A command that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// Builds the failure of the engine, exit code 125.
+    pub(crate) fn engine(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, code: ENGINE }
+    }
+
+    /// Returns the failure with another exit code.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Returns the failure with a hint.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Builds it from an error with its chain of causes.
+    pub(crate) fn from_error(error: &dyn Error, code: u8, hint: Option<String>) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        Self { message: error.to_string(), causes, hint, code }
+    }
+
+    /// Returns everything but the hint on one line.
+    pub(crate) fn line(&self) -> String {
+        let mut line = self.message.clone();
+        for cause in &self.causes {
+            line.push_str(": ");
+            line.push_str(cause);
+        }
+        line
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl From<selkie_engine::Error> for Failure {
+    fn from(error: selkie_engine::Error) -> Self {
+        Self::from_error(&error, error.exit_code(), error.hint())
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::from_error(&error, error.exit_code(), None)
+    }
+}
+
+impl From<selkie_image::Error> for Failure {
+    fn from(error: selkie_image::Error) -> Self {
+        selkie_engine::Error::from(error).into()
+    }
+}
+
+impl From<selkie_runtime::Error> for Failure {
+    fn from(error: selkie_runtime::Error) -> Self {
+        selkie_engine::Error::from(error).into()
+    }
+}
+
+impl From<selkie_sys::SyscallError> for Failure {
+    fn from(error: selkie_sys::SyscallError) -> Self {
+        Self::from_error(&error, ENGINE, None)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::from_error(&error, ENGINE, None)
+    }
+}
+
+/// Prints `failure` and returns its exit code.
+pub(crate) fn show(failure: &Failure) -> ExitCode {
+    if std::io::stderr().is_terminal() {
+        eprintln!("Error: {}", printable(&failure.message));
+        for cause in &failure.causes {
+            eprintln!("Caused by: {}", printable(cause));
+        }
+        if let Some(hint) = &failure.hint {
+            eprintln!("Hint: {}", printable(hint));
+        }
+    } else {
+        eprintln!("Error: {}", printable(&failure.line()));
+    }
+    ExitCode::from(failure.code)
+}
+
+/// Prints a warning in the form of Podman's own.
+pub(crate) fn warn(message: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("Warning: {}", printable(message));
+    } else {
+        let time = jiff::Timestamp::now();
+        eprintln!("time=\"{time:.0}\" level=warning msg={:?}", printable(message));
+    }
+}
+
+/// What ends a command line before a command runs.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help or a version: text for standard output.
+    Answer(String),
+    /// No command: the help, and an error.
+    NoCommand(String),
+    /// A command line that means nothing.
+    Usage(String),
+}
+
+/// Prints it and returns its exit code.
+pub(crate) fn stop(stop: Stop) -> ExitCode {
+    match stop {
+        Stop::Answer(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Stop::NoCommand(text) => {
+            print!("{text}");
+            eprintln!("Error: missing command 'selkie COMMAND'");
+            ExitCode::from(ENGINE)
+        }
+        Stop::Usage(text) => {
+            eprintln!("Error: {text}");
+            ExitCode::from(ENGINE)
+        }
+    }
+}

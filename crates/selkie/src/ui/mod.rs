@@ -1,0 +1,10 @@
+//! What people see: errors, tables, templates, terminals.
+
+pub(crate) mod attach;
+pub(crate) mod error;
+pub(crate) mod out;
+pub(crate) mod signals;
+pub(crate) mod table;
+pub(crate) mod template;
+pub(crate) mod text;
+pub(crate) mod time;

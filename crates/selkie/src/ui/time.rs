@@ -1,0 +1,64 @@
+//! Times as Podman prints them.
+
+use jiff::Timestamp;
+
+/// Returns how long `seconds` is, in one unit, as go-units' `HumanDuration` has it.
+pub(crate) fn human_duration(seconds: i64) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    let hours = (seconds + HOUR / 2) / HOUR;
+    match seconds {
+        ..1 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..MINUTE => format!("{seconds} seconds"),
+        _ if seconds / MINUTE == 1 => "About a minute".to_owned(),
+        _ if seconds / MINUTE < 60 => format!("{} minutes", seconds / MINUTE),
+        _ if hours == 1 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", seconds / DAY / 365),
+    }
+}
+
+/// Returns how long ago `time` (RFC 3339) was, with `ago`.
+pub(crate) fn ago(time: &str) -> String {
+    format!("{} ago", human_duration(seconds_since(time)))
+}
+
+/// Returns the whole seconds since `time` (RFC 3339); 0 when it is none.
+pub(crate) fn seconds_since(time: &str) -> i64 {
+    parse(time).map_or(0, |then| (Timestamp::now().as_second() - then.as_second()).max(0))
+}
+
+/// Reads an RFC 3339 time.
+pub(crate) fn parse(time: &str) -> Option<Timestamp> {
+    time.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn human_duration_of_each_unit() {
+        let text = [0, 1, 59, 60, 119, 120, 3600, 3 * 3600, 3 * 86_400, 15 * 86_400, 90 * 86_400, 800 * 86_400].map(human_duration);
+        let expected = [
+            "Less than a second",
+            "1 second",
+            "59 seconds",
+            "About a minute",
+            "About a minute",
+            "2 minutes",
+            "About an hour",
+            "3 hours",
+            "3 days",
+            "2 weeks",
+            "3 months",
+            "2 years",
+        ];
+        assert_eq!(text, expected);
+    }
+}

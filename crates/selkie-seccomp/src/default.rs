@@ -83,12 +83,13 @@ impl Profile {
         ]);
         rules.extend(GATED.iter().flat_map(|(capability, names)| gate(names, *capability)));
         rules.extend(user_namespaces(options.nested_userns));
-        rules.extend(sockets());
+        // Before the rules of `socket`: libseccomp makes those count for `socketcall` too, unless that is settled already.
         rules.push(if options.socketcall {
             rule(&["socketcall"], Action::Allow)
         } else {
             rule(&["socketcall"], REFUSE).saying("it hides which socket is opened")
         });
+        rules.extend(sockets());
         rules.push(rule(&["add_key", "keyctl", "request_key"], REFUSE).saying("keyrings are shared by all containers of a user"));
         Self {
             default_action: Action::Errno(ENOSYS),

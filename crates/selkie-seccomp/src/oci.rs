@@ -21,7 +21,7 @@ pub fn to_oci(resolved: &Resolved) -> Value {
             object.insert("listenerMetadata".into(), json!(metadata));
         }
     }
-    let rules: Vec<_> = resolved.rules.iter().filter(|rule| !rule.multiplexed).map(rule_object).collect();
+    let rules: Vec<_> = resolved.rules.iter().filter(|rule| rule.is_from_profile()).map(rule_object).collect();
     object.insert("syscalls".into(), Value::Array(rules));
     Value::Object(object)
 }

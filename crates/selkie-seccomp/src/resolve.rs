@@ -193,6 +193,14 @@ impl Resolved {
     }
 }
 
+impl ResolvedRule {
+    /// Returns whether the profile has it; the others are the ways of i386 to the same calls by `socketcall` and `ipc`.
+    #[must_use]
+    pub const fn is_from_profile(&self) -> bool {
+        !self.multiplexed
+    }
+}
+
 impl Calls {
     /// Sorts, and leaves a rule without conditions alone for its number, as libseccomp does.
     fn settle(&mut self, rules: &[ResolvedRule]) {

@@ -146,5 +146,7 @@ fn stream(text: &str) -> Result<Stream, PlanError> {
 
 fn seconds(flag: &'static str, text: Option<&str>) -> Result<Option<u32>, PlanError> {
     let number = text.map(|text| parse_unsigned(flag, text)).transpose()?;
-    number.map(|number| u32::try_from(number).map_err(|_| PlanError::Choice { flag, value: number.to_string(), expected: "seconds" })).transpose()
+    number
+        .map(|number| u32::try_from(number).map_err(|_| PlanError::Choice { flag, value: number.to_string(), expected: "seconds" }))
+        .transpose()
 }

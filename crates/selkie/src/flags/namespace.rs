@@ -47,7 +47,8 @@ impl NamespaceFlags {
         if self.userns.as_deref().is_some_and(|mode| mode != "private") && !(uid_map.is_empty() && gid_map.is_empty()) {
             return Err(PlanError::UsernsAndMaps);
         }
-        let userns = self.userns.clone().or_else(|| if uid_map.is_empty() && gid_map.is_empty() { outside.variable("PODMAN_USERNS") } else { None });
+        let userns =
+            self.userns.clone().or_else(|| if uid_map.is_empty() && gid_map.is_empty() { outside.variable("PODMAN_USERNS") } else { None });
         let network = match self.network.as_slice() {
             [] => NetworkMode::Default,
             [one] => NetworkMode::parse(one)?,

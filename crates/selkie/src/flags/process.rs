@@ -8,8 +8,7 @@ use super::outside::Outside;
 use super::switch::{list, switch};
 
 /// The variables of a proxy, which are passed on unless `--http-proxy=false`.
-const PROXIES: [&str; 8] =
-    ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"];
+const PROXIES: [&str; 8] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"];
 
 /// The first process.
 #[derive(Clone, Debug, Default, Args)]
@@ -112,5 +111,9 @@ pub(super) fn variables(files: &[String], flags: &[String], outside: &impl Outsi
 /// Parses `--preserve-fds`.
 pub(super) fn preserve_fds(text: Option<&str>) -> Result<u32, PlanError> {
     let number = text.map(|text| parse_unsigned("--preserve-fds", text)).transpose()?.unwrap_or(0);
-    u32::try_from(number).map_err(|_| PlanError::Choice { flag: "--preserve-fds", value: number.to_string(), expected: "a number of descriptors" })
+    u32::try_from(number).map_err(|_| PlanError::Choice {
+        flag: "--preserve-fds",
+        value: number.to_string(),
+        expected: "a number of descriptors",
+    })
 }

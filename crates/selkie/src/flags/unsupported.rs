@@ -109,7 +109,8 @@ impl FromArgMatches for UnsupportedFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |(name, _, harmless): &Flag| {
             let values = matches.get_many::<String>(name).into_iter().flatten();
-            matches.value_source(name) == Some(ValueSource::CommandLine) && values.into_iter().any(|value| !harmless.split('|').any(|harmless| harmless == value))
+            matches.value_source(name) == Some(ValueSource::CommandLine)
+                && values.into_iter().any(|value| !harmless.split('|').any(|harmless| harmless == value))
         };
         let first = VALUES.iter().chain(&SWITCHES).find(|flag| given(flag)).map(|(name, ..)| (*name).to_owned());
         Ok(Self { first })

@@ -148,10 +148,10 @@ pub enum PlanError {
         text: String,
     },
     /// `--tz`.
-    #[error("running container create option: invalid timezone {text:?}: it names nothing beneath /usr/share/zoneinfo")]
+    #[error("running container create option: stat {path}: no such file or directory")]
     Timezone {
-        /// As written.
-        text: String,
+        /// The zone's file of the host.
+        path: String,
     },
     /// `--name`.
     #[error("running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")]
@@ -272,6 +272,9 @@ pub enum PlanError {
         /// As written.
         value: i64,
     },
+    /// `--memory-swap` alone.
+    #[error("you should always set a memory limit when using a memoryswap limit, see usage")]
+    SwapWithoutMemory,
     /// `--memory-swap` below `--memory`.
     #[error("minimum memoryswap limit should be larger than memory limit, see usage")]
     SwapBelowMemory,
@@ -332,13 +335,15 @@ pub enum PlanError {
         name: String,
     },
     /// A namespace file that is not there.
-    #[error("invalid namespace path {path:?}: no such file or directory")]
+    #[error("cannot find specified {kind} namespace path: stat {path}: no such file or directory")]
     NamespacePath {
+        /// Which namespace.
+        kind: &'static str,
         /// As written.
         path: String,
     },
     /// `--hostname` with a host's UTS namespace.
-    #[error("cannot set hostname when running in the host UTS namespace: invalid configuration")]
+    #[error("invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration")]
     HostnameOfHost,
 
     // Sysctls.

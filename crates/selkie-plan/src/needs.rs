@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::part::mounts::timezone_path;
 use crate::value::{NamespaceMode, NetworkMode, UserMount, UsernsMode};
 use crate::{ContainersConf, Request};
 
@@ -35,6 +36,8 @@ pub fn needs(request: &Request, conf: &ContainersConf) -> Needs {
         .bind_sources
         .extend(conf.volumes.iter().filter_map(|text| crate::value::BindMount::parse(text, "/").ok()).map(|bind| bind.source));
     needs.bind_sources.extend(conf.mounts.iter().filter_map(|text| bind_source(&UserMount::parse(text, "/").ok()?)));
+    let zone = request.process.timezone.as_deref().or(conf.tz.as_deref());
+    needs.bind_sources.extend(timezone_path(zone).ok().flatten());
     let asked = &request.namespaces;
     for mode in [&asked.pid, &asked.ipc, &asked.uts, &asked.cgroup] {
         match mode {

@@ -48,25 +48,23 @@ impl Plan {
             ("sysctls", self.sysctls.iter().map(|(key, value)| (key.clone(), plain(value))).collect()),
             ("files", self.file_lines()),
             ("reasons", self.reason_lines()),
-            ("warnings", self.warnings.iter().map(|warning| (String::from("-"), plain(&warning.message))).collect()),
+            ("warnings", self.warnings.iter().map(|warning| pair("-", sentence(&warning.message))).collect()),
         ]
     }
 
+    /// The five sets, then each decision with its capabilities.
     fn capability_lines(&self) -> Vec<(String, String)> {
         let mut lines = self.process.set_lines();
-        let mut groups: Vec<((&str, &str), Vec<&str>)> = Vec::new();
+        let mut groups: Vec<((&str, &str), CapSet)> = Vec::new();
         for reason in &self.reasons {
-            let Some(name) = reason.subject.strip_prefix("capability ") else { continue };
-            let name = name.strip_prefix("CAP_").unwrap_or(name);
+            let Some(capability) = reason.subject.strip_prefix("capability ").and_then(Capability::from_name) else { continue };
             let key = (reason.decision.as_str(), reason.because.as_str());
             match groups.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, names)) => names.push(name),
-                None => groups.push((key, vec![name])),
+                Some((_, set)) => set.insert(capability),
+                None => groups.push((key, CapSet::EMPTY.with(capability))),
             }
         }
-        lines.extend(
-            groups.into_iter().map(|((decision, because), names)| (decision.to_owned(), format!("{} ({because})", names.join(" ")))),
-        );
+        lines.extend(groups.into_iter().map(|((decision, because), set)| pair(decision, format!("{} ({because})", names(set)))));
         lines
     }
 
@@ -147,7 +145,9 @@ impl Plan {
 
     fn reason_lines(&self) -> Vec<(String, String)> {
         let others = self.reasons.iter().filter(|reason| !reason.subject.starts_with("capability "));
-        others.map(|reason| (plain(&reason.subject), format!("{} ({})", plain(&reason.decision), plain(&reason.because)))).collect()
+        others
+            .map(|reason| pair(sentence(&reason.subject), format!("{} ({})", sentence(&reason.decision), sentence(&reason.because))))
+            .collect()
     }
 }
 
@@ -179,6 +179,7 @@ impl Process {
         lines
     }
 
+    /// Names are spelt out once, for the bounding set.
     fn set_lines(&self) -> Vec<(String, String)> {
         let sets = &self.sets;
         let list = [
@@ -188,7 +189,11 @@ impl Process {
             ("inheritable", sets.inheritable),
             ("ambient", sets.ambient),
         ];
-        list.into_iter().map(|(name, set)| pair(name, format!("{set:016x} {}", names(set)))).collect()
+        let shown = |name, set: CapSet| {
+            let same = name != "bounding" && set == sets.bounding && !set.is_empty();
+            if same { String::from("as bounding") } else { names(set) }
+        };
+        list.into_iter().map(|(name, set)| pair(name, format!("{set:016x} {}", shown(name, set)))).collect()
     }
 }
 
@@ -208,13 +213,21 @@ fn limit(value: i64) -> String {
     if value < 0 { String::from("unlimited") } else { value.to_string() }
 }
 
-/// Names of a set; all that this version knows is `all`.
+/// Names of a set: none, all, all but a few, or each.
 fn names(set: CapSet) -> String {
-    if set == CapSet::KNOWN {
-        return String::from("all");
+    let words = |set: CapSet| sorted(set).into_iter().map(Capability::short_name).collect::<Vec<_>>().join(" ");
+    let missing = CapSet::KNOWN.difference(set);
+    match (set.len(), missing.len()) {
+        (0, _) => String::from("none"),
+        (_, 0) => String::from("all"),
+        (_, 1..=8) => format!("all but {}", words(missing)),
+        _ => words(set),
     }
-    let list: Vec<&str> = sorted(set).into_iter().map(Capability::short_name).collect();
-    if list.is_empty() { String::from("none") } else { list.join(" ") }
+}
+
+/// Escapes control characters of a sentence.
+fn sentence(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// Quotes a word that is empty or has blanks or control characters: a terminal must not obey an image.

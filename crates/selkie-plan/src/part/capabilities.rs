@@ -127,8 +127,9 @@ fn bounding(inputs: &Inputs, notes: &mut Notes) -> Result<CapSet, PlanError> {
     let ceiling = ceiling(facts);
     let last = facts.kernel.last_cap;
     if inputs.privileged() {
-        explain(notes, ceiling, "granted", "--privileged");
-        missing(notes, CapSet::up_to(last).intersection(CapSet::KNOWN).difference(ceiling), "--privileged");
+        let because = if security.privileged.is_some() { "--privileged" } else { "privileged of containers.conf" };
+        explain(notes, ceiling, "granted", because);
+        missing(notes, CapSet::up_to(last).intersection(CapSet::KNOWN).difference(ceiling), because);
         return Ok(ceiling);
     }
     let defaults = defaults(facts)?;
@@ -227,4 +228,69 @@ fn missing(notes: &mut Notes, set: CapSet, asked: &str) {
         format!("{asked} cannot give {names}: the bounding set of the engine lacks it"),
         Some("`selkie doctor` shows what this engine can give"),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDING: CapSet = CapSet::KNOWN.without(Capability::SysResource);
+
+    fn set(names: &[&str]) -> CapSet {
+        normalise(names, 40).unwrap().set
+    }
+
+    fn merged(base: &[&str], adds: &[&str], drops: &[&str]) -> Result<CapSet, PlanError> {
+        merge(set(base), adds, drops, BOUNDING, 40)
+    }
+
+    #[test]
+    fn merge_drop_verify() {
+        assert_eq!(merged(&["CHOWN"], &["SETUID", "SYS_ADMIN"], &["NET_ADMIN", "cap_chown"]), Ok(set(&["SETUID", "SYS_ADMIN"])));
+    }
+
+    #[test]
+    fn merge_drop_add_conflict_error() {
+        assert_eq!(merged(&["CHOWN"], &["CHOWN", "SETUID"], &["CHOWN"]), Err(PlanError::AddedAndDropped { name: "CAP_CHOWN".into() }));
+    }
+
+    #[test]
+    fn merge_drop_takes_away() {
+        assert_eq!(merged(&["CHOWN", "SYS_ADMIN"], &[], &["chown"]), Ok(set(&["SYS_ADMIN"])));
+    }
+
+    #[test]
+    fn merge_drop_all_leaves_additions() {
+        assert_eq!(merged(&["CHOWN"], &["SETUID", "SYS_ADMIN"], &["all"]), Ok(set(&["SETUID", "SYS_ADMIN"])));
+    }
+
+    #[test]
+    fn merge_add_all_is_the_bounding_set() {
+        assert_eq!(merged(&["CHOWN"], &["all"], &[]), Ok(BOUNDING));
+        assert_eq!(merged(&["CHOWN"], &["all"], &["chown"]), Ok(BOUNDING.without(Capability::Chown)));
+    }
+
+    #[test]
+    fn merge_add_all_and_drop_all_error() {
+        assert_eq!(merged(&["CHOWN"], &["ALL"], &["all"]), Err(PlanError::AllAddedAndDropped));
+    }
+
+    #[test]
+    fn normalise_reads_any_case_and_refuses_unknown_names() {
+        assert_eq!(normalise(&["chown", "CAP_KILL", "All"], 40), Ok(Named { set: set(&["kill", "chown"]), all: true }));
+        assert_eq!(normalise(&["CHOWN", "CAP_CHMOD"], 40), Err(PlanError::UnknownCapability { name: "CAP_CHMOD".into() }));
+    }
+
+    #[test]
+    fn default_set_is_podmans() {
+        assert_eq!(DEFAULT_CAPABILITIES.bits(), 0x8004_05fb);
+    }
+
+    #[test]
+    fn inspect_recomputes_what_was_added_and_dropped() {
+        let (add, drop) = cap_add_drop(set(&["setuid", "setgid", "net_raw"]), set(&["setuid", "setgid", "chown"]), false);
+        assert_eq!((add, drop), (vec!["CAP_NET_RAW".to_owned()], vec!["CAP_CHOWN".to_owned()]));
+        let (add, drop) = cap_add_drop(BOUNDING, DEFAULT_CAPABILITIES, true);
+        assert_eq!((add, drop), (Vec::new(), vec!["CAP_SYS_RESOURCE".to_owned()]));
+    }
 }

@@ -51,6 +51,9 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &Namespaces, bounding: CapSet) -
         }
     }
     let rules = rules(inputs, in_user_namespace, bounding, &asked)?;
+    if rules.is_empty() && !in_user_namespace && bounding.contains(Capability::Mknod) {
+        notes.warn("with CAP_MKNOD and without a device cgroup every device of the host can be opened", Some("leave out --cap-add mknod"));
+    }
     Ok(Part { devices: devices.into_values().collect(), rules, mounts: bound.into_values().collect(), notes })
 }
 

@@ -27,7 +27,9 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, hostname: &st
     if !request.no_hostname {
         part.add(inputs, "hostname", "/etc/hostname", format!("{hostname}\n"));
     }
-    if !request.dns.iter().any(|server| server == "none") {
+    // Without a network there is no server to ask.
+    let asks_nobody = inputs.request.namespaces.network == NetworkMode::None && request.dns.is_empty();
+    if !asks_nobody && !request.dns.iter().any(|server| server == "none") {
         part.add(inputs, "resolv.conf", "/etc/resolv.conf", resolv_conf(inputs));
     }
     part.add(inputs, "containerenv", "/run/.containerenv", containerenv(inputs));

@@ -101,10 +101,10 @@ pub(crate) fn cgroup_path(inputs: &Inputs) -> Option<String> {
 
 fn cgroup(inputs: &Inputs, notes: &mut Notes) -> Result<Cgroup, PlanError> {
     let (request, conf) = (&inputs.request.limits, &inputs.facts.conf);
-    if let (Some(memory), Some(swap)) = (request.memory, request.memory_swap)
-        && u64::try_from(swap).is_ok_and(|swap| swap < memory)
-    {
-        return Err(PlanError::SwapBelowMemory);
+    match (request.memory, request.memory_swap.and_then(|swap| u64::try_from(swap).ok())) {
+        (Some(memory), Some(swap)) if swap < memory => return Err(PlanError::SwapBelowMemory),
+        (None, Some(_)) => return Err(PlanError::SwapWithoutMemory),
+        _ => {}
     }
     if let Some(value) = request.memory_swappiness.filter(|value| *value > 100) {
         return Err(PlanError::Swappiness { value: i64::try_from(value).unwrap_or(i64::MAX) });

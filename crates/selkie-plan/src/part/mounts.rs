@@ -36,6 +36,7 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, files: &files
     }
     image_volumes(inputs, &mut notes).into_iter().for_each(&mut put);
     files.mounts.iter().cloned().for_each(&mut put);
+    timezone(inputs)?.into_iter().for_each(&mut put);
     if init {
         put(Mount { readonly: true, nosuid: true, nodev: true, ..mount(super::process::INIT, MountSource::Engine) });
     }
@@ -163,6 +164,30 @@ fn sys(inputs: &Inputs, part: &namespaces::Part, notes: &mut Notes) -> Vec<Mount
 /// Returns whether the kernel lets us mount a new sysfs.
 pub(crate) fn can_mount_sys(part: &namespaces::Part) -> bool {
     part.namespaces.user == UserNamespace::Host || part.namespaces.network == Namespace::Private
+}
+
+/// `--tz`: the zone's file of the host at `/etc/localtime`.
+fn timezone(inputs: &Inputs) -> Result<Option<Mount>, PlanError> {
+    let Some(path) = timezone_path(inputs.request.process.timezone.as_deref().or(inputs.facts.conf.tz.as_deref()))? else {
+        return Ok(None);
+    };
+    if !inputs.facts.bind_sources.contains_key(&path) {
+        return Err(PlanError::Timezone { path });
+    }
+    Ok(Some(Mount { readonly: true, ..confined("/etc/localtime", bind(&path, false)) }))
+}
+
+/// Returns the host's file of a time zone.
+pub(crate) fn timezone_path(name: Option<&str>) -> Result<Option<String>, PlanError> {
+    const ZONES: &str = "/usr/share/zoneinfo";
+    let path = match name {
+        None | Some("") => return Ok(None),
+        Some("local") => String::from("/etc/localtime"),
+        Some(name) => format!("{ZONES}/{name}"),
+    };
+    // `../../../etc/shadow` names no zone.
+    let outside = crate::value::clean(&path) != path || path.contains('\0');
+    if outside { Err(PlanError::Timezone { path }) } else { Ok(Some(path)) }
 }
 
 fn read_only_tmpfs(destination: &str) -> Mount {

@@ -66,7 +66,7 @@ fn namespace(kind: &'static str, mode: &NamespaceMode, facts: &HostFacts) -> Res
         NamespaceMode::Default | NamespaceMode::Private | NamespaceMode::Shareable | NamespaceMode::None => Namespace::Private,
         NamespaceMode::Host => Namespace::Host,
         NamespaceMode::Container(name) => Namespace::Path(joined(kind, name, facts)?),
-        NamespaceMode::Path(path) => Namespace::Path(existing(path, facts)?),
+        NamespaceMode::Path(path) => Namespace::Path(existing(kind, path, facts)?),
     })
 }
 
@@ -76,11 +76,18 @@ fn joined(kind: &'static str, name: &str, facts: &HostFacts) -> Result<String, P
     Ok(format!("/proc/{pid}/ns/{kind}"))
 }
 
-fn existing(path: &str, facts: &HostFacts) -> Result<String, PlanError> {
+fn existing(kind: &'static str, path: &str, facts: &HostFacts) -> Result<String, PlanError> {
     if facts.namespace_files.iter().any(|known| known == path) {
         Ok(path.to_owned())
     } else {
-        Err(PlanError::NamespacePath { path: path.to_owned() })
+        let kind = match kind {
+            "net" => "network",
+            "pid" => "PID",
+            "ipc" => "IPC",
+            "uts" => "UTS",
+            other => other,
+        };
+        Err(PlanError::NamespacePath { kind, path: path.to_owned() })
     }
 }
 
@@ -107,7 +114,14 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
             return Ok((UserNamespace::Private { uids: own.uid_map.clone(), gids: own.gid_map.clone() }, None));
         }
         UsernsMode::Default | UsernsMode::Host => return Ok((UserNamespace::Host, None)),
-        UsernsMode::KeepId { size: Some(_), .. } if !own.rootless => {
+        // Root keeps its ids in the engine's own namespace; other ids would need a map of their own.
+        UsernsMode::KeepId { uid: None, gid: None, size: None } if !own.rootless => {
+            (UserNamespace::Host, Some((own.euid, own.egid)), "--userns keep-id as root")
+        }
+        UsernsMode::KeepId { .. } if !own.rootless => {
+            return Err(PlanError::NotSupportedYet { flag: String::from("--userns keep-id with options, as root") });
+        }
+        UsernsMode::KeepId { size: Some(_), .. } => {
             return Err(PlanError::NotSupportedYet { flag: String::from("--userns keep-id:size") });
         }
         UsernsMode::KeepId { uid, gid, .. } => keep_id(facts, uid, gid),
@@ -120,9 +134,14 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
             let path = joined("user", &name, facts)?;
             (if own_one { UserNamespace::Path(path) } else { UserNamespace::Host }, None, "--userns container")
         }
-        UsernsMode::Path(path) => (UserNamespace::Path(existing(&path, facts)?), None, "--userns ns"),
+        UsernsMode::Path(path) => (UserNamespace::Path(existing("user", &path, facts)?), None, "--userns ns"),
     };
-    notes.because("user namespace", if matches!(namespace, UserNamespace::Path(_)) { "joined" } else { "new" }, because);
+    let decision = match namespace {
+        UserNamespace::Host => "the engine's own",
+        UserNamespace::Private { .. } => "new",
+        UserNamespace::Path(_) => "joined",
+    };
+    notes.because("user namespace", decision, because);
     Ok((namespace, keep))
 }
 
@@ -130,10 +149,6 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
 fn keep_id(facts: &HostFacts, uid: Option<u32>, gid: Option<u32>) -> (UserNamespace, Option<(u32, u32)>, &'static str) {
     let own = &facts.own;
     let (uid, gid) = (uid.unwrap_or(own.euid), gid.unwrap_or(own.egid));
-    if !own.rootless {
-        // Root keeps its id in the engine's own namespace.
-        return (UserNamespace::Host, Some((uid, gid)), "--userns keep-id");
-    }
     let uids = around(&own.uid_map, own.euid, uid);
     let gids = around(&own.gid_map, own.egid, gid);
     (UserNamespace::Private { uids, gids }, Some((uid, gid)), "--userns keep-id")

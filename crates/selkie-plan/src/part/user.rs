@@ -32,14 +32,11 @@ pub(crate) struct Wanted<'a> {
 pub(crate) fn part(inputs: &Inputs, keep: Option<(u32, u32)>) -> Result<Part, PlanError> {
     let asked = inputs.request.process.user.as_deref();
     let kept = keep.filter(|_| asked.is_none()).map(|(uid, gid)| format!("{uid}:{gid}"));
-    let mut wanted = Wanted {
+    let wanted = Wanted {
         user: kept.as_deref().unwrap_or(inputs.user()),
         group_add: &inputs.request.process.group_add,
         umask: super::process::umask(inputs)?,
     };
-    if wanted.user.is_empty() {
-        wanted.user = "";
-    }
     let mut part = resolve(&wanted, inputs.facts)?;
     let because = match (asked, kept) {
         (Some(asked), _) => format!("--user {asked}"),
@@ -119,5 +116,23 @@ pub(crate) fn check_mapped(user: &User, namespace: &UserNamespace) -> Result<(),
     match groups.into_iter().find(|gid| !mapped(gids, *gid)) {
         Some(id) => Err(PlanError::UnmappedId { kind: "gid", id }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(line: &str) -> String {
+        let facts = HostFacts { passwd: Some(line.as_bytes().to_vec()), ..HostFacts::default() };
+        resolve(&Wanted { user: "", group_add: &[], umask: 0 }, &facts).unwrap().home
+    }
+
+    #[test]
+    fn home_that_is_no_plain_path_is_the_root() {
+        assert_eq!(home("root:x:0:0::/root:/bin/sh"), "/root");
+        assert_eq!(home("root:x:0:0::root:/bin/sh"), "/");
+        assert_eq!(home("root:x:0:0::/\u{1b}[2J:/bin/sh"), "/");
+        assert_eq!(home("root:x:0:0:"), "/");
     }
 }

@@ -89,7 +89,7 @@ fn main() {
             filter: None,
             root: root.as_fd(),
             staging: "/run/selkie-smoke/root".as_ref(),
-            files: files.as_fd(),
+            files: "/run/selkie-smoke".as_ref(),
             engine: "/proc/self/exe".as_ref(),
             cgroup: Some(&cg),
             hierarchies: &layout.used(&plan.cgroup),

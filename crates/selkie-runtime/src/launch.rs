@@ -28,7 +28,7 @@ pub struct Launch<'a> {
     /// An empty directory of the host, over which the root lies for a moment in the container's own mount namespace.
     pub staging: &'a Path,
     /// The directory with the generated files of the plan.
-    pub files: BorrowedFd<'a>,
+    pub files: &'a Path,
     /// The engine's own binary on the host, for the init of `--init`.
     pub engine: &'a Path,
     /// The cgroups, already made; `None` runs in the caller's.

@@ -15,7 +15,7 @@ use crate::error::{During, Error};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sources<'a> {
     /// The directory of the generated files.
-    pub(crate) files: BorrowedFd<'a>,
+    pub(crate) files: &'a Path,
     /// The engine's own binary on the host.
     pub(crate) engine: &'a Path,
     /// The cgroup hierarchies of this host.
@@ -47,7 +47,7 @@ pub(crate) fn make(container: BorrowedFd<'_>, planned: &Mount, sources: Sources<
         MountSource::Bind { path, recursive } => {
             (bind(sys::clone_path(Path::new(path), *recursive), planned, attributes, *recursive)?, false)
         }
-        MountSource::File(name) => (bind(sys::clone_tree(sources.files, Path::new(name), false), planned, attributes, false)?, false),
+        MountSource::File(name) => (bind(sys::clone_path(&sources.files.join(name), false), planned, attributes, false)?, false),
         MountSource::Engine => (bind(sys::clone_path(sources.engine, false), planned, attributes, false)?, false),
     };
     let target = target(container, &planned.destination, &made, ordinary)?;

@@ -86,7 +86,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
         filter: filter.as_deref(),
         root: root.as_fd(),
         staging: &order.staging,
-        files: files.as_fd(),
+        files: &order.running,
         engine: &order.engine,
         cgroup: cgroup.as_ref(),
         hierarchies: &hierarchies,

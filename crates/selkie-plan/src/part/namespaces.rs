@@ -33,6 +33,9 @@ pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
     let uts = choose("uts", "uts", &asked.uts, conf.utsns.as_deref())?;
     let cgroup = choose("cgroupns", "cgroup", &asked.cgroup, conf.cgroupns.as_deref())?;
     let network = choose("network", "net", &network_mode(inputs)?, None)?;
+    if asked.network == NetworkMode::Default && network == Namespace::Private {
+        notes.because("net namespace", "private, with lo alone", "default");
+    }
     let (user, keep) = user(inputs, &mut notes)?;
     let namespaces = Namespaces { pid, network, ipc, uts, cgroup, user };
     Ok(Part { namespaces, keep, no_shm: ipc_mode == NamespaceMode::None, notes })

@@ -175,7 +175,7 @@ impl ContainerFlags {
     fn labels(&self, outside: &impl Outside) -> Result<BTreeMap<String, String>, PlanError> {
         let mut labels = BTreeMap::new();
         for path in &self.label_file {
-            let content = outside.read(path).map_err(|problem| PlanError::File { path: path.clone(), problem })?;
+            let content = outside.read(path).map_err(|problem| PlanError::LabelFile { path: path.clone(), problem })?;
             for line in content.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
                 labels.extend([parse_label(line)?]);
             }

@@ -154,7 +154,7 @@ proptest! {
         request.security.options.push(SecurityOpt::NoNewPrivileges(true));
         let facts = HostFacts::default();
         let Ok(container) = plan(&request, &image, &facts) else { return Ok(()) };
-        let exec = ExecRequest { command: vec![String::from("id")], privileged, ..ExecRequest::default() };
+        let exec = ExecRequest { command: vec![String::from("id")], privileged: Some(privileged), ..ExecRequest::default() };
         let process = plan_exec(&exec, &Running { request: &request, image: &image, plan: &container }, &facts).unwrap();
         prop_assert!(process.no_new_privileges);
     }

@@ -9,6 +9,7 @@ use super::switch::{list, switch};
 
 /// Runs a process in a running container.
 #[derive(Clone, Debug, Default, Args)]
+#[command(args_override_self = true)]
 pub struct ExecFlags {
     /// Return at once.
     #[arg(long = "detach", short = 'd', num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = switch)]

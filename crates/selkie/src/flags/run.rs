@@ -20,7 +20,7 @@ use super::unsupported::UnsupportedFlags;
 
 /// Runs a command in a new container.
 #[derive(Clone, Debug, Default, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, args_override_self = true)]
 pub struct RunFlags {
     /// Run in the background and print the container's id.
     #[arg(long, short = 'd', num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = switch)]
@@ -41,7 +41,7 @@ pub struct RunFlags {
 
 /// Makes a container and does not start it.
 #[derive(Clone, Debug, Default, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, args_override_self = true)]
 pub struct CreateFlags {
     /// Print the plan and make nothing; as the runtime's own configuration with =spec.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "text", value_enum)]

@@ -103,7 +103,7 @@ impl<'de> serde::Deserialize<'de> for Capability {
 }
 
 impl CapSet {
-    /// Reads a list of names and numbers, or one mask (see the [table](self)). `all` is every capability that has a name; `none` or nothing is the empty set.
+    /// Reads a list of names and numbers, or one mask: `net_admin,CAP_CHOWN`, `12`, `0x1000`. `all` is every capability that has a name; `none` or nothing is the empty set.
     ///
     /// Sixteen digits without `0x` are a mask, as in `/proc/PID/status`; fewer are a number.
     ///

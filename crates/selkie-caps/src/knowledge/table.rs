@@ -518,8 +518,9 @@ const SYS_PTRACE: Knowledge = Knowledge {
 const SYS_PACCT: Knowledge = Knowledge {
     capability: Capability::SysPacct,
     summary: "switch process accounting",
-    allows: "Start and stop BSD process accounting (acct), which writes one record for each process that ends on the whole machine, \
-        into a file that the caller names. It belongs to the PID namespace of the caller.",
+    allows: "Start and stop BSD process accounting (acct), which writes one record into a file of the caller's choice for each \
+        process that ends in the caller's PID namespace and below: its name, user, times and exit code. It counts in the \
+        initial user namespace only.",
     danger: Danger::Low,
     host_root: None,
     operations: &[Operation { what: "turn accounting on or off", syscalls: &["acct"], sites: &["__do_sys_acct", "__x64_sys_acct"] }],

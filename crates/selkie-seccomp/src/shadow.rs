@@ -29,16 +29,16 @@ impl Resolved {
         let rules = || self.rules.iter().filter(|rule| rule.is_from_profile());
         let decider = |name: &str| rules().find(|rule| rule.conditions.is_empty() && rule.names.iter().any(|known| known == name));
         let calls = rules().flat_map(|rule| rule.names.iter().filter(|name| syscall::exists(name)).map(move |name| (rule, name)));
-        calls.filter_map(|(rule, name)| shadow(rule, name, decider(name)?)).collect()
+        calls.filter_map(|(rule, name)| shadow(rule, name.clone(), decider(name)?)).collect()
     }
 }
 
-fn shadow(rule: &ResolvedRule, name: &Cow<'static, str>, decider: &ResolvedRule) -> Option<Shadowed> {
+fn shadow(rule: &ResolvedRule, name: Cow<'static, str>, decider: &ResolvedRule) -> Option<Shadowed> {
     let differs = rule.origin != decider.origin && rule.action != decider.action;
     differs.then(|| Shadowed { name: name.clone(), rule: rule.origin, action: rule.action, by: decider.origin, decided: decider.action })
 }
 
-/// "syscalls[4] has no effect on `socket`: syscalls[1] decides alone (allowed)".
+/// `syscalls[4] has no effect on "socket": syscalls[1] decides alone (allowed)`, with the name in backticks.
 impl fmt::Display for Shadowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, rule, by, decided, .. } = self;

@@ -68,6 +68,24 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Damaged profiles are refused or mean something; what means something can be compiled or is too long.
+    #[test]
+    fn parse_damaged_profile_does_not_panic(places in prop::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}\",:0-9a-zA-Z_ ]"), 1..4)) {
+        let mut text = String::from(include_str!("cases/containers-common-0.50.json"));
+        for (place, letter) in places {
+            let place = place.index(text.len());
+            text.replace_range(place..=place, &letter);
+        }
+        if let Ok(profile) = Profile::parse(&text) {
+            let resolved = resolve(&profile, &FACTS);
+            prop_assert!(compile(&resolved).is_ok());
+        }
+    }
+}
+
 /// A rule for `read` with as many alternatives as asked for, so that everything else is far from its returns.
 fn long(alternatives: u64) -> Profile {
     let mut rules: Vec<_> = (0..alternatives).map(|n| rule(&["read"], Action::Errno(7), vec![Condition::equal(0, n << 33 | n)])).collect();

@@ -143,7 +143,7 @@ const FOWNER: Knowledge = Knowledge {
         Operation {
             what: "change mode, times or ACLs of a file of another user",
             syscalls: &["chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "utimes", "setxattr", "lsetxattr", "fsetxattr"],
-            sites: &["setattr_prepare", "inode_owner_or_capable", "posix_acl_xattr_set"],
+            sites: &["setattr_prepare", "inode_owner_or_capable", "posix_acl_xattr_set", "set_posix_acl", "vfs_set_acl"],
         },
         Operation {
             what: "delete or rename in a sticky directory",
@@ -153,7 +153,7 @@ const FOWNER: Knowledge = Knowledge {
         Operation {
             what: "open with O_NOATIME",
             syscalls: &["open", "openat", "openat2", "fcntl"],
-            sites: &["may_open", "inode_owner_or_capable", "setfl"],
+            sites: &["may_open", "inode_owner_or_capable", "setfl", "do_fcntl"],
         },
     ],
     cheaper: "Run as the owner of the files. Package managers and `tar -p` ask for it as root; at run time few services do.",
@@ -200,7 +200,7 @@ const KILL: Knowledge = Knowledge {
             syscalls: &["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
             sites: &["check_kill_permission", "kill_ok_by_cred"],
         },
-        Operation { what: "take the console's keyboard signals (KDSIGACCEPT)", syscalls: &["ioctl"], sites: &["vt_k_ioctl"] },
+        Operation { what: "take the console's keyboard signals (KDSIGACCEPT)", syscalls: &["ioctl"], sites: &["vt_k_ioctl", "vt_ioctl"] },
     ],
     cheaper: "Let the supervisor run as the same user as its workers, or keep a saved uid of 0 while it is root anyway. An init that \
         only forwards signals to its own children of the same user needs nothing.",
@@ -220,7 +220,11 @@ const SETGID: Knowledge = Knowledge {
             syscalls: &["setgid", "setregid", "setresgid", "setfsgid"],
             sites: &["__sys_setgid", "__sys_setregid", "__sys_setresgid", "__sys_setfsgid"],
         },
-        Operation { what: "set supplementary groups", syscalls: &["setgroups"], sites: &["__do_sys_setgroups", "may_setgroups"] },
+        Operation {
+            what: "set supplementary groups",
+            syscalls: &["setgroups"],
+            sites: &["__do_sys_setgroups", "__x64_sys_setgroups", "may_setgroups"],
+        },
         Operation { what: "send a foreign gid in SCM_CREDENTIALS", syscalls: &["sendmsg"], sites: &["scm_check_creds", "__scm_send"] },
         Operation { what: "write gid_map", syscalls: &["write"], sites: &["map_write", "new_idmap_permitted"] },
     ],
@@ -390,7 +394,7 @@ const IPC_LOCK: Knowledge = Knowledge {
         Operation {
             what: "pin memory for io_uring, RDMA, BPF or perf past the limit",
             syscalls: &["io_uring_setup", "perf_event_open", "bpf"],
-            sites: &["io_uring_create", "ib_umem_get", "perf_mmap"],
+            sites: &["io_uring_create", "__x64_sys_io_uring_setup", "io_uring_setup", "ib_umem_get", "perf_mmap"],
         },
     ],
     cheaper: "`--ulimit memlock=-1`, which lifts the limit without the capability.",
@@ -424,8 +428,12 @@ const SYS_MODULE: Knowledge = Knowledge {
         signed modules (or /proc/sys/kernel/modules_disabled) is in the way.",
     ),
     operations: &[
-        Operation { what: "load a module", syscalls: &["init_module", "finit_module"], sites: &["may_init_module"] },
-        Operation { what: "unload a module", syscalls: &["delete_module"], sites: &["__do_sys_delete_module"] },
+        Operation {
+            what: "load a module",
+            syscalls: &["init_module", "finit_module"],
+            sites: &["may_init_module", "__x64_sys_finit_module", "__x64_sys_init_module"],
+        },
+        Operation { what: "unload a module", syscalls: &["delete_module"], sites: &["__do_sys_delete_module", "__x64_sys_delete_module"] },
         Operation { what: "autoload a network driver by interface name", syscalls: &["ioctl"], sites: &["dev_load"] },
     ],
     cheaper: "Load the modules on the host before the container starts (modules-load.d); `-v /lib/modules:ro` alone does no harm.",
@@ -443,14 +451,14 @@ const SYS_RAWIO: Knowledge = Knowledge {
         or a raw disk visible the way is shorter. Lockdown mode closes most of these.",
     ),
     operations: &[
-        Operation { what: "I/O ports", syscalls: &["iopl", "ioperm"], sites: &["ksys_ioperm", "__do_sys_iopl"] },
+        Operation { what: "I/O ports", syscalls: &["iopl", "ioperm"], sites: &["ksys_ioperm", "__do_sys_iopl", "__x64_sys_iopl"] },
         Operation {
             what: "open /dev/mem, /dev/port, /proc/kcore or msr",
             syscalls: &["open", "openat"],
             sites: &["open_port", "open_kcore", "msr_open"],
         },
         Operation { what: "raw commands to disks", syscalls: &["ioctl"], sites: &["scsi_cmd_allowed", "sg_ioctl"] },
-        Operation { what: "find a file's blocks on the disk (FIBMAP)", syscalls: &["ioctl"], sites: &["ioctl_fibmap"] },
+        Operation { what: "find a file's blocks on the disk (FIBMAP)", syscalls: &["ioctl"], sites: &["ioctl_fibmap", "do_vfs_ioctl"] },
         Operation { what: "map memory at low addresses", syscalls: &["mmap", "mremap", "shmat"], sites: &["cap_mmap_addr"] },
     ],
     cheaper: "Give the one device that is needed (`--device`); most drivers for user programs (GPIO, I2C, VFIO, DRI) ask for no \
@@ -503,12 +511,12 @@ const SYS_PTRACE: Knowledge = Knowledge {
         Operation {
             what: "take a descriptor of another process",
             syscalls: &["pidfd_getfd"],
-            sites: &["__pidfd_fget", "__ptrace_may_access"],
+            sites: &["__pidfd_fget", "__x64_sys_pidfd_getfd", "__ptrace_may_access"],
         },
         Operation {
             what: "handle faults of the kernel itself with userfaultfd",
             syscalls: &["userfaultfd"],
-            sites: &["userfaultfd_syscall_allowed"],
+            sites: &["userfaultfd_syscall_allowed", "__x64_sys_userfaultfd"],
         },
     ],
     cheaper: "Debug as the same user: gdb and strace need nothing for processes that hold no more than they do (a strict Yama, \
@@ -563,7 +571,7 @@ const SYS_ADMIN: Knowledge = Knowledge {
         Operation {
             what: "swap, quotas",
             syscalls: &["swapon", "swapoff", "quotactl", "quotactl_fd"],
-            sites: &["__do_sys_swapon", "__do_sys_swapoff", "check_quotactl_permission"],
+            sites: &["__do_sys_swapon", "__do_sys_swapoff", "check_quotactl_permission", "__x64_sys_quotactl", "do_quotactl"],
         },
         Operation {
             what: "seccomp without no_new_privs",
@@ -603,11 +611,11 @@ const SYS_BOOT: Knowledge = Knowledge {
         way, as is /proc/sys/kernel/kexec_load_disabled; the default seccomp profile refuses the call.",
     ),
     operations: &[
-        Operation { what: "reboot, halt, power off", syscalls: &["reboot"], sites: &["__do_sys_reboot"] },
+        Operation { what: "reboot, halt, power off", syscalls: &["reboot"], sites: &["__do_sys_reboot", "__x64_sys_reboot"] },
         Operation {
             what: "load another kernel",
             syscalls: &["kexec_load", "kexec_file_load"],
-            sites: &["kexec_load_check", "kexec_load_permitted"],
+            sites: &["kexec_load_check", "__x64_sys_kexec_file_load", "__x64_sys_kexec_load", "kexec_load_permitted"],
         },
     ],
     cheaper: "A container ends when its first process ends: nothing in it has to call reboot.",
@@ -664,12 +672,12 @@ const SYS_RESOURCE: Knowledge = Knowledge {
         Operation {
             what: "use reserved blocks, exceed quota",
             syscalls: &["write", "fallocate", "mkdir"],
-            sites: &["ext4_has_free_clusters", "ignore_hardlimit"],
+            sites: &["ext4_has_free_clusters", "ignore_hardlimit", "dquot_add_space", "__dquot_alloc_space"],
         },
         Operation {
             what: "bigger pipes and queues",
             syscalls: &["fcntl", "mq_open", "msgctl"],
-            sites: &["pipe_set_size", "mq_attr_ok", "ksys_msgctl", "msgctl_down"],
+            sites: &["pipe_set_size", "pipe_fcntl", "mq_attr_ok", "mqueue_get_inode", "ksys_msgctl", "msgctl_down"],
         },
         Operation {
             what: "change the layout that the kernel notes for one's own memory (PR_SET_MM)",
@@ -766,7 +774,7 @@ const AUDIT_WRITE: Knowledge = Knowledge {
     operations: &[Operation {
         what: "send an audit message",
         syscalls: &["sendto", "sendmsg"],
-        sites: &["audit_receive_msg", "audit_netlink_ok"],
+        sites: &["audit_receive_msg", "audit_netlink_ok", "audit_receive"],
     }],
     cheaper: "Most programs that report logins go on when it is refused; some PAM stacks insist, so test the login. In a user \
         namespace of its own the kernel answers ECONNREFUSED in any case, which they take for a kernel without auditing.",
@@ -780,7 +788,11 @@ const AUDIT_CONTROL: Knowledge = Knowledge {
     danger: Danger::High,
     host_root: None,
     operations: &[
-        Operation { what: "change rules or status", syscalls: &["sendto", "sendmsg"], sites: &["audit_netlink_ok", "audit_receive_msg"] },
+        Operation {
+            what: "change rules or status",
+            syscalls: &["sendto", "sendmsg"],
+            sites: &["audit_netlink_ok", "audit_receive", "audit_receive_msg"],
+        },
         Operation {
             what: "set the login uid",
             syscalls: &["write"],
@@ -925,7 +937,14 @@ const PERFMON: Knowledge = Knowledge {
         Operation {
             what: "open counters or probes of other processes or the kernel",
             syscalls: &["perf_event_open"],
-            sites: &["perf_allow_kernel", "perf_allow_cpu", "perf_allow_tracepoint", "perfmon_capable", "__do_sys_perf_event_open"],
+            sites: &[
+                "perf_allow_kernel",
+                "__x64_sys_perf_event_open",
+                "perf_allow_cpu",
+                "perf_allow_tracepoint",
+                "perfmon_capable",
+                "__do_sys_perf_event_open",
+            ],
         },
         Operation { what: "load tracing BPF programs", syscalls: &["bpf"], sites: &["bpf_prog_load", "bpf_check"] },
         Operation {

@@ -145,7 +145,7 @@ pub struct ContainersConf {
     pub default_ulimits: Vec<String>,
     /// `env`; `None` is the built-in `PATH`.
     pub env: Option<Vec<String>>,
-    /// `env_host`.
+    /// `env_host`: read by the command line, which alone knows the caller's variables.
     pub env_host: bool,
     /// `http_proxy`; `None` is on.
     pub http_proxy: Option<bool>,

@@ -64,3 +64,43 @@ pub fn needs(request: &Request, conf: &ContainersConf) -> Needs {
 fn bind_source(mount: &UserMount) -> Option<String> {
     if let UserMount::Bind(bind) = mount { Some(bind.source.clone()) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{BindMount, DeviceSpec};
+
+    #[test]
+    fn plain_request_needs_nothing_expensive() {
+        assert_eq!(needs(&Request::default(), &ContainersConf::default()), Needs::default());
+    }
+
+    #[test]
+    fn request_needs_what_it_names() {
+        let mut request = Request::default();
+        request.security.privileged = Some(true);
+        request.devices.devices.push(DeviceSpec::parse("/dev/kvm").unwrap());
+        request.mounts.volumes.push(BindMount::parse("/a:/x", "/").unwrap());
+        request.namespaces.pid = NamespaceMode::Container("db".into());
+        request.namespaces.network = NetworkMode::Host;
+        request.namespaces.user = UsernsMode::Path("/proc/1/ns/user".into());
+        request.process.timezone = Some("local".into());
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<_>>();
+        let expected = Needs {
+            dev_nodes: true,
+            devices: set(&["/dev/kvm"]),
+            bind_sources: set(&["/a", "/etc/localtime"]),
+            containers: set(&["db"]),
+            namespace_files: set(&["/proc/1/ns/user"]),
+            hosts: true,
+        };
+        assert_eq!(needs(&request, &ContainersConf::default()), expected);
+    }
+
+    #[test]
+    fn conf_can_need_something_too() {
+        let conf = ContainersConf { volumes: vec!["/b:/y".into(), "bad".into()], privileged: true, ..ContainersConf::default() };
+        let needs = needs(&Request::default(), &conf);
+        assert_eq!((needs.dev_nodes, needs.bind_sources), (true, BTreeSet::from(["/b".to_owned()])));
+    }
+}

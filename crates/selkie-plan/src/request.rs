@@ -59,8 +59,12 @@ pub struct ProcessRequest {
     pub workdir: Option<String>,
     /// `--env-file` and `--env`, in this order; `KEY` alone is already replaced by the caller's value.
     pub env: Vec<(String, String)>,
-    /// `--env-host` and the proxy variables: the caller's own environment as far as it is passed on.
+    /// The caller's own variables as far as they may be passed on: all with `--env-host`, else those of a proxy.
     pub host_env: Vec<(String, String)>,
+    /// `--env-host`.
+    pub env_host: bool,
+    /// `--http-proxy`; `None` leaves it to containers.conf.
+    pub http_proxy: Option<bool>,
     /// `--unsetenv`.
     pub unset_env: Vec<String>,
     /// `--unsetenv-all`.

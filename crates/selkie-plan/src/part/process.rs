@@ -56,7 +56,10 @@ fn environment(inputs: &Inputs, home: &str, hostname: &str, notes: &mut Notes) -
     if request.unset_env_all {
         env.clear();
     }
-    env.extend(request.host_env.iter().cloned());
+    let proxies = request.http_proxy.or(inputs.facts.conf.http_proxy).unwrap_or(true);
+    if request.env_host || proxies {
+        env.extend(request.host_env.iter().cloned());
+    }
     if !request.unset_env_all {
         for text in &inputs.image.env {
             // An entry without `=` would be the host's variable of that name in Podman: CVE-2026-57231.

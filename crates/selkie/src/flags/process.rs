@@ -73,6 +73,8 @@ impl ProcessFlags {
             workdir: self.workdir.clone(),
             env: variables(&self.env_file, &self.env, outside)?,
             host_env: self.host_env(outside),
+            env_host: self.env_host.unwrap_or(false),
+            http_proxy: self.http_proxy,
             unset_env: self.unset_env.clone(),
             unset_env_all: self.unset_env_all.unwrap_or(false),
             interactive: self.interactive.unwrap_or(false),

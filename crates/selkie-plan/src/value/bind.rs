@@ -171,12 +171,12 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        BindMount::parse(text, "/work").unwrap_err().to_string()
+        BindMount::parse(text, "/here").unwrap_err().to_string()
     }
 
     #[test]
     fn volume_is_source_destination_options() {
-        let mount = BindMount::parse("/a/../b:/x//y/:ro,nosuid,rslave,Z", "/work").unwrap();
+        let mount = BindMount::parse("/a/../b:/x//y/:ro,nosuid,rslave,Z", "/here").unwrap();
         let expected = BindMount {
             source: "/b".into(),
             destination: "/x/y".into(),
@@ -187,7 +187,7 @@ mod tests {
             ..BindMount::default()
         };
         assert_eq!(mount, expected);
-        assert_eq!(BindMount::parse("./d:/x", "/work").unwrap().source, "/work/d");
+        assert_eq!(BindMount::parse("./d:/x", "/here").unwrap().source, "/here/d");
     }
 
     #[test]

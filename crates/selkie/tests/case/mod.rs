@@ -49,7 +49,7 @@ impl Outside for Surroundings {
     }
 
     fn directory(&self) -> String {
-        String::from("/work")
+        String::from("/here")
     }
 
     fn read(&self, path: &str) -> Result<String, String> {

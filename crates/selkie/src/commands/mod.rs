@@ -18,6 +18,7 @@ mod kill;
 mod logs;
 mod many;
 mod pause;
+pub(crate) mod ps;
 mod rename;
 mod restart;
 mod rm;
@@ -59,6 +60,7 @@ verbs! {
     Kill(kill::Kill),
     Logs(logs::Logs),
     Pause(pause::Pause),
+    Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),
     Rm(rm::Rm),

@@ -1,7 +1,7 @@
 //! The kernel's rule of what a process holds after execve(2), as a function.
 //!
 //! Follows `cap_bprm_creds_from_file` (`security/commoncap.c`) and `bprm_fill_uid` (`fs/exec.c`) of Linux 6.18, with the older
-//! rule of set-id programs beside it ([`IdRule`]). Proved against the running kernel by `selkie-sys/tests/exec_rule.rs`.
+//! rule of set-id programs beside it ([`IdRule`]). Proved against the running kernel by `selkie-sys/tests/exec_rule`.
 //! Not here: what no capability rule decides (permission to execute the file at all, LSMs, `no_file_caps` on the kernel's command line).
 //!
 //! ```text

@@ -37,12 +37,12 @@ fn suggestion(closest: &Option<Capability>) -> impl fmt::Display + use<> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NamesError {
     /// An item of the list names nothing.
-    #[error("item {item} of the list: {source}")]
+    #[error("item {item} of the list: {unknown}")]
     Unknown {
         /// Which item, counted from 1.
         item: usize,
         /// What it is.
-        source: UnknownCapability,
+        unknown: UnknownCapability,
     },
     /// An item of the list is empty, as in `chown,,kill`.
     #[error("item {item} of the list is empty")]
@@ -83,6 +83,22 @@ impl Capability {
     #[must_use]
     pub fn lower_name(self) -> String {
         self.name().to_ascii_lowercase()
+    }
+}
+
+/// Serialised as the kernel's name, read in any case and with or without `CAP_`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Capability {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Capability {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse_name(&name).map_err(serde::de::Error::custom)
     }
 }
 
@@ -243,7 +259,7 @@ fn parse_item(item: usize, text: &str) -> Result<CapSet, NamesError> {
         let number = text.parse().ok().filter(|number: &u8| *number < 64);
         return number.map(|number| CapSet::EMPTY.with_number(number)).ok_or_else(|| NamesError::Number { item, number: text.into() });
     }
-    Capability::parse_name(text).map(|capability| CapSet::EMPTY.with(capability)).map_err(|source| NamesError::Unknown { item, source })
+    Capability::parse_name(text).map(|capability| CapSet::EMPTY.with(capability)).map_err(|unknown| NamesError::Unknown { item, unknown })
 }
 
 /// Returns the capability whose short name is at most two edits from `short`; a text of another length class has no neighbour.

@@ -1,7 +1,8 @@
 //! The system calls that change capability sets, each as a function from credentials to credentials.
 //!
 //! Follows `security/commoncap.c` and `kernel/sys.c` of Linux 6.18: capset(2), the capability operations of prctl(2), setresuid(2),
-//! setresgid(2), setfsuid(2). Not execve(2), which is [`Exec`](crate::Exec), and nothing about user namespaces: uid 0 is the root of the thread's own.
+//! setresgid(2), setfsuid(2). Not execve(2), which is [`Exec`](crate::Exec), and nothing about user namespaces: uid 0 is the root of
+//! the thread's own. Proved against the running kernel by `selkie-sys/tests/exec_rule`.
 
 use crate::{CapSet, CapState, Capability, Credentials, Ids, Securebits};
 

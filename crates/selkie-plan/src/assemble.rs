@@ -1,8 +1,10 @@
 //! Puts the parts together: each part is computed once, from the inputs and from parts before it.
 
+use std::collections::BTreeMap;
+
 use crate::part::{Inputs, capabilities, devices, files, limits, mounts, namespaces, process, seccomp, security, sysctls, user};
 use crate::part::{Notes, mounts::Place};
-use crate::{HostFacts, ImageConfig, Namespace, Plan, PlanError, Process, Request, Root};
+use crate::{HostFacts, ImageConfig, Mount, MountSource, Namespace, Plan, PlanError, Process, Request, Root};
 
 /// Computes everything that the runtime is going to do.
 ///
@@ -26,36 +28,35 @@ pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result
     let user = user::part(&inputs, namespaces.keep)?;
     user::check_mapped(&user.user, &namespaces.namespaces.user)?;
     let capabilities = capabilities::part(&inputs, user.user.uid)?;
-    let process = process::part(&inputs, &user.home, &hostname, &namespaces.namespaces.pid)?;
+    let program = process::part(&inputs, &user.home, &hostname, &namespaces.namespaces.pid)?;
 
-    // A `/dev` of the user's own has its own nodes.
-    let own_dev = mounts.mounts.get(&Place::of("/dev")).is_some_and(|mount| matches!(mount.source, crate::MountSource::Bind { .. }));
     for mount in devices.mounts {
         mounts.mounts.entry(Place::of(&mount.destination)).or_insert(mount);
     }
-    for part in [user.notes, process.notes, capabilities.notes, namespaces.notes, security.notes, limits.notes, mounts.notes, devices.notes]
+    for part in [user.notes, program.notes, capabilities.notes, namespaces.notes, security.notes, limits.notes, mounts.notes, devices.notes]
     {
         notes.reasons.extend(part.reasons);
         notes.warnings.extend(part.warnings);
     }
+    let process = Process {
+        args: program.args,
+        env: program.env,
+        cwd: program.cwd,
+        user: user.user,
+        sets: capabilities.sets,
+        no_new_privileges: security.no_new_privileges,
+        terminal: request.process.tty,
+        rlimits: limits.rlimits,
+        oom_score_adj: limits.oom_score_adj,
+    };
     Ok(Plan {
-        process: Process {
-            args: process.args,
-            env: process.env,
-            cwd: process.cwd,
-            user: user.user,
-            sets: capabilities.sets,
-            no_new_privileges: security.no_new_privileges,
-            terminal: request.process.tty,
-            rlimits: limits.rlimits,
-            oom_score_adj: limits.oom_score_adj,
-        },
+        process,
         root: Root { readonly: inputs.read_only() },
         hostname: (namespaces.namespaces.uts == Namespace::Private).then_some(hostname),
         namespaces: namespaces.namespaces,
-        mounts: mounts.mounts.into_values().collect(),
         files: files.files,
-        devices: if own_dev { Vec::new() } else { devices.devices },
+        devices: if has_own_dev(&mounts.mounts) { Vec::new() } else { devices.devices },
+        mounts: mounts.mounts.into_values().collect(),
         device_rules: devices.rules,
         masked_paths: security.masked,
         readonly_paths: security.readonly,
@@ -66,4 +67,9 @@ pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result
         reasons: notes.reasons,
         warnings: notes.warnings,
     })
+}
+
+/// Returns whether `/dev` is a directory of the user's, which has nodes of its own.
+fn has_own_dev(mounts: &BTreeMap<Place, Mount>) -> bool {
+    mounts.get(&Place::of("/dev")).is_some_and(|mount| matches!(mount.source, MountSource::Bind { .. }))
 }

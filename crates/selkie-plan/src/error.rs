@@ -198,6 +198,15 @@ pub enum PlanError {
         /// As written.
         text: String,
     },
+    /// `--restart on-failure:X`.
+    #[error("parsing restart policy retry count: strconv.Atoi: parsing {text:?}: invalid syntax")]
+    RestartRetries {
+        /// As written.
+        text: String,
+    },
+    /// `--restart always:3`.
+    #[error("restart policy retries can only be specified with on-failure restart policy")]
+    RestartRetriesPolicy,
     /// `--rm` together with `--restart`.
     #[error("the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\"")]
     RestartAndRemove,
@@ -228,9 +237,29 @@ pub enum PlanError {
     /// `--init` without a PID namespace of its own.
     #[error("cannot add init binary as PID 1 (PID namespace isn't private)")]
     InitNeedsPidNamespace,
-    /// A file given on the command line that cannot be read.
-    #[error("open {path}: {problem}")]
-    File {
+    /// `--log-opt` without a value.
+    #[error("invalid log option {text:?}")]
+    LogOption {
+        /// As written.
+        text: String,
+    },
+    /// `--cgroups`.
+    #[error("running container create option: invalid cgroup mode {text:?}: invalid argument")]
+    CgroupMode {
+        /// As written.
+        text: String,
+    },
+    /// `--env-file` that cannot be read.
+    #[error("parsing env file {path:?}: open {path}: {problem}")]
+    EnvFile {
+        /// As written.
+        path: String,
+        /// The system's words.
+        problem: String,
+    },
+    /// `--label-file` that cannot be read.
+    #[error("unable to process labels: open {path}: {problem}")]
+    LabelFile {
         /// As written.
         path: String,
         /// The system's words.
@@ -433,6 +462,20 @@ pub enum PlanError {
         /// As written.
         option: String,
     },
+    /// `--tmpfs` with options that exclude each other.
+    #[error("only one of '{one}' and '{other}' can be used: duplicate mount option passed")]
+    TmpfsOptionConflict {
+        /// One option.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// `--mount ...,ro=X`.
+    #[error("'readonly', 'ro', or 'rw' must be set to true or false, instead received {value:?}: must provide an argument for option")]
+    MountSwitch {
+        /// As written.
+        value: String,
+    },
     /// `--mount` without a type or a list.
     #[error("incorrect mount format: should be --mount type=<bind|tmpfs|volume>,[src=<host-dir|volume-name>,]target=<ctr-dir>[,options]")]
     MountFormat {
@@ -491,6 +534,12 @@ pub enum PlanError {
     CgroupRule {
         /// As written.
         text: String,
+    },
+    /// `--device-cgroup-rule` for something else than `a`, `b` and `c`.
+    #[error("invalid device type in device-access-add: {kind}")]
+    CgroupRuleType {
+        /// As written.
+        kind: String,
     },
     /// Device rules where they cannot be enforced.
     #[error("device cgroup rules are not supported in rootless mode or in a user namespace")]

@@ -88,7 +88,8 @@ fn environment(request: &ExecRequest, running: &Running, home: &str) -> Result<V
 
 fn sets(request: &ExecRequest, container: &Process, facts: &HostFacts, uid: u32, same_user: bool) -> Result<FiveSets, PlanError> {
     let last = facts.kernel.last_cap;
-    let limit = if request.privileged { ceiling(facts) } else { container.sets.bounding };
+    let privileged = request.privileged.unwrap_or(facts.conf.privileged);
+    let limit = if privileged { ceiling(facts) } else { container.sets.bounding };
     let drops = normalise(&request.cap_drop, last)?;
     let adds = normalise(&request.cap_add, last)?;
     if drops.all && adds.all {
@@ -102,7 +103,7 @@ fn sets(request: &ExecRequest, container: &Process, facts: &HostFacts, uid: u32,
     }
     if let Some(beyond) = sorted(adds.set.difference(limit)).first() {
         let name = beyond.name().to_owned();
-        return Err(if request.privileged { PlanError::BeyondEngine { name } } else { PlanError::BeyondContainer { name } });
+        return Err(if privileged { PlanError::BeyondEngine { name } } else { PlanError::BeyondContainer { name } });
     }
     let bounding = change(limit, adds, drops, limit);
     if uid == 0 {

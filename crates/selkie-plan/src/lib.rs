@@ -34,7 +34,7 @@ pub use facts::{
 pub use image::ImageConfig;
 pub use lint::{Finding, Severity, lint};
 pub use needs::{Needs, needs};
-pub use part::capabilities::{DEFAULT_CAPABILITIES, Named, cap_add_drop, merge, normalise};
+pub use part::capabilities::{DEFAULT_CAPABILITIES, Named, cap_add_drop, defaults as default_capabilities, merge, normalise};
 pub use plan::{
     Cgroup, Device, DeviceKind, DeviceRule, GeneratedFile, IdMap, Mount, MountSource, Namespace, Namespaces, Plan, Process, Propagation,
     Reason, Rlimit, Root, Seccomp, User, UserNamespace, Warning,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{
     BindMount, CgroupRule, DeviceSpec, HostEntry, NamespaceMode, NetworkMode, RestartPolicy, SecurityOpt, TmpfsMount, Ulimit, UserMount,
-    UsernsMode,
+    UsernsMode, parse_signal,
 };
 use crate::{DeviceRule, IdMap};
 
@@ -325,8 +325,8 @@ pub struct ExecRequest {
     pub workdir: Option<String>,
     /// `--user`.
     pub user: Option<String>,
-    /// `--privileged`.
-    pub privileged: bool,
+    /// `--privileged`; `None` leaves it to containers.conf.
+    pub privileged: Option<bool>,
     /// `--interactive`.
     pub interactive: bool,
     /// `--tty`.
@@ -346,6 +346,13 @@ pub struct ExecRequest {
 }
 
 impl Request {
+    /// Returns the number of the signal that stops the container: `--stop-signal`, the image's, or SIGTERM.
+    #[must_use]
+    pub fn stop_signal(&self, image: &crate::ImageConfig) -> u32 {
+        const SIGTERM: u32 = 15;
+        self.process.stop_signal.or_else(|| parse_signal(&image.stop_signal).ok()).unwrap_or(SIGTERM)
+    }
+
     /// Returns the device cgroup rules that were asked for.
     pub fn device_rules(&self) -> impl Iterator<Item = &DeviceRule> {
         self.devices.rules.iter().map(|rule| &rule.0)

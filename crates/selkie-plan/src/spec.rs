@@ -162,7 +162,9 @@ fn resources(cgroup: &Cgroup, rules: &[DeviceRule]) -> Value {
             resources.insert(key.to_owned(), value);
         }
     };
-    put("devices", rules.iter().map(rule).collect());
+    // No rules means no device cgroup; runtimes take an empty list for their own defaults.
+    let all = DeviceRule { allow: true, kind: None, major: None, minor: None, access: String::from("rwm") };
+    put("devices", if rules.is_empty() { json!([rule(&all)]) } else { rules.iter().map(rule).collect() });
     put(
         "memory",
         object([

@@ -69,11 +69,11 @@ proptest! {
 
     #[test]
     fn plan_inheritable_is_empty_unless_a_user_is_given_capabilities((request, image) in request(), bounding in set()) {
-        if let Ok(plan) = plan(&request, &image, &facts(bounding, CapSet::KNOWN)) {
-            if plan.process.user.uid == 0 || request.security.cap_add.is_empty() {
-                prop_assert_eq!(plan.process.sets.inheritable, CapSet::EMPTY);
-                prop_assert_eq!(plan.process.sets.ambient, CapSet::EMPTY);
-            }
+        if let Ok(plan) = plan(&request, &image, &facts(bounding, CapSet::KNOWN))
+            && (plan.process.user.uid == 0 || request.security.cap_add.is_empty())
+        {
+            prop_assert_eq!(plan.process.sets.inheritable, CapSet::EMPTY);
+            prop_assert_eq!(plan.process.sets.ambient, CapSet::EMPTY);
         }
     }
 
@@ -154,7 +154,7 @@ proptest! {
         request.security.options.push(SecurityOpt::NoNewPrivileges(true));
         let facts = HostFacts::default();
         let Ok(container) = plan(&request, &image, &facts) else { return Ok(()) };
-        let exec = ExecRequest { command: vec![String::from("id")], privileged, ..ExecRequest::default() };
+        let exec = ExecRequest { command: vec![String::from("id")], privileged: Some(privileged), ..ExecRequest::default() };
         let process = plan_exec(&exec, &Running { request: &request, image: &image, plan: &container }, &facts).unwrap();
         prop_assert!(process.no_new_privileges);
     }

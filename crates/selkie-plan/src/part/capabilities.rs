@@ -152,8 +152,11 @@ fn bounding(inputs: &Inputs, notes: &mut Notes) -> Result<CapSet, PlanError> {
     by_label(inputs, granted, notes)
 }
 
-/// Returns the default capabilities: containers.conf, or else the built-in ones.
-pub(crate) fn defaults(facts: &HostFacts) -> Result<CapSet, PlanError> {
+/// Returns the default capabilities: containers.conf, or else the built-in ones. `inspect` compares with them.
+///
+/// # Errors
+/// [`PlanError::UnknownCapability`] for a bad name in containers.conf.
+pub fn defaults(facts: &HostFacts) -> Result<CapSet, PlanError> {
     let Some(names) = &facts.conf.default_capabilities else { return Ok(DEFAULT_CAPABILITIES) };
     let named = normalise(names, facts.kernel.last_cap)?;
     Ok(if named.all { ceiling(facts) } else { named.set })

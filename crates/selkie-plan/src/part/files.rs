@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Inputs, mounts, namespaces};
-use crate::value::{NetworkMode, UsernsMode};
+use crate::value::NetworkMode;
 use crate::{GeneratedFile, Mount, MountSource, Namespace, PlanError};
 
 /// The files and the mounts that bind them.
@@ -33,7 +33,7 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, hostname: &st
         part.add(inputs, "resolv.conf", "/etc/resolv.conf", resolv_conf(inputs));
     }
     part.add(inputs, "containerenv", "/run/.containerenv", containerenv(inputs));
-    if let (Some(ids), UsernsMode::KeepId { .. }) = (namespaces.keep, &inputs.request.namespaces.user) {
+    if let Some(ids) = namespaces.keep {
         part.passwd(inputs, ids);
     }
     Ok(part)

@@ -33,6 +33,9 @@ pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
     let uts = choose("uts", "uts", &asked.uts, conf.utsns.as_deref())?;
     let cgroup = choose("cgroupns", "cgroup", &asked.cgroup, conf.cgroupns.as_deref())?;
     let network = choose("network", "net", &network_mode(inputs)?, None)?;
+    if asked.network == NetworkMode::Default && network == Namespace::Private {
+        notes.because("net namespace", "private, with lo alone", "default");
+    }
     let (user, keep) = user(inputs, &mut notes)?;
     let namespaces = Namespaces { pid, network, ipc, uts, cgroup, user };
     Ok(Part { namespaces, keep, no_shm: ipc_mode == NamespaceMode::None, notes })
@@ -91,18 +94,23 @@ fn existing(kind: &'static str, path: &str, facts: &HostFacts) -> Result<String,
     }
 }
 
-/// Computes the user namespace, and the caller's ids inside for `keep-id`.
-fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u32, u32)>), PlanError> {
-    let (facts, asked, own) = (inputs.facts, &inputs.request.namespaces, &inputs.facts.own);
-    let maps = !asked.uid_map.is_empty() || !asked.gid_map.is_empty();
-    let mode = match (&asked.user, facts.conf.userns.as_deref()) {
+/// Returns the mode of the user namespace: the flag's, or else containers.conf's.
+fn user_mode(inputs: &Inputs, maps: bool) -> Result<UsernsMode, PlanError> {
+    let mode = match (&inputs.request.namespaces.user, inputs.facts.conf.userns.as_deref()) {
         (UsernsMode::Default, Some(conf)) if !maps => UsernsMode::parse(conf)?,
         (mode, _) => mode.clone(),
     };
     if maps && !matches!(mode, UsernsMode::Default | UsernsMode::Private) {
         return Err(PlanError::UsernsAndMaps);
     }
-    let (namespace, keep, because) = match mode {
+    Ok(mode)
+}
+
+/// Computes the user namespace, and the caller's ids inside for `keep-id`.
+fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u32, u32)>), PlanError> {
+    let (facts, asked, own) = (inputs.facts, &inputs.request.namespaces, &inputs.facts.own);
+    let maps = !asked.uid_map.is_empty() || !asked.gid_map.is_empty();
+    let (namespace, keep, because) = match user_mode(inputs, maps)? {
         UsernsMode::Default | UsernsMode::Private if maps => {
             let (uids, gids) = (&asked.uid_map, &asked.gid_map);
             let uids_or_gids = if uids.is_empty() { gids } else { uids };

@@ -36,6 +36,14 @@ pub(crate) struct Part {
 pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part) -> Result<Part, PlanError> {
     let mut notes = Notes::default();
     modules(inputs)?;
+    let label_disabled =
+        options(inputs).any(|option| *option == SecurityOpt::Label(Label::Disable)) || inputs.facts.conf.label == Some(false);
+    if inputs.facts.kernel.selinux && !inputs.privileged() && !label_disabled {
+        notes.warn(
+            "SELinux does not separate this container yet: it runs in the domain of the engine",
+            Some("--security-opt label=disable"),
+        );
+    }
     let unmasked = unmasked(inputs);
     let kept = |path: &&str| !inputs.privileged() && !unmasked.iter().any(|pattern| matches(pattern, path));
     let mut masked: Vec<String> = MASKED.iter().filter(|path| kept(path)).map(|path| (*path).to_owned()).collect();

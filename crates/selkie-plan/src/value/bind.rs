@@ -120,9 +120,9 @@ const CHOICES: [(&[&str], &str); 7] = [
         "'[r]shared', '[r]private', '[r]slave' or '[r]unbindable' option",
     ),
     (&["bind", "rbind"], "'rbind' or 'bind' option"),
-    (&["nodev", "dev"], "'dev' or 'nodev' option"),
-    (&["noexec", "exec"], "'exec' or 'noexec' option"),
-    (&["nosuid", "suid"], "'suid' or 'nosuid' option"),
+    (&["nodev", "dev"], "'nodev' or 'dev' option"),
+    (&["noexec", "exec"], "'noexec' or 'exec' option"),
+    (&["nosuid", "suid"], "'nosuid' or 'suid' option"),
 ];
 
 /// Parses a propagation.

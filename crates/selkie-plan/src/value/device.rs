@@ -69,7 +69,7 @@ impl CgroupRule {
             "a" => None,
             "b" => Some(DeviceKind::Block),
             "c" => Some(DeviceKind::Char),
-            _ => return Err(error()),
+            other => return Err(PlanError::CgroupRuleType { kind: other.to_owned() }),
         };
         let (major, minor) = numbers.split_once(':').ok_or_else(error)?;
         if !is_access(access) {
@@ -121,7 +121,8 @@ mod tests {
     fn cgroup_rule_is_type_numbers_and_access() {
         let rule = DeviceRule { allow: true, kind: Some(DeviceKind::Char), major: Some(10), minor: None, access: "rw".into() };
         assert_eq!(CgroupRule::parse("c 10:* rw"), Ok(CgroupRule(rule)));
-        for text in ["foo", "x 1:1 r", "c 1 r", "c 1:1", "c 1:1 x", "c a:1 r", "c -1:1 r"] {
+        assert_eq!(CgroupRule::parse("x 1:1 r"), Err(PlanError::CgroupRuleType { kind: "x".into() }));
+        for text in ["foo", "c 1 r", "c 1:1", "c 1:1 x", "c a:1 r", "c -1:1 r"] {
             assert_eq!(CgroupRule::parse(text), Err(PlanError::CgroupRule { text: text.into() }));
         }
     }

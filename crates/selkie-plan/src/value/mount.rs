@@ -60,14 +60,14 @@ type Pair<'a> = (&'a str, &'a str, Option<&'a str>);
 fn bind<'a>(pairs: impl Iterator<Item = Pair<'a>>, cwd: &str) -> Result<BindMount, PlanError> {
     let mut mount = BindMount::default();
     for (word, key, value) in pairs {
-        let unknown = || PlanError::MountKey { option: word.to_owned() };
+        let unknown = || PlanError::MountKey { option: key.to_owned() };
         match (key, value) {
             ("src" | "source", Some(path)) if path.starts_with('/') => mount.source = clean(path),
             ("src" | "source", Some(path)) if !path.is_empty() => mount.source = clean(&format!("{cwd}/{path}")),
             ("src" | "source", _) => return Err(PlanError::EmptySource),
             ("dst" | "destination" | "target", Some(path)) => mount.destination = clean_destination(path)?,
-            ("ro" | "readonly", value) => mount.readonly = flag(value).ok_or_else(unknown)?,
-            ("rw", value) => mount.readonly = !flag(value).ok_or_else(unknown)?,
+            ("ro" | "readonly", value) => mount.readonly = flag(value).ok_or_else(|| switch(value))?,
+            ("rw", value) => mount.readonly = !flag(value).ok_or_else(|| switch(value))?,
             ("bind-propagation", Some(value)) => mount.propagation = propagation(value)?,
             ("bind-nonrecursive", value) => mount.not_recursive = flag(value).ok_or_else(unknown)?,
             ("relabel", Some("shared")) => mount.relabel = Some(Relabel::Shared),
@@ -96,7 +96,7 @@ fn tmpfs<'a>(pairs: impl Iterator<Item = Pair<'a>>) -> Result<TmpfsMount, PlanEr
         let unknown = |_| PlanError::MountKey { option: word.to_owned() };
         match (key, value) {
             ("dst" | "destination" | "target", Some(path)) => mount.destination = clean_destination(path)?,
-            ("ro" | "readonly", value) => mount.readonly = flag(value).ok_or_else(|| PlanError::MountKey { option: word.to_owned() })?,
+            ("ro" | "readonly", value) => mount.readonly = flag(value).ok_or_else(|| switch(value))?,
             ("tmpfs-size", Some(size)) => mount.option(&format!("size={size}")).map_err(unknown)?,
             ("tmpfs-mode", Some(mode)) => mount.option(&format!("mode={mode}")).map_err(unknown)?,
             ("consistency", Some(_)) => {}
@@ -120,6 +120,10 @@ fn devpts<'a>(pairs: impl Iterator<Item = Pair<'a>>) -> Result<DevptsMount, Plan
         }
     }
     if mount.destination.is_empty() { Err(PlanError::NoDestination) } else { Ok(mount) }
+}
+
+fn switch(value: Option<&str>) -> PlanError {
+    PlanError::MountSwitch { value: value.unwrap_or_default().to_owned() }
 }
 
 /// A key alone is true.
@@ -165,6 +169,6 @@ mod tests {
         assert_eq!(error("type=bind,src=/tmp,target=/x,bind-propagation=junk"), "invalid option type \"junk\"");
         assert_eq!(error("type=bind,src=/tmp,dst=rel"), "invalid container path \"rel\", must be an absolute path");
         assert_eq!(error("type=volume,dst=/x"), "--mount type=volume: not supported yet");
-        assert_eq!(error("type=bind,src=/tmp,dst=/x,bogus=1"), "bogus=1: invalid mount option");
+        assert_eq!(error("type=bind,src=/tmp,dst=/x,bogus=1"), "bogus: invalid mount option");
     }
 }

@@ -30,14 +30,14 @@ pub fn parse_cpus(text: &str) -> Result<Option<i64>, PlanError> {
     Ok((quota > 0).then_some(quota))
 }
 
-/// Parses `--umask`: octal, at most 0777.
+/// Parses `--umask`: one to four octal digits, of which umask(2) takes the permissions.
 ///
 /// # Errors
 /// [`PlanError::Umask`].
 pub fn parse_umask(text: &str) -> Result<u32, PlanError> {
     let octal = (1..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     let value = if octal { u32::from_str_radix(text, 8).ok() } else { None };
-    value.filter(|value| *value <= 0o777).ok_or_else(|| PlanError::Umask { text: text.to_owned() })
+    value.map(|value| value & 0o777).ok_or_else(|| PlanError::Umask { text: text.to_owned() })
 }
 
 fn number(flag: &'static str, text: &str, function: &'static str) -> PlanError {
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn umask_is_octal() {
         assert_eq!(parse_umask("022"), Ok(0o22));
-        assert_eq!(parse_umask("0777"), Ok(0o777));
-        for text in ["99", "00222222", "", "1777", "+22"] {
+        assert_eq!(parse_umask("7777"), Ok(0o777));
+        for text in ["99", "00222222", "", "+22"] {
             assert_eq!(parse_umask(text), Err(PlanError::Umask { text: text.into() }));
         }
     }

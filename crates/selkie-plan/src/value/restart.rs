@@ -35,8 +35,27 @@ impl RestartPolicy {
             ("always", None) => Ok(Self::Always),
             ("unless-stopped", None) => Ok(Self::UnlessStopped),
             ("on-failure", None) => Ok(Self::OnFailure { retries: None }),
-            ("on-failure", Some(retries)) => Ok(Self::OnFailure { retries: Some(retries.parse().map_err(|_| error())?) }),
+            ("on-failure", Some(retries)) => match retries.parse() {
+                Ok(number) => Ok(Self::OnFailure { retries: Some(number) }),
+                Err(_) => Err(PlanError::RestartRetries { text: retries.to_owned() }),
+            },
+            ("no" | "never" | "always" | "unless-stopped", Some(_)) => Err(PlanError::RestartRetriesPolicy),
             _ => Err(error()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restart_policy_and_its_errors() {
+        assert_eq!(RestartPolicy::parse("on-failure:3"), Ok(RestartPolicy::OnFailure { retries: Some(3) }));
+        assert_eq!(RestartPolicy::parse(""), Ok(RestartPolicy::No));
+        let error = |text| RestartPolicy::parse(text).unwrap_err().to_string();
+        assert_eq!(error("on-failure:x"), "parsing restart policy retry count: strconv.Atoi: parsing \"x\": invalid syntax");
+        assert_eq!(error("always:3"), "restart policy retries can only be specified with on-failure restart policy");
+        assert_eq!(error("foo"), "running container create option: \"foo\" is not a valid restart policy: invalid argument");
     }
 }

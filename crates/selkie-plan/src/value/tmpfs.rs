@@ -38,7 +38,13 @@ impl TmpfsMount {
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         let (destination, options) = text.split_once(':').unwrap_or((text, ""));
         let mut mount = Self { destination: clean_destination(destination)?, ..Self::default() };
-        options.split(',').filter(|word| !word.is_empty()).try_for_each(|word| mount.option(word))?;
+        let words: Vec<&str> = options.split(',').filter(|word| !word.is_empty()).collect();
+        for (one, other) in [("rw", "ro"), ("suid", "nosuid"), ("dev", "nodev"), ("exec", "noexec")] {
+            if words.contains(&one) && words.contains(&other) {
+                return Err(PlanError::TmpfsOptionConflict { one, other });
+            }
+        }
+        words.into_iter().try_for_each(|word| mount.option(word))?;
         Ok(mount)
     }
 
@@ -98,6 +104,7 @@ mod tests {
         let error = |text| TmpfsMount::parse(text).unwrap_err().to_string();
         assert_eq!(error("/x:bogus"), "unknown mount option \"bogus\": invalid mount option");
         assert_eq!(error("/x:size=z"), "unknown mount option \"size=z\": invalid mount option");
+        assert_eq!(error("/x:rw,ro"), "only one of 'rw' and 'ro' can be used: duplicate mount option passed");
         assert_eq!(error("rel"), "invalid container path \"rel\", must be an absolute path");
     }
 }

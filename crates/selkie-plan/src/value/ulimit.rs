@@ -56,11 +56,15 @@ impl Ulimit {
         let (name, values) = text.split_once('=').ok_or_else(|| error(format!("invalid ulimit argument: {text}")))?;
         let resource = RESOURCES.into_iter().find(|known| *known == name).ok_or_else(|| error(format!("invalid ulimit type: {name}")))?;
         let (soft, hard) = match values.split_once(':') {
-            Some((_, hard)) if hard.contains(':') => return Err(error(String::from("too many limit value arguments"))),
+            Some((_, hard)) if hard.contains(':') => {
+                return Err(error(format!("too many limit value arguments - {values}, can only have up to two, `soft[:hard]`")));
+            }
             Some((soft, hard)) => (soft, hard),
             None => (values, values),
         };
-        let (soft, hard) = (limit(soft).map_err(&error)?, limit(hard).map_err(&error)?);
+        // The hard limit first, so that the error is about the same number as Podman's.
+        let hard = limit(hard).map_err(&error)?;
+        let soft = limit(soft).map_err(&error)?;
         if soft > hard {
             let shown = |value: u64| if value == u64::MAX { String::from("-1") } else { value.to_string() };
             return Err(error(format!("ulimit soft limit must be less than or equal to hard limit: {} > {}", shown(soft), shown(hard))));
@@ -102,6 +106,10 @@ mod tests {
         assert_eq!(text("foo=1"), words("foo=1", "invalid ulimit type: foo"));
         assert_eq!(text("nofile=x"), words("nofile=x", "strconv.ParseInt: parsing \"x\": invalid syntax"));
         assert_eq!(text("nofile=2:1"), words("nofile=2:1", "ulimit soft limit must be less than or equal to hard limit: 2 > 1"));
-        assert_eq!(text("nofile=1:2:3"), words("nofile=1:2:3", "too many limit value arguments"));
+        assert_eq!(
+            text("nofile=1:2:3"),
+            words("nofile=1:2:3", "too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`")
+        );
+        assert_eq!(text("nofile=a:b"), words("nofile=a:b", "strconv.ParseInt: parsing \"b\": invalid syntax"));
     }
 }

@@ -79,7 +79,7 @@ impl ExecFlags {
             env: variables(&self.env_file, &self.env, outside)?,
             workdir: self.workdir.clone(),
             user: self.user.clone(),
-            privileged: self.privileged.unwrap_or(false),
+            privileged: self.privileged,
             interactive: self.interactive.unwrap_or(false),
             tty: self.tty.unwrap_or(false),
             detach: self.detach.unwrap_or(false),

@@ -1,7 +1,7 @@
 //! Flags about what the engine does around the container.
 
 use clap::Args;
-use selkie_plan::value::{RestartPolicy, parse_annotation, parse_unsigned};
+use selkie_plan::value::{RestartPolicy, parse_unsigned};
 use selkie_plan::{Lifecycle, LogDriver, PlanError, PullPolicy, Stream};
 
 use super::switch::{list, switch};
@@ -22,7 +22,7 @@ pub struct LifecycleFlags {
     #[arg(long = "restart", allow_hyphen_values = true)]
     pub restart: Option<String>,
     /// When the image is pulled: missing, always, never, newer.
-    #[arg(long = "pull", num_args = 0..=1, require_equals = true, default_missing_value = "always", allow_hyphen_values = true)]
+    #[arg(long = "pull", allow_hyphen_values = true)]
     pub pull: Option<String>,
     /// Print no progress.
     #[arg(long = "quiet", short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = switch)]
@@ -89,7 +89,7 @@ impl LifecycleFlags {
             pidfile: self.pidfile.clone(),
             conmon_pidfile: self.conmon_pidfile.clone(),
             log_driver: self.log_driver.as_deref().map(log_driver).transpose()?,
-            log_options: self.log_opt.iter().map(|text| parse_annotation(text)).collect::<Result<_, _>>()?,
+            log_options: self.log_opt.iter().map(|text| log_option(text)).collect::<Result<_, _>>()?,
             attach: list(&self.attach).iter().map(|text| stream(text)).collect::<Result<_, _>>()?,
             stop_timeout: seconds("--stop-timeout", self.stop_timeout.as_deref())?,
             timeout: seconds("--timeout", self.timeout.as_deref())?,
@@ -133,6 +133,11 @@ fn log_driver(text: &str) -> Result<LogDriver, PlanError> {
         "passthrough" => Ok(LogDriver::Passthrough),
         _ => Err(PlanError::LogDriver { text: text.to_owned() }),
     }
+}
+
+fn log_option(text: &str) -> Result<(String, String), PlanError> {
+    let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| PlanError::LogOption { text: text.to_owned() })
 }
 
 fn stream(text: &str) -> Result<Stream, PlanError> {

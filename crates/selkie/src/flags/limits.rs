@@ -120,9 +120,7 @@ impl LimitFlags {
             None | Some("" | "enabled" | "no-conmon") => Ok(false),
             Some("disabled") => Ok(true),
             Some("split") => Err(PlanError::NotSupportedYet { flag: String::from("--cgroups split") }),
-            Some(value) => {
-                Err(PlanError::Choice { flag: "--cgroups", value: value.to_owned(), expected: "enabled, disabled or no-conmon" })
-            }
+            Some(text) => Err(PlanError::CgroupMode { text: text.to_owned() }),
         }
     }
 }

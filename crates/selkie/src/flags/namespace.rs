@@ -10,7 +10,7 @@ use super::switch::list;
 /// Namespaces.
 #[derive(Clone, Debug, Default, Args)]
 pub struct NamespaceFlags {
-    /// Network: none, host, private, container:NAME, ns:PATH.
+    /// Network: none, host, private, container:NAME, ns:PATH (default: private, with lo alone).
     #[arg(long = "network", visible_alias = "net", allow_hyphen_values = true)]
     pub network: Vec<String>,
     /// PID namespace: private, host, container:NAME, ns:PATH.

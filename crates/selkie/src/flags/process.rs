@@ -99,7 +99,7 @@ pub(super) fn variables(files: &[String], flags: &[String], outside: &impl Outsi
     let lookup = |key: &str| outside.variable(key);
     let mut env = Vec::new();
     for path in files {
-        let content = outside.read(path).map_err(|problem| PlanError::File { path: path.clone(), problem })?;
+        let content = outside.read(path).map_err(|problem| PlanError::EnvFile { path: path.clone(), problem })?;
         env.extend(parse_env_file(&content, lookup)?);
     }
     for text in flags {

@@ -175,7 +175,7 @@ impl ContainerFlags {
     fn labels(&self, outside: &impl Outside) -> Result<BTreeMap<String, String>, PlanError> {
         let mut labels = BTreeMap::new();
         for path in &self.label_file {
-            let content = outside.read(path).map_err(|problem| PlanError::File { path: path.clone(), problem })?;
+            let content = outside.read(path).map_err(|problem| PlanError::LabelFile { path: path.clone(), problem })?;
             for line in content.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
                 labels.extend([parse_label(line)?]);
             }
@@ -184,5 +184,85 @@ impl ContainerFlags {
             labels.extend([parse_label(text)?]);
         }
         Ok(labels)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use clap::Parser;
+    use selkie_plan::value::RestartPolicy;
+    use selkie_plan::{Lifecycle, LogDriver, PullPolicy, Stream};
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Outside for Nothing {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn variables(&self) -> Vec<(String, String)> {
+            Vec::new()
+        }
+        fn directory(&self) -> String {
+            String::from("/")
+        }
+        fn read(&self, _: &str) -> Result<String, String> {
+            Err(String::from("no such file or directory"))
+        }
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunFlags,
+    }
+
+    fn request(words: &str) -> Result<Request, PlanError> {
+        Line::try_parse_from(std::iter::once("run").chain(words.split(' '))).unwrap().run.request(&Nothing)
+    }
+
+    #[test]
+    fn run_lifecycle_is_what_the_flags_say() {
+        let words = "-d --rmi --restart on-failure:3 --pull always -q --cidfile c --pidfile p --log-driver json-file \
+                     --log-opt max-size=1m -a stdin,stdout --detach-keys ctrl-a --sig-proxy=false --stop-timeout 5 --timeout 9 \
+                     --platform linux/arm64 --tls-verify=false --authfile f --replace --name web img";
+        let expected = Lifecycle {
+            detach: true,
+            remove_image: true,
+            replace: true,
+            restart: RestartPolicy::OnFailure { retries: Some(3) },
+            pull: PullPolicy::Always,
+            quiet: true,
+            cidfile: Some("c".into()),
+            pidfile: Some("p".into()),
+            log_driver: Some(LogDriver::JsonFile),
+            log_options: vec![("max-size".into(), "1m".into())],
+            attach: vec![Stream::Stdin, Stream::Stdout],
+            detach_keys: Some("ctrl-a".into()),
+            sig_proxy: Some(false),
+            stop_timeout: Some(5),
+            timeout: Some(9),
+            platform: Some("linux/arm64".into()),
+            tls_verify: Some(false),
+            authfile: Some("f".into()),
+            ..Lifecycle::default()
+        };
+        let words: Vec<&str> = words.split_whitespace().collect();
+        assert_eq!(request(&words.join(" ")).unwrap().lifecycle, expected);
+    }
+
+    #[test]
+    fn run_words_are_image_and_command() {
+        let request = request("--rm img sh -c x --rm").unwrap();
+        assert_eq!(request.image.as_deref(), Some("img"));
+        assert_eq!(request.command, ["sh", "-c", "x", "--rm"]);
+        assert!(request.lifecycle.remove);
+    }
+
+    #[test]
+    fn run_unknown_flag_is_an_error_of_the_parser() {
+        assert!(Line::try_parse_from(["run", "--foo", "img"]).is_err());
     }
 }

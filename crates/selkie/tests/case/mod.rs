@@ -17,7 +17,6 @@ struct Line {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value in a test")]
 enum Command {
     Run(RunFlags),
     Create(CreateFlags),

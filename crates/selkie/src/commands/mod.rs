@@ -14,6 +14,7 @@ mod exec;
 mod exists;
 mod hidden;
 pub(crate) mod init;
+mod inspect;
 mod kill;
 mod logs;
 mod many;
@@ -57,6 +58,7 @@ verbs! {
     Attach(attach::Attach),
     Create(create::Create),
     Exec(exec::Exec),
+    Inspect(inspect::Inspect),
     Kill(kill::Kill),
     Logs(logs::Logs),
     Pause(pause::Pause),

@@ -106,7 +106,9 @@ impl Ps {
 
     fn print(&self, context: &Context, containers: &[Container]) -> Result<(), Failure> {
         if self.quiet {
-            let ids = containers.iter().map(|container| format!("{}\n", if self.no_trunc { container.id().as_str() } else { container.id().short() }));
+            let ids = containers
+                .iter()
+                .map(|container| format!("{}\n", if self.no_trunc { container.id().as_str() } else { container.id().short() }));
             return out::print(&ids.collect::<String>());
         }
         match self.format.as_deref() {

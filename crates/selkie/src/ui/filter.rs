@@ -20,7 +20,9 @@ impl Filters {
         let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for text in texts {
             let Some((key, value)) = text.split_once('=') else {
-                return Err(Failure::engine(format!("invalid argument {text:?}: filter input must be in the form of filter=value: {text} is invalid")));
+                return Err(Failure::engine(format!(
+                    "invalid argument {text:?}: filter input must be in the form of filter=value: {text} is invalid"
+                )));
             };
             if !KEYS.contains(&key) {
                 return Err(Failure::engine(format!("{key} is an invalid filter")));

@@ -25,9 +25,13 @@ pub(crate) fn list(format: &str, command: &str, values: &[Value], headings: &[(&
     let template = parse(format, command)?;
     let mut lines = Vec::with_capacity(values.len() + 1);
     if heading {
-        let names = values.first().and_then(Value::as_object).map(|object| object.keys().cloned().collect()).unwrap_or_else(|| fields(format));
+        let names =
+            values.first().and_then(Value::as_object).map(|object| object.keys().cloned().collect()).unwrap_or_else(|| fields(format));
         let titles = names.into_iter().map(|name| {
-            let title = headings.iter().find(|(field, _)| *field == name).map_or_else(|| name.to_ascii_uppercase(), |(_, title)| (*title).to_owned());
+            let title = headings
+                .iter()
+                .find(|(field, _)| *field == name)
+                .map_or_else(|| name.to_ascii_uppercase(), |(_, title)| (*title).to_owned());
             (name, Value::String(title))
         });
         lines.push(execute(&template, command, &Value::Object(titles.collect()))?);
@@ -109,7 +113,9 @@ fn functions(template: Template) -> Template {
             Ok(Data::from(text(arguments, 0).chars().take(length).collect::<String>().as_str()))
         })
         .func("pad", move |arguments| {
-            let blanks = |number: usize| " ".repeat(arguments.get(number).and_then(Data::as_int).map_or(0, |count| usize::try_from(count).unwrap_or(0).min(1000)));
+            let blanks = |number: usize| {
+                " ".repeat(arguments.get(number).and_then(Data::as_int).map_or(0, |count| usize::try_from(count).unwrap_or(0).min(1000)))
+            };
             Ok(Data::from(format!("{}{}{}", blanks(1), text(arguments, 0), blanks(2)).as_str()))
         })
 }
@@ -162,7 +168,10 @@ mod tests {
 
     #[test]
     fn render_with_podmans_functions() {
-        assert_eq!(one("{{upper .Name}} {{join .Caps \",\"}} {{json .Labels}} {{truncate .Name 2}} {{pad .Name 1 1}}|"), "WEB CAP_KILL,CAP_CHOWN {\"a\":\"1\",\"b\":\"2\"} we  web |\n");
+        assert_eq!(
+            one("{{upper .Name}} {{join .Caps \",\"}} {{json .Labels}} {{truncate .Name 2}} {{pad .Name 1 1}}|"),
+            "WEB CAP_KILL,CAP_CHOWN {\"a\":\"1\",\"b\":\"2\"} we  web |\n"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Init: the container's first process between clone3(2) and execve(2). Every step is one call into a module.
 //!
 //! ```text
-//! session, cgroups -> id maps, joined namespaces -> mounts -> pivot -> names, limits -> (wait) -> confine -> execve
+//! session -> id maps, joined namespaces -> mounts, devices -> (cgroups) -> masks, pivot -> names, limits -> confine -> execve
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,8 +21,8 @@ use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
 
 /// Becomes the container's program, or says why not and ends.
-pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, procs: &[OwnedFd], report: &OwnedFd) -> ! {
-    let error = match become_program(launch, proof, procs, report) {
+pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> ! {
+    let error = match become_program(launch, proof, report) {
         Ok(never) => match never {},
         Err(error) => error,
     };
@@ -33,19 +33,13 @@ pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, procs: &[OwnedFd],
     })
 }
 
-fn become_program(
-    launch: &Launch<'_>,
-    proof: SingleThreaded,
-    procs: &[OwnedFd],
-    report: &OwnedFd,
-) -> Result<std::convert::Infallible, Error> {
+fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> Result<std::convert::Infallible, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
     process::set_dumpable(false).during(|| "container init")?;
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
-    join_cgroups(procs)?;
     enter_namespaces(plan, proof, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
@@ -53,10 +47,9 @@ fn become_program(
 
     let program = Program::new(&plan.process)?;
     let proc = procfs()?;
-    let terminal = set_up_root(launch, report)?;
+    let terminal = set_up_root(launch, proof, report)?;
     names_and_limits(plan, &proc)?;
     attach_stdio(launch, terminal)?;
-    report::ready(report)?;
     enter_directory(&plan.process.cwd)?;
     rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask));
     if let Some(start) = launch.start {
@@ -82,10 +75,6 @@ pub(crate) fn join_cgroups(procs: &[OwnedFd]) -> Result<(), Error> {
 
 fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: &OwnedFd) -> Result<(), Error> {
     let spaces = &plan.namespaces;
-    if spaces.cgroup == Namespace::Private {
-        // Only now, from within the container's cgroups: the new namespace has its root where its maker is.
-        process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;
-    }
     if let UserNamespace::Private { .. } = spaces.user {
         report::await_go(report)?;
         // Root of the new namespace, with every capability over it and none outside.
@@ -122,7 +111,7 @@ fn procfs() -> Result<OwnedFd, Error> {
 }
 
 /// Builds the container's root and makes it this process's; returns the devpts of the container.
-fn set_up_root(launch: &Launch<'_>, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+fn set_up_root(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
     let plan = launch.plan;
     let stage = || "root file system";
     let spreads = plan
@@ -139,13 +128,22 @@ fn set_up_root(launch: &Launch<'_>, report: &OwnedFd) -> Result<Option<OwnedFd>,
 
     let sources = Sources { files: launch.files, engine: launch.engine, hierarchies: launch.hierarchies };
     let mut devpts = None;
-    for planned in &plan.mounts {
+    let is_cgroup = |planned: &&Mount| planned.source == MountSource::Cgroup;
+    for planned in plan.mounts.iter().filter(|planned| !is_cgroup(planned)) {
         let made = mounts::make(launch.root, planned, sources)?;
         if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
             devices::populate(&made, &plan.devices, plan.namespaces.user != UserNamespace::Host)?;
         } else if is_devpts(planned) {
             devpts = Some(made);
         }
+    }
+    report::ready(report)?;
+    if plan.namespaces.cgroup == Namespace::Private {
+        // From within the container's cgroups: the new namespace has its root where its maker is.
+        process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;
+    }
+    for planned in plan.mounts.iter().filter(is_cgroup) {
+        mounts::make(launch.root, planned, sources)?;
     }
     for path in &plan.readonly_paths {
         mask::protect(launch.root, path)?;

@@ -107,7 +107,6 @@ impl Started {
 /// # Errors
 /// What could not be made; nothing is left behind, except that the caller's cgroup stays for the caller to remove.
 pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Error> {
-    let procs = launch.cgroup.map(Cgroup::open).transpose()?.unwrap_or_default();
     let (ours, theirs) = socket::pair().during(|| "container init")?;
     let spaces = &launch.plan.namespaces;
     if let Namespace::Path(path) = &spaces.pid {
@@ -119,7 +118,7 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     match process::fork(proof, new_namespaces(launch.plan), None).during(|| "new namespaces")? {
         Forked::Child => {
             drop(ours);
-            init::run(&launch, proof, &procs, &theirs)
+            init::run(&launch, proof, &theirs)
         }
         Forked::Parent(child) => {
             drop(theirs);
@@ -135,9 +134,13 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     }
 }
 
-/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made.
+/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made. Moving a process
+/// into a cgroup of v1 waits for the whole machine (an RCU grace period), so it happens while init makes its mounts.
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
+    if let Some(cgroup) = launch.cgroup {
+        cgroup.admit(started.child.pid)?;
+    }
     loop {
         match report::next(&started.report)? {
             Report::Master(master) => started.master = master,

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! init -> parent   'M' + fd   master of the terminal
-//!                  'R'        the root is ready, device nodes made: the device rules may come into force
+//!                  'R'        device nodes are made: the device rules may come into force
 //!                  'E' ...    an error, then init ends
 //!                  (closed)   execve succeeded
-//! parent -> init   'G'        go on: the user namespace has its maps, the device rules are in force
+//! parent -> init   'G'        go on: the user namespace has its maps (first), the cgroups and device rules are in force (second)
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +24,7 @@ const GO: u8 = b'G';
 pub(crate) enum Report {
     /// The master of its terminal.
     Master(Option<OwnedFd>),
-    /// The root is ready.
+    /// The device nodes are made.
     Ready,
     /// The program runs.
     Executed,
@@ -47,7 +47,7 @@ pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
     }
 }
 
-/// Tells the parent that the root is ready, and waits until it has put the device rules in force.
+/// Tells the parent that the device nodes are made, and waits until cgroups and device rules are in force.
 pub(crate) fn ready(socket: impl AsFd) -> Result<(), Error> {
     socket::send(&socket, READY, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))?;
     await_go(socket)

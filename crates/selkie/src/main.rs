@@ -1,5 +1,7 @@
 //! `selkie`: parses the command line, calls the engine, prints. One file a command in `commands`.
 
+#![recursion_limit = "256"] // one `json!` of all fields of `inspect`
+
 mod cli;
 mod commands;
 mod context;

@@ -61,17 +61,17 @@ impl Relay {
     pub(super) fn run(mut self, mut ended: impl FnMut(Ended)) -> Vec<Client> {
         let mut buffer = vec![0; message::LIMIT];
         loop {
-            let events = self.wait();
-            for (source, flags) in events {
+            for (source, flags) in self.wait() {
                 self.handle(source, flags, &mut buffer);
-                if source == Source::Child
-                    && let Some(how) = self.ended
-                {
+            }
+            self.clients.retain_mut(|client| client.is_full() || client.flush());
+            // The process itself is among the children that ended, or an orphan of it that came to us.
+            while let Some((pid, how)) = process::reap_any() {
+                if pid == self.child.pid {
+                    self.ended = Some(how);
                     ended(how);
                 }
             }
-            self.clients.retain_mut(|client| client.is_full() || client.flush());
-            while process::reap_any().is_some() {}
             if self.ended.is_some() && self.is_drained() {
                 return self.clients;
             }
@@ -142,7 +142,8 @@ impl Relay {
 
     fn handle(&mut self, source: Source, flags: PollFlags, buffer: &mut [u8]) {
         match source {
-            Source::Child => self.ended = process::wait(&self.child.pidfd).ok().or(Some(Ended::Exited(crate::record::LOST))),
+            // Reaped with all others, in one place.
+            Source::Child => {}
             Source::Listener => self.accept(),
             Source::Client(number) => self.serve(number, flags, buffer),
             Source::Stdin => self.write_input(),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Pid;
 use selkie_plan::DeviceRule;
 use selkie_sys::{Context, Errno, SyscallError};
 
@@ -190,6 +191,15 @@ impl Cgroup {
         self.hierarchies.iter().map(|hierarchy| (hierarchy, self.directory(hierarchy))).filter(|(_, directory)| directory.is_dir())
     }
 
+    /// Moves the process `pid` into the container's cgroups.
+    ///
+    /// # Errors
+    /// `ESRCH` when it has ended, `EACCES` without the rights.
+    pub fn admit(&self, pid: Pid) -> Result<(), Error> {
+        let pid = pid.as_raw_nonzero().to_string();
+        self.existing().try_for_each(|(_, directory)| write(&directory.join("cgroup.procs"), &pid).during(|| "cgroup"))
+    }
+
     /// Opens the `cgroup.procs` files: a process that writes `0` to each of them joins the container's cgroups.
     ///
     /// # Errors
@@ -273,7 +283,7 @@ impl Cgroup {
             for pid in
                 std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default().lines().filter_map(|line| line.parse().ok())
             {
-                if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                if let Some(pid) = Pid::from_raw(pid) {
                     // Gone in between is what we want.
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 }

@@ -14,10 +14,12 @@ mod exec;
 mod exists;
 mod hidden;
 pub(crate) mod init;
+mod inspect;
 mod kill;
 mod logs;
 mod many;
 mod pause;
+pub(crate) mod ps;
 mod rename;
 mod restart;
 mod rm;
@@ -56,9 +58,11 @@ verbs! {
     Attach(attach::Attach),
     Create(create::Create),
     Exec(exec::Exec),
+    Inspect(inspect::Inspect),
     Kill(kill::Kill),
     Logs(logs::Logs),
     Pause(pause::Pause),
+    Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),
     Rm(rm::Rm),

@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod error;
+pub(crate) mod filter;
 pub(crate) mod out;
 pub(crate) mod signals;
 pub(crate) mod table;

@@ -1,22 +1,198 @@
-//! Go templates for `--format`, with Podman's functions.
+//! Go templates for `--format`, with Podman's functions. A field that does not exist is an error, as with Go's structs.
 
+use gotmpl::{MissingKey, Template, TemplateError, Value as Data};
 use serde_json::Value;
 
 use crate::ui::error::Failure;
+use crate::ui::table;
 
-/// Renders `format` once for each of `values`; `json` prints them as JSON.
+/// Renders `format` once for each of `values`, each with the end of a line; `json` prints them as one array.
 pub(crate) fn render(format: &str, command: &str, values: &[Value]) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::engine(format!("template: {command}:{error}"));
-    if format.trim() == "json" {
-        let text = serde_json::to_string(values).map_err(|error| failed(&error))?;
-        return Ok(format!("{text}\n"));
+    if is_json(format) {
+        return json(values);
     }
-    let template = gotmpl::Template::new(command).parse(format).map_err(|error| failed(&error))?;
-    let mut text = String::new();
+    let template = parse(format, command)?;
+    values.iter().map(|value| Ok(execute(&template, command, value)? + "\n")).collect()
+}
+
+/// Renders `format` for a list: with `table ` before it in columns under headings, of which those that are not the
+/// field's name in capitals are in `headings`.
+pub(crate) fn list(format: &str, command: &str, values: &[Value], headings: &[(&str, &str)], heading: bool) -> Result<String, Failure> {
+    if is_json(format) {
+        return json(values);
+    }
+    let Some(format) = format.strip_prefix("table ").map(str::trim) else { return render(format, command, values) };
+    let template = parse(format, command)?;
+    let mut lines = Vec::with_capacity(values.len() + 1);
+    if heading {
+        let names =
+            values.first().and_then(Value::as_object).map(|object| object.keys().cloned().collect()).unwrap_or_else(|| fields(format));
+        let titles = names.into_iter().map(|name| {
+            let title = headings
+                .iter()
+                .find(|(field, _)| *field == name)
+                .map_or_else(|| name.to_ascii_uppercase(), |(_, title)| (*title).to_owned());
+            (name, Value::String(title))
+        });
+        lines.push(execute(&template, command, &Value::Object(titles.collect()))?);
+    }
     for value in values {
-        let data = gotmpl::to_value(value).map_err(|error| failed(&error))?;
-        text.push_str(&template.execute_to_string(&data).map_err(|error| failed(&error))?);
-        text.push('\n');
+        lines.push(execute(&template, command, value)?);
     }
-    Ok(text)
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+    Ok(table::layout(&rows))
+}
+
+/// Returns whether `format` is a word for JSON and no template.
+pub(crate) fn is_json(format: &str) -> bool {
+    format.trim() == "json"
+}
+
+fn json(values: &[Value]) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(values).map_err(|error| Failure::engine(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
+/// Returns the fields that `format` names, for the headings of an empty list.
+fn fields(format: &str) -> Vec<String> {
+    format
+        .split("{{")
+        .skip(1)
+        .filter_map(|part| part.split("}}").next())
+        .flat_map(|action| action.split(|character: char| !(character.is_alphanumeric() || character == '.')))
+        .filter_map(|word| word.strip_prefix('.'))
+        .map(|field| field.split('.').next().unwrap_or_default().to_owned())
+        .filter(|field| !field.is_empty())
+        .collect()
+}
+
+fn parse(format: &str, command: &str) -> Result<Template, Failure> {
+    // As Podman: escapes of a shell's single quotes are meant.
+    let format = format.replace("\\t", "\t").replace("\\n", "\n");
+    functions(Template::new(command).missing_key(MissingKey::Error).max_range_iters(1_000_000))
+        .parse(&format)
+        .map_err(|error| failed(command, &error))
+}
+
+fn execute(template: &Template, command: &str, value: &Value) -> Result<String, Failure> {
+    let data = gotmpl::to_value(value).map_err(|error| failed(command, &error))?;
+    template.execute_to_string(&data).map_err(|error| failed(command, &error))
+}
+
+fn failed(command: &str, error: &TemplateError) -> Failure {
+    let text = error.to_string();
+    if text.starts_with("template:") { Failure::engine(text) } else { Failure::engine(format!("template: {command}: {text}")) }
+}
+
+/// Podman's own functions, beside those that every Go template has.
+fn functions(template: Template) -> Template {
+    let text = |arguments: &[Data], number: usize| arguments.get(number).map(ToString::to_string).unwrap_or_default();
+    let word = move |arguments: &[Data], change: fn(&str) -> String| Ok(Data::from(change(&text(arguments, 0)).as_str()));
+    template
+        .func("json", |arguments| {
+            let value = arguments.first().map(to_json).unwrap_or(Value::Null);
+            serde_json::to_string(&value).map(|text| Data::from(text.as_str())).map_err(|error| TemplateError::Exec(error.to_string()))
+        })
+        .func("lower", move |arguments| word(arguments, str::to_lowercase))
+        .func("upper", move |arguments| word(arguments, str::to_uppercase))
+        .func("title", move |arguments| word(arguments, title))
+        .func("join", move |arguments| {
+            let words: Vec<String> = match arguments.first() {
+                Some(Data::List(list)) => list.iter().map(ToString::to_string).collect(),
+                Some(other) => vec![other.to_string()],
+                None => Vec::new(),
+            };
+            Ok(Data::from(words.join(&text(arguments, 1)).as_str()))
+        })
+        .func("split", move |arguments| {
+            let (whole, separator) = (text(arguments, 0), text(arguments, 1));
+            Ok(Data::List(whole.split(separator.as_str()).map(Data::from).collect()))
+        })
+        .func("truncate", move |arguments| {
+            let length = arguments.get(1).and_then(Data::as_int).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+            Ok(Data::from(text(arguments, 0).chars().take(length).collect::<String>().as_str()))
+        })
+        .func("pad", move |arguments| {
+            let blanks = |number: usize| {
+                " ".repeat(arguments.get(number).and_then(Data::as_int).map_or(0, |count| usize::try_from(count).unwrap_or(0).min(1000)))
+            };
+            Ok(Data::from(format!("{}{}{}", blanks(1), text(arguments, 0), blanks(2)).as_str()))
+        })
+}
+
+fn title(text: &str) -> String {
+    let mut start = true;
+    text.chars()
+        .flat_map(|character| {
+            let upper = start && character.is_alphabetic();
+            start = !character.is_alphanumeric();
+            if upper { character.to_uppercase().collect::<Vec<_>>() } else { vec![character] }
+        })
+        .collect()
+}
+
+fn to_json(data: &Data) -> Value {
+    match data {
+        Data::Nil | Data::Function(_) => Value::Null,
+        Data::Bool(value) => Value::Bool(*value),
+        Data::Int(value) => Value::from(*value),
+        Data::Uint(value) => Value::from(*value),
+        Data::Float(value) => Value::from(*value),
+        Data::String(value) => Value::String(value.to_string()),
+        Data::List(list) => Value::Array(list.iter().map(to_json).collect()),
+        Data::Map(map) => Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn one(format: &str) -> String {
+        let value = json!({"Name": "web", "Caps": ["CAP_KILL", "CAP_CHOWN"], "None": [], "Host": {"Privileged": true}, "Labels": {"b": "2", "a": "1"}});
+        render(format, "inspect", &[value]).unwrap_or_else(|failure| failure.line())
+    }
+
+    #[test]
+    fn render_of_the_articles_field() {
+        assert_eq!(one("{{.Host.Privileged}}"), "true\n");
+    }
+
+    #[test]
+    fn render_of_a_list_is_as_go_prints_it() {
+        assert_eq!(one("{{.Caps}} {{.None}} {{len .Caps}}"), "[CAP_KILL CAP_CHOWN] [] 2\n");
+    }
+
+    #[test]
+    fn render_with_podmans_functions() {
+        assert_eq!(
+            one("{{upper .Name}} {{join .Caps \",\"}} {{json .Labels}} {{truncate .Name 2}} {{pad .Name 1 1}}|"),
+            "WEB CAP_KILL,CAP_CHOWN {\"a\":\"1\",\"b\":\"2\"} we  web |\n"
+        );
+    }
+
+    #[test]
+    fn render_of_a_field_that_does_not_exist_is_an_error() {
+        assert!(one("{{.Nope}}").starts_with("template: inspect"), "{}", one("{{.Nope}}"));
+    }
+
+    #[test]
+    fn render_of_a_broken_template_says_where() {
+        assert!(one("{{.Name").starts_with("template: inspect:1"), "{}", one("{{.Name"));
+    }
+
+    #[test]
+    fn list_as_a_table_has_headings() {
+        let rows = [json!({"ID": "abc", "Names": "web"})];
+        let text = list("table {{.ID}}\\t{{.Names}}", "ps", &rows, &[("ID", "CONTAINER ID")], true).unwrap();
+        assert_eq!(text, "CONTAINER ID  NAMES\nabc           web\n");
+    }
+
+    #[test]
+    fn list_of_nothing_as_a_table_has_headings_too() {
+        assert_eq!(list("table {{.Names}}", "ps", &[], &[], true).unwrap(), "NAMES\n");
+    }
 }

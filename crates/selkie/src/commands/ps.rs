@@ -1,0 +1,311 @@
+//! `selkie ps`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use selkie_engine::{Container, Status};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+use crate::ui::{filter, out, table, template, time};
+
+/// List containers.
+///
+/// Examples:
+///   selkie ps -a
+///   selkie ps --caps
+///   selkie ps --filter status=exited --format '{{.Names}} {{.Status}}'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of Podman's")]
+pub(crate) struct Ps {
+    /// Those that do not run, too.
+    #[arg(long, short = 'a')]
+    all: bool,
+    /// Only those that fit: id, name, label, status, exited, ancestor, before, since, privileged, cap.
+    #[arg(long, short = 'f')]
+    filter: Vec<String>,
+    /// Print as `json`, or as a Go template, with `table ` before it as a table.
+    #[arg(long)]
+    format: Option<String>,
+    /// The last so many that were created, in whatever state.
+    #[arg(long, short = 'n', allow_negative_numbers = true)]
+    last: Option<i64>,
+    /// The one that was created last.
+    #[arg(long, short = 'l')]
+    latest: bool,
+    /// Do not shorten ids and commands.
+    #[arg(long)]
+    no_trunc: bool,
+    /// Without the line of headings.
+    #[arg(long)]
+    noheading: bool,
+    /// Only ids.
+    #[arg(long, short = 'q')]
+    quiet: bool,
+    /// With sizes (as Podman; not measured yet).
+    #[arg(long, short = 's')]
+    size: bool,
+    /// In which order: command, created, id, image, names, runningfor, status.
+    #[arg(long, default_value = "created")]
+    sort: String,
+    /// Also whether each is privileged and which capabilities it may use.
+    #[arg(long)]
+    caps: bool,
+    /// Look at the kernel again (as Podman; selkie always does).
+    #[arg(long, hide = true)]
+    sync: bool,
+    /// Containers of other tools on the same storage (as Podman; there are none).
+    #[arg(long, hide = true)]
+    external: bool,
+    /// With pods (as Podman; there are none).
+    #[arg(long, short = 'p', hide = true)]
+    pod: bool,
+}
+
+impl Ps {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        if self.size {
+            return Err(Failure::engine("--size: not supported yet"));
+        }
+        let mut containers = context.containers()?;
+        let filters = filter::Filters::parse(&self.filter)?;
+        let filtered_by_status = filters.mentions("status") || filters.mentions("exited");
+        let everything = self.all || self.latest || self.last.is_some() || filtered_by_status;
+        let known: Vec<Container> = if filters.is_empty() { Vec::new() } else { containers.clone() };
+        containers.retain(|container| everything || matches!(container.status, Status::Running | Status::Paused));
+        let mut kept = Vec::with_capacity(containers.len());
+        for container in containers {
+            if filters.accept(context, &container, &known)? {
+                kept.push(container);
+            }
+        }
+        // Newest first, as Podman.
+        kept.reverse();
+        if let Some(count) = self.last.or(self.latest.then_some(1)).and_then(|count| usize::try_from(count).ok()) {
+            kept.truncate(count);
+        }
+        self.sort(&mut kept)?;
+        self.print(context, &kept)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn sort(&self, containers: &mut [Container]) -> Result<(), Failure> {
+        match self.sort.as_str() {
+            "created" | "runningfor" => {}
+            "command" => containers.sort_by_cached_key(|container| command(container, true)),
+            "id" => containers.sort_by(|a, b| a.id().cmp(b.id())),
+            "image" => containers.sort_by_cached_key(image),
+            "names" => containers.sort_by(|a, b| a.record.name.cmp(&b.record.name)),
+            "status" => containers.sort_by_key(|container| container.status),
+            other => return Err(Failure::engine(format!("invalid option type for --sort: {other:?}"))),
+        }
+        Ok(())
+    }
+
+    fn print(&self, context: &Context, containers: &[Container]) -> Result<(), Failure> {
+        if self.quiet {
+            let ids = containers
+                .iter()
+                .map(|container| format!("{}\n", if self.no_trunc { container.id().as_str() } else { container.id().short() }));
+            return out::print(&ids.collect::<String>());
+        }
+        match self.format.as_deref() {
+            Some(format) if format.trim() == "json" => {
+                let list: Vec<Value> = containers.iter().map(|container| json_object(context, container)).collect::<Result<_, _>>()?;
+                out::line(&serde_json::to_string_pretty(&list).map_err(|error| Failure::engine(error.to_string()))?)
+            }
+            Some(format) => {
+                let rows: Vec<Value> = containers.iter().map(|container| self.view(context, container)).collect::<Result<_, _>>()?;
+                out::print(&template::list(format, "ps", &rows, &headings(), !self.noheading)?)
+            }
+            None => self.table(context, containers),
+        }
+    }
+
+    fn table(&self, context: &Context, containers: &[Container]) -> Result<(), Failure> {
+        let mut rows = Vec::with_capacity(containers.len() + 1);
+        if !self.noheading {
+            let mut heading = vec!["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
+            if self.caps {
+                heading.extend(["PRIVILEGED", "CAPS"]);
+            }
+            rows.push(heading.into_iter().map(str::to_owned).collect());
+        }
+        for container in containers {
+            let id = if self.no_trunc { container.id().as_str() } else { container.id().short() };
+            let mut row = vec![
+                id.to_owned(),
+                image(container),
+                command(container, self.no_trunc),
+                time::ago(&container.record.created),
+                status(container),
+                String::new(),
+                container.record.name.to_string(),
+            ];
+            if self.caps {
+                let privileges = Privileges::of(context, container)?;
+                row.extend([privileges.privileged.to_string(), privileges.summary()]);
+            }
+            rows.push(row);
+        }
+        out::print(&table::layout(&rows))
+    }
+
+    /// The names that Podman's templates know.
+    fn view(&self, context: &Context, container: &Container) -> Result<Value, Failure> {
+        let record = &container.record;
+        let privileges = Privileges::of(context, container)?;
+        let exit = container.exit.as_ref();
+        let id = if self.no_trunc { container.id().as_str() } else { container.id().short() };
+        let image_id = record.image.as_ref().map(|image| image.id.clone()).unwrap_or_default();
+        Ok(json!({
+            "AutoRemove": record.request.lifecycle.remove,
+            "CIDFile": record.request.lifecycle.cidfile.clone().unwrap_or_default(),
+            "Caps": privileges.summary(),
+            "Command": command(container, self.no_trunc),
+            "Created": time::ago(&record.created),
+            "CreatedAt": record.created,
+            "CreatedHuman": time::ago(&record.created),
+            "Engine": "selkie",
+            "ExitCode": exit.map_or(0, |exit| exit.code),
+            "Exited": container.status == Status::Exited,
+            "ExitedAt": exit.map_or(0, |exit| time::parse(&exit.finished).map_or(0, jiff::Timestamp::as_second)),
+            "ExposedPorts": record.image_config.exposed_ports,
+            "ID": id,
+            "Image": image(container),
+            "ImageID": if self.no_trunc { image_id } else { image_id.get(..12).unwrap_or_default().to_owned() },
+            "IsInfra": false,
+            "Labels": labels(container),
+            "Mounts": Vec::<String>::new(),
+            "Names": record.name.as_str(),
+            "Networks": "",
+            "Pid": container.live.as_ref().map_or(0, |live| live.init.pid),
+            "Pod": "",
+            "PodName": "",
+            "Ports": "",
+            "Privileged": privileges.privileged,
+            "Restarts": restarts(container),
+            "RunningFor": time::ago(&record.created),
+            "Size": "",
+            "StartedAt": started_at(container),
+            "State": container.status.as_str(),
+            "Status": status(container),
+        }))
+    }
+}
+
+/// Headings of `--format 'table ...'`, where they are not the field in capitals.
+fn headings() -> Vec<(&'static str, &'static str)> {
+    vec![("ID", "CONTAINER ID"), ("CreatedHuman", "CREATED"), ("RunningFor", "CREATED"), ("ImageID", "IMAGE ID"), ("ExitCode", "EXIT CODE")]
+}
+
+/// What a container may use: what its plan says, for tables.
+struct Privileges {
+    privileged: bool,
+    granted: selkie_caps::CapSet,
+    planned: bool,
+}
+
+impl Privileges {
+    fn of(context: &Context, container: &Container) -> Result<Self, Failure> {
+        let plan = container.plan(context.engine.store())?;
+        Ok(Self {
+            privileged: plan.as_ref().is_some_and(|plan| plan.privileged),
+            granted: plan.as_ref().map(|plan| plan.process.sets.bounding).unwrap_or_default(),
+            planned: plan.is_some(),
+        })
+    }
+
+    fn summary(&self) -> String {
+        if !self.planned {
+            return String::new();
+        }
+        let names: Vec<String> = self.granted.iter().map(|capability| capability.short_name().to_ascii_lowercase()).collect();
+        match names.len() {
+            0 => "none".to_owned(),
+            1..=4 => names.join(","),
+            count => count.to_string(),
+        }
+    }
+}
+
+/// Returns the image as the user knows it.
+pub(crate) fn image(container: &Container) -> String {
+    match (&container.record.image, &container.record.request.image) {
+        (Some(image), _) => image.name.clone(),
+        (None, Some(reference)) => reference.clone(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Returns the command line, shortened as Podman does.
+pub(crate) fn command(container: &Container, whole: bool) -> String {
+    let record = &container.record;
+    let words = if record.request.command.is_empty() { &record.image_config.cmd } else { &record.request.command };
+    let text = words.join(" ");
+    if whole || text.chars().count() <= 20 { text } else { format!("{}...", text.chars().take(17).collect::<String>()) }
+}
+
+/// Returns the state in words: `Up 4 seconds`.
+pub(crate) fn status(container: &Container) -> String {
+    match (container.status, &container.live, &container.exit) {
+        (Status::Running, Some(live), _) => format!("Up {}", time::human_duration(time::seconds_since(&live.started))),
+        (Status::Paused, Some(live), _) => format!("Up {} (Paused)", time::human_duration(time::seconds_since(&live.started))),
+        (Status::Exited, _, Some(exit)) => format!("Exited ({}) {}", exit.code, time::ago(&exit.finished)),
+        _ => "Created".to_owned(),
+    }
+}
+
+fn started_at(container: &Container) -> i64 {
+    let started = container.live.as_ref().map(|live| &live.started).or_else(|| container.exit.as_ref().map(|exit| &exit.started));
+    started.and_then(|started| time::parse(started)).map_or(0, jiff::Timestamp::as_second)
+}
+
+fn restarts(container: &Container) -> u32 {
+    container.live.as_ref().map(|live| live.restarts).or_else(|| container.exit.as_ref().map(|exit| exit.restarts)).unwrap_or(0)
+}
+
+/// Labels of the image and the user's, which win.
+pub(crate) fn labels(container: &Container) -> std::collections::BTreeMap<String, String> {
+    let mut labels = container.record.image_config.labels.clone();
+    labels.extend(container.record.request.labels.clone());
+    labels
+}
+
+fn json_object(context: &Context, container: &Container) -> Result<Value, Failure> {
+    let record = &container.record;
+    let privileges = Privileges::of(context, container)?;
+    let words = if record.request.command.is_empty() { &record.image_config.cmd } else { &record.request.command };
+    Ok(json!({
+        "AutoRemove": record.request.lifecycle.remove,
+        "CIDFile": record.request.lifecycle.cidfile.clone().unwrap_or_default(),
+        "Command": words,
+        "CreatedAt": time::ago(&record.created),
+        "ExitCode": container.exit.as_ref().map_or(0, |exit| exit.code),
+        "Exited": container.status == Status::Exited,
+        "ExitedAt": container.exit.as_ref().and_then(|exit| time::parse(&exit.finished)).map_or(-62_135_596_800, jiff::Timestamp::as_second),
+        "Id": container.id(),
+        "Image": image(container),
+        "ImageID": record.image.as_ref().map(|image| image.id.clone()).unwrap_or_default(),
+        "IsInfra": false,
+        "Labels": labels(container),
+        "Mounts": [],
+        "Names": [record.name.as_str()],
+        "Namespaces": {},
+        "Networks": [],
+        "Pid": container.live.as_ref().map_or(0, |live| live.init.pid),
+        "Pod": "",
+        "PodName": "",
+        "Ports": null,
+        "Privileged": privileges.privileged,
+        "BoundingCaps": privileges.granted.sorted_names(),
+        "Restarts": restarts(container),
+        "Size": null,
+        "StartedAt": started_at(container),
+        "State": container.status.as_str(),
+        "Status": status(container),
+        "Created": time::parse(&record.created).map_or(0, jiff::Timestamp::as_second),
+    }))
+}

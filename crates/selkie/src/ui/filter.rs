@@ -1,0 +1,105 @@
+//! `--filter KEY=VALUE` of `ps`: several values of one key are alternatives, several keys must all fit.
+
+use std::collections::BTreeMap;
+
+use selkie_caps::Capability;
+use selkie_engine::{Container, Status};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+
+/// Filters of containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filters(BTreeMap<String, Vec<String>>);
+
+const KEYS: [&str; 11] = ["id", "name", "label", "status", "exited", "ancestor", "before", "since", "privileged", "cap", "restart-policy"];
+
+impl Filters {
+    /// Parses the flags.
+    pub(crate) fn parse(texts: &[String]) -> Result<Self, Failure> {
+        let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for text in texts {
+            let Some((key, value)) = text.split_once('=') else {
+                return Err(Failure::engine(format!(
+                    "invalid argument {text:?}: filter input must be in the form of filter=value: {text} is invalid"
+                )));
+            };
+            if !KEYS.contains(&key) {
+                return Err(Failure::engine(format!("{key} is an invalid filter")));
+            }
+            filters.entry(key.to_owned()).or_default().push(value.to_owned());
+        }
+        Ok(Self(filters))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether some filter is about `key`.
+    pub(crate) fn mentions(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Returns whether `container` fits; `known` are all containers, for those that a filter names.
+    pub(crate) fn accept(&self, context: &Context, container: &Container, known: &[Container]) -> Result<bool, Failure> {
+        for (key, values) in &self.0 {
+            let mut fits = false;
+            for value in values {
+                fits |= accept(context, container, known, key, value)?;
+            }
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn accept(context: &Context, container: &Container, known: &[Container], key: &str, value: &str) -> Result<bool, Failure> {
+    let record = &container.record;
+    let invalid = || Failure::engine(format!("{value:?} is not a valid value of the filter {key}"));
+    Ok(match key {
+        "id" => record.id.as_str().starts_with(value),
+        "name" => record.name.as_str().contains(value),
+        "label" => {
+            let labels = crate::commands::ps::labels(container);
+            match value.split_once('=') {
+                Some((key, value)) => labels.get(key).is_some_and(|found| found == value),
+                None => labels.contains_key(value),
+            }
+        }
+        "status" => match value {
+            "created" | "configured" => container.status == Status::Created,
+            "running" => container.status == Status::Running,
+            "paused" => container.status == Status::Paused,
+            "exited" | "stopped" => container.status == Status::Exited,
+            "removing" | "stopping" | "initialized" | "unknown" => false,
+            _ => return Err(invalid()),
+        },
+        "exited" => {
+            let code: i32 = value.parse().map_err(|_| invalid())?;
+            container.status == Status::Exited && container.exit.as_ref().is_some_and(|exit| exit.code == code)
+        }
+        "ancestor" => record.image.as_ref().is_some_and(|image| image.name.contains(value) || image.id.starts_with(value)),
+        "before" | "since" => {
+            let other = known.iter().find(|other| other.record.name.as_str() == value || other.id().as_str().starts_with(value));
+            let other = other.ok_or_else(|| Failure::engine(format!("no container with name or ID {value:?} found: no such container")))?;
+            if key == "before" { record.created < other.record.created } else { record.created > other.record.created }
+        }
+        "privileged" => {
+            let wanted: bool = value.parse().map_err(|_| invalid())?;
+            container.plan(context.engine.store())?.is_some_and(|plan| plan.privileged) == wanted
+        }
+        "cap" => {
+            let wanted = Capability::parse_name(value).map_err(|error| Failure::engine(error.to_string()))?;
+            container.plan(context.engine.store())?.is_some_and(|plan| plan.process.sets.bounding.contains(wanted))
+        }
+        "restart-policy" => {
+            use selkie_plan::value::RestartPolicy;
+            let policy = record.request.lifecycle.restart;
+            policy == RestartPolicy::parse(value)?
+        }
+        _ => return Err(invalid()),
+    })
+}

@@ -90,7 +90,17 @@ pub fn fork(_proof: SingleThreaded, flags: u64, cgroup: Option<BorrowedFd<'_>>) 
     }
     // SAFETY: without CLONE_VM the child has its own copy of memory, and `_proof` says that no other thread held a lock in it.
     let value = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>()) };
-    let pid = check(value).call(|| format!("clone3(flags={flags:#x})"))?;
+    let pid = match check(value) {
+        // Filters that look at flags refuse clone3(2), whose flags they cannot see, so that callers use clone(2).
+        Err(Errno::NOSYS) if cgroup.is_none() => {
+            // SAFETY: as above; the third argument is where CLONE_PIDFD stores the descriptor, the rest is not used.
+            let value =
+                unsafe { libc::syscall(libc::SYS_clone, arguments.flags | libc::SIGCHLD as u64, 0_u64, &raw mut pidfd, 0_u64, 0_u64) };
+            check(value)
+        }
+        cloned => cloned,
+    }
+    .call(|| format!("clone3(flags={flags:#x})"))?;
     match Pid::from_raw(i32::try_from(pid).unwrap_or(0)) {
         None => Ok(Forked::Child),
         // SAFETY: CLONE_PIDFD made the kernel store a new descriptor here, which nobody else owns.

@@ -65,14 +65,6 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) 
     Err(program.execute())
 }
 
-/// Moves the calling process into the container's cgroups: `0` means the writer.
-pub(crate) fn join_cgroups(procs: &[OwnedFd]) -> Result<(), Error> {
-    for file in procs {
-        rustix::io::write(file, b"0").call(|| "write(\"cgroup.procs\", \"0\")").during(|| "cgroup")?;
-    }
-    Ok(())
-}
-
 fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: &OwnedFd) -> Result<(), Error> {
     let spaces = &plan.namespaces;
     if let UserNamespace::Private { .. } = spaces.user {

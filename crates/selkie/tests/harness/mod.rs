@@ -170,3 +170,8 @@ pub fn own_bounding() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
+
+/// Says why a test does not run here.
+pub fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}

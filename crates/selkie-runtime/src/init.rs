@@ -134,11 +134,7 @@ fn procfs() -> Result<OwnedFd, Error> {
         .call(|| "open(\"/proc\")")
         .during(stage)?;
     let kind = rustix::fs::fstatfs(&proc).call(|| "fstatfs(\"/proc\")").during(stage)?.f_type;
-    if i64::try_from(kind).ok() == Some(PROC_SUPER_MAGIC) {
-        Ok(proc)
-    } else {
-        Err(Error::refused(stage(), "/proc of the host is not a procfs"))
-    }
+    if kind == PROC_SUPER_MAGIC { Ok(proc) } else { Err(Error::refused(stage(), "/proc of the host is not a procfs")) }
 }
 
 /// Builds the container's root and makes it this process's; returns the replica of its terminal, if it has one.
@@ -240,10 +236,8 @@ pub(crate) fn enter_directory(cwd: &str) -> Result<(), Error> {
 fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: &OwnedFd) -> Result<OwnedFd, Error> {
     let stage = || "terminal";
     let (master, replica, _number) = terminal::open_pair(devpts).during(stage)?;
-    if let Stdio::Terminal { size } = launch.stdio {
-        if let Some((rows, columns)) = size {
-            terminal::resize(&master, rows, columns).during(stage)?;
-        }
+    if let Stdio::Terminal { size: Some((rows, columns)) } = launch.stdio {
+        terminal::resize(&master, rows, columns).during(stage)?;
     }
     report::send_master(report, &master)?;
     let copy = sys::clone_tree(&replica, Path::new(""), false).during(stage)?;

@@ -37,11 +37,6 @@ impl Failure {
         Self { code, ..self }
     }
 
-    /// Returns the failure with a hint.
-    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
     /// Builds it from an error with its chain of causes.
     pub(crate) fn from_error(error: &dyn Error, code: u8, hint: Option<String>) -> Self {
         let mut causes = Vec::new();
@@ -62,10 +57,6 @@ impl Failure {
         }
         line
     }
-
-    pub(crate) fn code(&self) -> u8 {
-        self.code
-    }
 }
 
 impl From<selkie_engine::Error> for Failure {
@@ -76,7 +67,7 @@ impl From<selkie_engine::Error> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Self::from_error(&error, error.exit_code(), None)
+        Self::from_error(&error, error.exit_code(), error.hint())
     }
 }
 

@@ -37,6 +37,6 @@ pub use procfs::idmap::{self, IdMap};
 pub use procfs::mountinfo::{self, Mount};
 pub use procfs::namespace::{Namespace, namespace_inode};
 pub use procfs::reader::{Buffer, Procfs};
-pub use procfs::stat::Stat;
+pub use procfs::stat::{Stat, TICKS_A_SECOND};
 pub use procfs::status::{self, CommandName, Status};
 pub use scan::{Row, scan};

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::procfs::{lines, number};
-use crate::{CgroupLine, Mount, Owner, engine_of};
+use crate::{Mount, Owner, engine_of};
 
 /// Deeper trees are a container's own doing.
 const DEPTH: usize = 32;
@@ -101,12 +101,6 @@ pub fn hierarchies(mounts: &[Mount]) -> Vec<PathBuf> {
         }
     }
     points
-}
-
-/// Returns whose container a process with these cgroups is in, where there is no tree to walk over.
-#[must_use]
-pub(crate) fn by_lines(lines: &[CgroupLine]) -> Option<Owner> {
-    lines.iter().find_map(|line| engine_of(&line.path))
 }
 
 fn subdirectories(directory: &OwnedFd) -> Vec<Vec<u8>> {

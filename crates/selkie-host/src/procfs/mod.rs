@@ -3,9 +3,9 @@
 pub mod cgroup;
 pub mod idmap;
 pub mod mountinfo;
-pub mod namespace;
-pub mod reader;
-pub mod stat;
+pub(crate) mod namespace;
+pub(crate) mod reader;
+pub(crate) mod stat;
 pub mod status;
 
 /// Reads a decimal number that is all of `text`.

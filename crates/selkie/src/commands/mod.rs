@@ -9,6 +9,7 @@ use crate::cli::Globals;
 use crate::ui::error::Failure;
 
 mod attach;
+mod caps;
 mod create;
 mod exec;
 mod exists;
@@ -26,6 +27,7 @@ mod rm;
 mod run;
 mod start;
 mod stop;
+mod subject;
 mod unsupported;
 mod version;
 mod wait;
@@ -56,6 +58,7 @@ macro_rules! verbs {
 
 verbs! {
     Attach(attach::Attach),
+    Caps(caps::Caps),
     Create(create::Create),
     Exec(exec::Exec),
     Inspect(inspect::Inspect),

@@ -37,6 +37,11 @@ impl Failure {
         Self { code, ..self }
     }
 
+    /// Returns the failure with a hint.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
     /// Builds it from an error with its chain of causes.
     pub(crate) fn from_error(error: &dyn Error, code: u8, hint: Option<String>) -> Self {
         let mut causes = Vec::new();

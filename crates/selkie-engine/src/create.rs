@@ -159,6 +159,7 @@ impl Engine {
     /// Removes what a failed creation has made.
     fn forget(&self, id: &ContainerId) {
         // The error that led here is the one to tell; what stays is half-made and the next command removes it.
+        let _ = self.store.release_names(id);
         let _ = files::remove_tree(&self.store.container(id));
         let _ = files::remove_tree(&self.store.running(id));
     }

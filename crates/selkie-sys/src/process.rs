@@ -181,7 +181,9 @@ pub fn spawn_descriptor(
             }
         }
         Forked::Child => {
-            let errno = match renumber(keep, &[writer.as_raw_fd(), fd.as_raw_fd()]) {
+            // What the caller has left open stays behind; only what is kept has no close-on-exec.
+            let closing = || close_above_on_exec(u32::try_from(keep.len()).unwrap_or(u32::MAX)).map_err(|error| error.errno);
+            let errno = match renumber(keep, &[writer.as_raw_fd(), fd.as_raw_fd()]).and_then(|moved| closing().map(|()| moved)) {
                 Ok([writer, program]) => {
                     // SAFETY: `renumber` has just made this descriptor and left it open.
                     let errno = execute_descriptor(unsafe { BorrowedFd::borrow_raw(program) }, arguments, environment);

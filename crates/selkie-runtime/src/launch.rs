@@ -39,8 +39,8 @@ pub struct Launch<'a> {
     pub stdio: Stdio<'a>,
     /// The program is executed only after one byte came from here.
     pub start: Option<BorrowedFd<'a>>,
-    /// How many descriptors from 3 on the program keeps.
-    pub preserve: u32,
+    /// Descriptors that the program gets as 3, 4, ...
+    pub preserve: &'a [BorrowedFd<'a>],
 }
 
 /// What the process gets as standard input, output and error.

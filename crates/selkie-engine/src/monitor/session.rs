@@ -10,7 +10,7 @@ use selkie_sys::socket;
 use super::clients::Client;
 use super::order::SessionOrder;
 use super::relay::Relay;
-use super::start::{read_filter, report_failure, stdio_pipes, streams};
+use super::start::{inherited, read_filter, report_failure, stdio_pipes, streams};
 use super::{descriptor, drop_privileges, message};
 use crate::error::{Error, Result};
 use crate::files::{Durability, remove_file, write_json};
@@ -49,13 +49,9 @@ fn begin(proof: SingleThreaded, order: &SessionOrder) -> Result<Relay> {
     let target = process::inherited(descriptor::SUBJECT).map_err(Error::system("start a session"))?;
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
     let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(&Layout::detect(), path));
-    let mut next = descriptor::SUBJECT + 1;
-    let mut take = || {
-        next += 1;
-        process::inherited(next - 1).map_err(Error::system("start a session"))
-    };
-    let devpts = if order.process.terminal { Some(take()?) } else { None };
-    let preserved = (0..order.preserve).map(|_| take()).collect::<Result<Vec<_>>>()?;
+    let first = descriptor::SUBJECT + 1;
+    let devpts = inherited(first, order.process.terminal.into())?.pop();
+    let preserved = inherited(first + i32::from(order.process.terminal), order.preserve)?;
     let preserved: Vec<_> = preserved.iter().map(AsFd::as_fd).collect();
     let (ours, theirs) = if order.process.terminal {
         (None, None)

@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    unreachable_pub,
     reason = "helpers of tests"
 )]
 

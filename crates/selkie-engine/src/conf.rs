@@ -144,7 +144,6 @@ fn extend_optional(list: &mut Option<Vec<String>>, value: &Value) -> Option<()> 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -164,6 +164,7 @@ impl Error {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space: `selkie rm` and `selkie rmi` work on a full disk".to_owned())
             }
+            Self::Plan(error) => error.hint(),
             Self::Record { .. } => Some("`selkie rm --force ID` removes the container; everything else is unharmed".to_owned()),
             _ => None,
         }

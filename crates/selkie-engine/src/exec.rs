@@ -61,7 +61,7 @@ impl Engine {
         files::make_directories(&directory.join("sessions"))?;
         let devpts = if request.tty { Some(open_devpts(&root)?) } else { None };
         let order = Order {
-            task: Task::Session(SessionOrder {
+            task: Task::Session(Box::new(SessionOrder {
                 id: container.id().to_string(),
                 session: session.clone(),
                 process: planned,
@@ -73,7 +73,7 @@ impl Engine {
                 interactive: request.interactive,
                 size,
                 preserve: u32::try_from(preserve.len()).unwrap_or(0),
-            }),
+            })),
             after: After::default(),
         };
         let (ours, theirs) = socket::pair().map_err(Error::system("start a session"))?;
@@ -114,7 +114,7 @@ fn open_devpts(root: impl AsFd) -> Result<std::os::fd::OwnedFd> {
         .call(|| "openat2(\"/dev/pts\")")
         .map_err(action())?;
     let kind = rustix::fs::fstatfs(&found).call(|| "fstatfs(\"/dev/pts\")").map_err(action())?.f_type;
-    if i64::try_from(kind).ok() == Some(DEVPTS_SUPER_MAGIC) {
+    if kind == DEVPTS_SUPER_MAGIC {
         Ok(found)
     } else {
         Err(Error::State { operation: "/dev/pts of the container is not a devpts; cannot open a terminal in it".to_owned() })

@@ -189,7 +189,6 @@ const PEOPLE: [&str; 48] = [
 ];
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

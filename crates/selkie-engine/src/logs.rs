@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 
+use serde::Deserialize;
+
 use crate::error::{Error, Result};
 
 /// One entry of a log.
@@ -28,13 +30,20 @@ pub fn read_log(reader: &mut impl BufRead) -> Result<Option<LogEntry>> {
     Ok(Some(parse(&line)))
 }
 
+/// A line of `json-file`.
+#[derive(Deserialize)]
+struct JsonEntry {
+    log: String,
+    stream: String,
+    #[serde(default)]
+    time: String,
+}
+
 fn parse(line: &[u8]) -> LogEntry {
     if line.first() == Some(&b'{')
-        && let Ok(entry) = serde_json::from_slice::<serde_json::Value>(line)
-        && let (Some(content), Some(stream)) = (entry["log"].as_str(), entry["stream"].as_str())
+        && let Ok(entry) = serde_json::from_slice::<JsonEntry>(line)
     {
-        let time = entry["time"].as_str().unwrap_or_default().to_owned();
-        return LogEntry { time, is_error: stream == "stderr", content: content.as_bytes().to_vec() };
+        return LogEntry { time: entry.time, is_error: entry.stream == "stderr", content: entry.log.into_bytes() };
     }
     text_entry(line).unwrap_or_else(|| LogEntry { time: String::new(), is_error: false, content: line.to_vec() })
 }

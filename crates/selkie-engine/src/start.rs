@@ -83,7 +83,7 @@ impl Engine {
         let filtered = self.write_run_files(planned, &running)?;
         let lifecycle = &record.request.lifecycle;
         let order = Order {
-            task: Task::Start(StartOrder {
+            task: Task::Start(Box::new(StartOrder {
                 id: record.id.to_string(),
                 plan: planned.clone(),
                 container: self.store.container(&record.id),
@@ -97,7 +97,7 @@ impl Engine {
                 preserve: u32::try_from(options.preserve.len()).unwrap_or(0),
                 restarts: options.restarts,
                 filtered,
-            }),
+            })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
         };
         let (ours, theirs) = socket::pair().map_err(Error::system("start a monitor"))?;

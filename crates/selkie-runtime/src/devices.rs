@@ -71,7 +71,7 @@ fn bind_node(dev: impl AsFd, device: &Device, name: &Path) -> Result<(), Error> 
 }
 
 /// Opens the directory that `name` lies in, made when it is missing.
-fn parent<'a>(dev: impl AsFd, name: &'a Path) -> selkie_sys::Result<(OwnedFd, &'a std::ffi::OsStr)> {
+fn parent(dev: impl AsFd, name: &Path) -> selkie_sys::Result<(OwnedFd, &std::ffi::OsStr)> {
     let file = name.file_name().ok_or(Errno::INVAL).call(|| format!("mknodat({name:?})"))?;
     Ok((root::make_directory(dev, &Path::new("/").join(name.parent().unwrap_or(Path::new(""))))?, file))
 }

@@ -40,15 +40,15 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) 
     process::set_dumpable(false).during(|| "container init")?;
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
+    let host = Host::take(launch)?;
     enter_namespaces(plan, proof, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
     let _ = keyring::join_session(&format!("_ses.{}", launch.id));
 
     let program = Program::new(&plan.process)?;
-    let proc = procfs()?;
-    let terminal = set_up_root(launch, proof, report)?;
-    names_and_limits(plan, &proc)?;
+    let terminal = set_up_root(launch, host.for_root, proof, report)?;
+    names_and_limits(plan, &host.proc)?;
     attach_stdio(launch, terminal)?;
     enter_directory(&plan.process.cwd)?;
     rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask));
@@ -95,6 +95,37 @@ fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: &OwnedFd) -> Res
     Ok(())
 }
 
+/// What init needs of the host's tree, taken while it can still reach it as the engine's user.
+struct Host {
+    proc: OwnedFd,
+    for_root: ForRoot,
+}
+
+/// What the container's root is built with.
+struct ForRoot {
+    staging: OwnedFd,
+    /// One for each mount of the plan.
+    sources: Vec<Option<OwnedFd>>,
+    covers: Option<mask::Covers>,
+}
+
+impl Host {
+    fn take(launch: &Launch<'_>) -> Result<Self, Error> {
+        let sources = Sources { files: launch.files, engine: launch.engine };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let staging = rustix::fs::open(launch.staging, flags, Mode::empty())
+            .call(|| format!("open({:?})", launch.staging))
+            .during(|| "root file system")?;
+        let plan = launch.plan;
+        let for_root = ForRoot {
+            staging,
+            sources: plan.mounts.iter().map(|planned| mounts::take(planned, sources)).collect::<Result<_, _>>()?,
+            covers: if plan.masked_paths.is_empty() { None } else { Some(mask::Covers::new()?) },
+        };
+        Ok(Self { proc: procfs()?, for_root })
+    }
+}
+
 /// Opens the procfs of the host, through which sysctls of the namespaces of this process are written.
 fn procfs() -> Result<OwnedFd, Error> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
@@ -103,60 +134,57 @@ fn procfs() -> Result<OwnedFd, Error> {
         .call(|| "open(\"/proc\")")
         .during(stage)?;
     let kind = rustix::fs::fstatfs(&proc).call(|| "fstatfs(\"/proc\")").during(stage)?.f_type;
-    if i64::try_from(kind).ok() == Some(PROC_SUPER_MAGIC) {
-        Ok(proc)
-    } else {
-        Err(Error::refused(stage(), "/proc of the host is not a procfs"))
-    }
+    if kind == PROC_SUPER_MAGIC { Ok(proc) } else { Err(Error::refused(stage(), "/proc of the host is not a procfs")) }
 }
 
-/// Builds the container's root and makes it this process's; returns the devpts of the container.
-fn set_up_root(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+/// Builds the container's root and makes it this process's; returns the replica of its terminal, if it has one.
+fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
     let plan = launch.plan;
     let stage = || "root file system";
-    let spreads = plan
-        .mounts
-        .iter()
-        .any(|planned| !matches!(planned.propagation, selkie_plan::Propagation::Private | selkie_plan::Propagation::Rprivate));
-    // With a slave tree the sources of `slave` and `shared` mounts still have their peer groups.
-    sys::set_propagation_of_all(if spreads { sys::Propagation::Slave } else { sys::Propagation::Private }).during(stage)?;
-    let mut covers = if plan.masked_paths.is_empty() { None } else { Some(mask::Covers::new()?) };
-    let staging = rustix::fs::open(launch.staging, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .call(|| format!("open({:?})", launch.staging))
-        .during(stage)?;
-    sys::attach(launch.root, staging, "rootfs").during(stage)?;
+    sys::set_propagation_of_all(sys::Propagation::Private).during(stage)?;
+    sys::attach(launch.root, host.staging, "rootfs").during(stage)?;
 
-    let sources = Sources { files: launch.files, engine: launch.engine, hierarchies: launch.hierarchies };
     let mut devpts = None;
-    let is_cgroup = |planned: &&Mount| planned.source == MountSource::Cgroup;
-    for planned in plan.mounts.iter().filter(|planned| !is_cgroup(planned)) {
-        let made = mounts::make(launch.root, planned, sources)?;
-        if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
+    let mut dev = None;
+    let mut cgroups = Vec::new();
+    for (planned, taken) in plan.mounts.iter().zip(host.sources) {
+        if planned.source == MountSource::Cgroup {
+            cgroups.push(planned);
+        } else if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
+            // Read-only only when everything is in it.
+            let made = mounts::make(launch.root, &Mount { readonly: false, ..planned.clone() }, None, &[])?;
             devices::populate(&made, &plan.devices, plan.namespaces.user != UserNamespace::Host)?;
-        } else if is_devpts(planned) {
-            devpts = Some(made);
+            dev = Some((made, planned.readonly));
+        } else {
+            let made = mounts::make(launch.root, planned, taken, &[])?;
+            if is_devpts(planned) {
+                devpts = Some(made);
+            }
         }
+    }
+    let terminal = match devpts {
+        Some(devpts) if plan.process.terminal => Some(console(launch, &devpts, report)?),
+        _ => None,
+    };
+    if let Some((dev, true)) = dev {
+        sys::set_attributes(dev, Attributes::READ_ONLY, None, false).during(|| "/dev")?;
     }
     report::ready(report)?;
     if plan.namespaces.cgroup == Namespace::Private {
         // From within the container's cgroups: the new namespace has its root where its maker is.
         process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;
     }
-    for planned in plan.mounts.iter().filter(is_cgroup) {
-        mounts::make(launch.root, planned, sources)?;
+    for planned in cgroups {
+        mounts::make(launch.root, planned, None, launch.hierarchies)?;
     }
     for path in &plan.readonly_paths {
         mask::protect(launch.root, path)?;
     }
-    if let Some(covers) = &mut covers {
+    if let Some(mut covers) = host.covers {
         for path in &plan.masked_paths {
             covers.mask(launch.root, path)?;
         }
     }
-    let terminal = match devpts {
-        Some(devpts) if plan.process.terminal => Some(console(launch, &devpts, report)?),
-        devpts => devpts,
-    };
     make_working_directory(launch)?;
     if plan.root.readonly {
         sys::set_attributes(launch.root, Attributes::READ_ONLY, None, false).during(stage)?;
@@ -208,10 +236,8 @@ pub(crate) fn enter_directory(cwd: &str) -> Result<(), Error> {
 fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: &OwnedFd) -> Result<OwnedFd, Error> {
     let stage = || "terminal";
     let (master, replica, _number) = terminal::open_pair(devpts).during(stage)?;
-    if let Stdio::Terminal { size } = launch.stdio {
-        if let Some((rows, columns)) = size {
-            terminal::resize(&master, rows, columns).during(stage)?;
-        }
+    if let Stdio::Terminal { size: Some((rows, columns)) } = launch.stdio {
+        terminal::resize(&master, rows, columns).during(stage)?;
     }
     report::send_master(report, &master)?;
     let copy = sys::clone_tree(&replica, Path::new(""), false).during(stage)?;

@@ -18,12 +18,30 @@ pub(crate) struct Sources<'a> {
     pub(crate) files: &'a Path,
     /// The engine's own binary on the host.
     pub(crate) engine: &'a Path,
-    /// The cgroup hierarchies of this host.
-    pub(crate) hierarchies: &'a [Hierarchy],
 }
 
-/// Makes one mount and returns a descriptor of its root.
-pub(crate) fn make(container: BorrowedFd<'_>, planned: &Mount, sources: Sources<'_>) -> Result<OwnedFd, Error> {
+/// Takes what `planned` binds, as a detached copy; `None` for a file system of its own.
+///
+/// This happens first of all, while init is still the engine's user in the host's tree: a user of a new user namespace
+/// could not reach the paths, and a tree made private has lost the peer groups that `shared` and `slave` are about.
+pub(crate) fn take(planned: &Mount, sources: Sources<'_>) -> Result<Option<OwnedFd>, Error> {
+    let stage = || format!("mount `{}`", planned.destination);
+    let copy = match &planned.source {
+        MountSource::Bind { path, recursive } => sys::clone_path(Path::new(path), *recursive),
+        MountSource::File(name) => sys::clone_path(&sources.files.join(name), false),
+        MountSource::Engine => sys::clone_path(sources.engine, false),
+        _ => return Ok(None),
+    };
+    copy.during(stage).map(Some)
+}
+
+/// Makes one mount, of what was [taken](take) for it if anything was, and returns a descriptor of its root.
+pub(crate) fn make(
+    container: BorrowedFd<'_>,
+    planned: &Mount,
+    taken: Option<OwnedFd>,
+    hierarchies: &[Hierarchy],
+) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{}`", planned.destination);
     let attributes = Attributes::NONE
         .and_if(planned.readonly, Attributes::READ_ONLY)
@@ -43,21 +61,18 @@ pub(crate) fn make(container: BorrowedFd<'_>, planned: &Mount, sources: Sources<
         MountSource::Tmpfs => (new("tmpfs")?, planned.destination == "/dev"),
         MountSource::Devpts => (new("devpts")?, true),
         MountSource::Mqueue => (new("mqueue")?, true),
-        MountSource::Cgroup => return cgroup(container, planned, attributes, sources.hierarchies),
-        MountSource::Bind { path, recursive } => {
-            (bind(sys::clone_path(Path::new(path), *recursive), planned, attributes, *recursive)?, false)
-        }
-        MountSource::File(name) => (bind(sys::clone_path(&sources.files.join(name), false), planned, attributes, false)?, false),
-        MountSource::Engine => (bind(sys::clone_path(sources.engine, false), planned, attributes, false)?, false),
+        MountSource::Cgroup => return cgroup(container, planned, attributes, hierarchies),
+        MountSource::Bind { recursive, .. } => (bind(taken, planned, attributes, *recursive)?, false),
+        MountSource::File(_) | MountSource::Engine => (bind(taken, planned, attributes, false)?, false),
     };
     let target = target(container, &planned.destination, &made, ordinary)?;
     sys::attach(&made, target, &planned.destination).during(stage)?;
     Ok(made)
 }
 
-fn bind(copied: selkie_sys::Result<OwnedFd>, planned: &Mount, attributes: Attributes, recursive: bool) -> Result<OwnedFd, Error> {
+fn bind(taken: Option<OwnedFd>, planned: &Mount, attributes: Attributes, recursive: bool) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{}`", planned.destination);
-    let copy = copied.during(stage)?;
+    let copy = taken.ok_or_else(|| Error::refused(stage(), "its source was not taken"))?;
     let (propagation, all) = match planned.propagation {
         Propagation::Private => (sys::Propagation::Private, false),
         Propagation::Rprivate => (sys::Propagation::Private, true),

@@ -1,7 +1,8 @@
 //! Processes: clone3(2), execveat(2), pidfd_open(2) and what goes with them.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 pub use rustix::process::{Pid, Signal};
 
@@ -109,10 +110,10 @@ impl Strings {
     ///
     /// # Errors
     /// `EINVAL` for a value with a NUL byte.
-    pub fn new<S: AsRef<str>>(values: &[S]) -> Result<Self> {
+    pub fn new<S: AsRef<OsStr>>(values: &[S]) -> Result<Self> {
         let owned = values
             .iter()
-            .map(|value| CString::new(value.as_ref()).map_err(|_| Errno::INVAL).call(|| format!("execve({:?})", value.as_ref())))
+            .map(|value| CString::new(value.as_ref().as_bytes()).map_err(|_| Errno::INVAL).call(|| format!("execve({:?})", value.as_ref())))
             .collect::<Result<Vec<_>>>()?;
         let pointers = owned.iter().map(|value| value.as_ptr()).chain([core::ptr::null()]).collect();
         Ok(Self { _owned: owned, pointers })

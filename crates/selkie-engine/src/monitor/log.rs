@@ -114,7 +114,6 @@ fn json_entry(buffer: &mut Vec<u8>, time: jiff::Timestamp, stream: Stream, piece
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -25,9 +25,9 @@ pub(crate) struct Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Start a container.
-    Start(StartOrder),
+    Start(Box<StartOrder>),
     /// Run a process in one.
-    Session(SessionOrder),
+    Session(Box<SessionOrder>),
 }
 
 /// How to start a container.

@@ -223,10 +223,11 @@ impl Relay {
             // It reads no more.
             Err(_) => self.input.clear(),
         }
-        if self.close_input && self.input.is_empty() && matches!(self.streams, Streams::Pipes { .. }) {
-            if let Streams::Pipes { stdin, .. } = &mut self.streams {
-                *stdin = None;
-            }
+        if self.close_input
+            && self.input.is_empty()
+            && let Streams::Pipes { stdin, .. } = &mut self.streams
+        {
+            *stdin = None;
         }
     }
 

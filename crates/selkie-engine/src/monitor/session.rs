@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::process::Procfs;
 
 /// Everything between the start of a session and its end.
-pub(super) fn run(proof: SingleThreaded, order: SessionOrder) -> Result<()> {
+pub(super) fn run(proof: SingleThreaded, order: &SessionOrder) -> Result<()> {
     let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a session"))?;
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let path = order.running.join("sessions");
     let sessions =
         rustix::fs::open(&path, directory, Mode::empty()).call(|| format!("open({path:?})")).map_err(Error::system("start a session"))?;
-    let mut relay = match begin(proof, &order) {
+    let mut relay = match begin(proof, order) {
         Ok(relay) => relay,
         Err(error) => {
             report_failure(&control, &error);

@@ -22,11 +22,11 @@ use crate::process::Identity;
 use crate::record::{Exit, Live, now};
 
 /// Everything between the start of a container and its end.
-pub(super) fn run(proof: SingleThreaded, after: &After, order: StartOrder) -> Result<()> {
+pub(super) fn run(proof: SingleThreaded, after: &After, order: &StartOrder) -> Result<()> {
     let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a monitor"))?;
     let engine = process::inherited(descriptor::ENGINE).map_err(Error::system("start a monitor"))?;
     let started = now();
-    let begun = match begin(proof, &order, &started) {
+    let begun = match begin(proof, order, &started) {
         Ok(begun) => begun,
         Err(error) => {
             report_failure(&control, &error);
@@ -47,7 +47,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: StartOrder) -> Re
     let clients = relay.run(|ended| {
         code = ended.code();
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
-        let _ = finish(&order, cgroup.as_ref(), &started, ended);
+        let _ = finish(order, cgroup.as_ref(), &started, ended);
     });
     for mut client in clients {
         client.send(message::EXITED, code.to_string().as_bytes());
@@ -56,7 +56,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: StartOrder) -> Re
             return Ok(());
         }
     }
-    follow(after, &order, code, &engine)
+    follow(after, order, code, &engine)
 }
 
 struct Begun {

@@ -62,7 +62,6 @@ pub(crate) struct GroupHelp {
 }
 
 impl GroupHelp {
-    #[expect(clippy::unused_self, reason = "every verb is called alike")]
     pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
         let mut text = format!("Usage: selkie {} COMMAND\n\nCommands, as `selkie COMMAND --help` describes them:\n", self.group);
         for verb in self.verbs.split(' ') {

@@ -67,7 +67,9 @@ impl Inspect {
             _ => out::print(&array(&objects)?)?,
         }
         let last = failures.pop();
-        failures.iter().for_each(|failure| drop(show(failure)));
+        for failure in &failures {
+            show(failure);
+        }
         last.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 

@@ -1,6 +1,6 @@
 //! `selkie logs`
 
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,9 +61,9 @@ impl Logs {
     fn show(&self, context: &Context, container: &Container, tail: Option<usize>, window: Window) -> Result<(), Failure> {
         let driver = container.record.request.lifecycle.log_driver;
         if driver == Some(selkie_plan::LogDriver::None) {
-            return Err(Failure::engine(format!(
-                "this container is using the 'none' log driver, cannot read logs: this container is not logging output"
-            )));
+            return Err(Failure::engine(
+                "this container is using the 'none' log driver, cannot read logs: this container is not logging output",
+            ));
         }
         let path = context.engine.log_path(container);
         let file = match std::fs::File::open(&path) {
@@ -86,21 +86,25 @@ impl Logs {
         for entry in entries.iter().skip(skipped) {
             self.print(container, entry)?;
         }
-        while self.follow {
+        if self.follow { self.follow(context, container, &mut reader, window) } else { Ok(()) }
+    }
+
+    /// Shows what comes until the container has ended and nothing comes any more.
+    fn follow(&self, context: &Context, container: &Container, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
+        loop {
             let running = Container::load(context.engine.store(), container.id()).is_ok_and(|container| container.live.is_some());
             let mut seen = false;
-            while let Some(entry) = read_log(&mut reader)? {
+            while let Some(entry) = read_log(reader)? {
                 seen = true;
                 if within(&entry, window) {
                     self.print(container, &entry)?;
                 }
             }
             if !running && !seen {
-                break;
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Ok(())
     }
 
     fn print(&self, container: &Container, entry: &LogEntry) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use crate::cli::Globals;
 use crate::ui::error::Failure;
 
 mod attach;
+mod caps;
 mod create;
 mod exec;
 mod exists;
@@ -31,6 +32,7 @@ mod rmi;
 mod run;
 mod start;
 mod stop;
+mod subject;
 mod tag;
 mod unsupported;
 mod untag;
@@ -63,6 +65,7 @@ macro_rules! verbs {
 
 verbs! {
     Attach(attach::Attach),
+    Caps(caps::Caps),
     Create(create::Create),
     Exec(exec::Exec),
     Images(images::Images),

@@ -38,24 +38,25 @@ impl Rmi {
             (false, true) => return Err(Failure::engine("image name or ID must be specified")),
             (false, false) => self.images.clone(),
         };
-        let mut failures = Vec::new();
+        // Podman: 1 when all of them were missing, 2 when one is in use, otherwise 125.
+        let mut code = 1;
+        let mut last: Option<Failure> = None;
         for image in &images {
             match self.remove(context, image) {
                 Err(Error::NotKnown { .. }) if self.ignore || self.force => {}
-                Err(error) => failures.push(failure(error)),
+                Err(error) => {
+                    code = code.max(exit_code(&error));
+                    if let Some(earlier) = last.replace(error.into()) {
+                        let _ = show(&earlier);
+                    }
+                }
                 Ok(removed) => {
                     removed.untagged.iter().try_for_each(|name| out::line(&format!("Untagged: {name}")))?;
                     removed.deleted.iter().try_for_each(|id| out::line(&format!("Deleted: {id}")))?;
                 }
             }
         }
-        // Podman: 1 if all of them were missing, 2 if one is in use, otherwise 125.
-        let code = failures.iter().map(Failure::code).max();
-        let last = failures.pop();
-        for failure in &failures {
-            let _ = show(failure);
-        }
-        last.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.with_code(code.unwrap_or(1))))
+        last.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.with_code(code)))
     }
 
     fn remove(&self, context: &Context, image: &str) -> selkie_image::Result<selkie_image::Removed> {
@@ -85,11 +86,10 @@ fn user(context: &Context, id: &str) -> Option<Container> {
     containers.into_iter().find(|container| container.record.image.as_ref().is_some_and(|image| image.id == id))
 }
 
-fn failure(error: Error) -> Failure {
-    let code = match error {
+const fn exit_code(error: &Error) -> u8 {
+    match error {
         Error::NotKnown { .. } => 1,
         Error::InUse { .. } => 2,
         _ => 125,
-    };
-    Failure::from(error).with_code(code)
+    }
 }

@@ -188,7 +188,7 @@ impl ContainerFlags {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+
 mod tests {
     use clap::Parser;
     use selkie_plan::value::RestartPolicy;

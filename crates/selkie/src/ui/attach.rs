@@ -196,7 +196,6 @@ fn write(stream: &mut impl Write, data: &[u8]) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -62,10 +62,6 @@ impl Failure {
         }
         line
     }
-
-    pub(crate) fn code(&self) -> u8 {
-        self.code
-    }
 }
 
 impl From<selkie_engine::Error> for Failure {
@@ -76,7 +72,7 @@ impl From<selkie_engine::Error> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Self::from_error(&error, error.exit_code(), None)
+        Self::from_error(&error, error.exit_code(), error.hint())
     }
 }
 

@@ -12,3 +12,4 @@ pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod wrap;

@@ -1,0 +1,42 @@
+# selkie: everything that is done with this repository. `make help` lists it.
+CARGO ?= cargo
+PROFILE_DIR = target/$(shell rustc -vV | sed -n 's/^host: //p')
+
+.PHONY: help build demo test test-packages lint test-unit test-kernels bench fuzz install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the release binary, target/HOST/release/selkie
+	$(CARGO) build --release -p selkie
+
+demo: build ## run, look, run again with less, look again
+	$(PROFILE_DIR)/release/selkie demo
+
+test: test-packages lint test-unit ## everything that CI runs
+
+test-packages: ## what the tests use besides cargo and a C compiler
+	@tools/install-test-packages
+
+lint: ## formatting, clippy, the rules of the house
+	$(CARGO) fmt --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+test-unit: ## all tests, those that need root or a kernel feature say why they are skipped
+	$(CARGO) build -p selkie --bins --examples
+	tools/run-tests
+
+test-kernels: ## the same invariants on Debian's stock kernels in QEMU
+	tools/test-kernels
+
+bench: build ## selkie, the floor and the peers side by side, ratios printed
+	tools/bench
+
+fuzz: ## each fuzz target for a minute (needs cargo-fuzz and a nightly toolchain)
+	tools/fuzz
+
+install: build ## into PREFIX (default /usr/local)
+	install -D -m 755 $(PROFILE_DIR)/release/selkie $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/selkie
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,97 @@
+//! Every process of a procfs, as fast as procfs lets itself be read: two threads, one read a process, no allocation a process.
+//!
+//! Kernel threads are left out. A process that ends meanwhile is left out too; one that may not be looked at (`hidepid`) likewise.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use selkie_sys::{Errno, Result, SyscallError};
+
+use crate::{Buffer, Procfs, Status};
+
+/// One process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its number in the reader's PID namespace.
+    pub pid: u32,
+    /// What its status says.
+    pub status: Status,
+    /// Its user namespace; `None` when it may not be looked into.
+    pub user_namespace: Option<u64>,
+}
+
+/// How many processes a thread takes at once: enough that the counter costs nothing, few enough that no thread waits long at the end.
+const CHUNK: usize = 16;
+/// More readers wait for each other in the kernel.
+const THREADS: usize = 2;
+
+/// Reads the status of every process that `keep` wants, in the order of their numbers.
+///
+/// # Errors
+/// When the directory cannot be read, or a status is none of the kernel's.
+pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Result<Vec<Row>> {
+    let pids = procfs.pids()?;
+    let next = AtomicUsize::new(0);
+    let work = || work(procfs, &pids, &next, &keep);
+    let mut rows = std::thread::scope(|scope| {
+        // On an error to make a thread the other ones do its part.
+        let others: Vec<_> = (1..THREADS).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+        let mut rows = work()?;
+        for other in others {
+            // A panic there is a bug that this thread would have met too.
+            rows.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok::<_, SyscallError>(rows)
+    })?;
+    rows.sort_unstable_by_key(|row| row.pid);
+    Ok(rows)
+}
+
+fn work(procfs: &Procfs, pids: &[u32], next: &AtomicUsize, keep: &(impl Fn(u32, &Status) -> bool + Sync)) -> Result<Vec<Row>> {
+    let mut buffer = Buffer::new();
+    let mut rows = Vec::with_capacity(pids.len() / THREADS + CHUNK);
+    loop {
+        let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+        let Some(chunk) = pids.get(start..pids.len().min(start + CHUNK)).filter(|chunk| !chunk.is_empty()) else { return Ok(rows) };
+        for pid in chunk {
+            match procfs.status(*pid, &mut buffer) {
+                Ok(Some(status)) if !status.is_kernel_thread(*pid) && keep(*pid, &status) => {
+                    rows.push(Row { pid: *pid, status, user_namespace: procfs.user_namespace(*pid) });
+                }
+                Ok(_) => {}
+                Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn scan_finds_this_process_once() {
+        let procfs = Procfs::open(Path::new("/proc")).unwrap();
+        let own = std::process::id();
+        let rows = scan(&procfs, |pid, _| pid == own).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].user_namespace, procfs.user_namespace(own));
+    }
+
+    #[test]
+    fn scan_of_many_is_sorted_and_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let status = "Name:\tx\nState:\tS\nPPid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\n\
+            CapPrm:\t0000000000000001\nCapEff:\t0000000000000001\nCapBnd:\t0000000000000001\n";
+        for pid in 100..300 {
+            std::fs::create_dir(directory.path().join(pid.to_string())).unwrap();
+            std::fs::write(directory.path().join(format!("{pid}/status")), status).unwrap();
+        }
+        std::fs::create_dir(directory.path().join("301")).unwrap(); // ended meanwhile
+        let procfs = Procfs::open(directory.path()).unwrap();
+        let pids: Vec<u32> = scan(&procfs, |_, _| true).unwrap().iter().map(|row| row.pid).collect();
+        assert_eq!(pids, (100..300).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,44 @@
+//! `selkie caps`: capabilities explained, decoded, and shown on whoever holds them.
+
+mod decode;
+mod explain;
+mod list;
+mod ps;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+
+/// Explain, decode and show capabilities.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Caps {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Decode(decode::Decode),
+    Explain(explain::Explain),
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    Ps(ps::Ps),
+    Show(show::Show),
+}
+
+impl Caps {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match &self.verb {
+            Verb::Decode(verb) => verb.run(),
+            Verb::Explain(verb) => verb.run(),
+            Verb::List(verb) => verb.run(),
+            Verb::Ps(verb) => verb.run(context),
+            Verb::Show(verb) => verb.run(context),
+        }
+    }
+}

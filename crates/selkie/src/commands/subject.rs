@@ -1,0 +1,59 @@
+//! Whom a command looks at: its own process, any process, or a container's.
+
+use std::path::Path;
+
+use selkie_engine::Container;
+use selkie_host::{Buffer, Procfs};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+
+/// Whom to look at.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// The process that runs the command.
+    Own,
+    /// The process with this number.
+    Process(u32),
+    /// A container of ours.
+    Container(Box<Container>),
+}
+
+impl Subject {
+    /// Finds what `name` means. A number is a process if there is one with it; everything else is a container.
+    pub(crate) fn find(context: &Context, name: Option<&str>, own: bool) -> Result<Self, Failure> {
+        let Some(name) = name.filter(|_| !own) else { return Ok(Self::Own) };
+        if let Ok(pid) = name.parse::<u32>()
+            && procfs()?.status(pid, &mut Buffer::new())?.is_some()
+        {
+            return Ok(Self::Process(pid));
+        }
+        match context.container(name) {
+            Ok(container) => Ok(Self::Container(Box::new(container))),
+            Err(_) if name.bytes().all(|byte| byte.is_ascii_digit()) && name.len() < 12 => {
+                Err(Failure::engine(format!("no process and no container {name:?} found: no such container")))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Returns the process to look at; the first one of a container.
+    pub(crate) fn pid(&self) -> Result<u32, Failure> {
+        match self {
+            Self::Own => Ok(std::process::id()),
+            Self::Process(pid) => Ok(*pid),
+            Self::Container(container) => {
+                let live = container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok());
+                live.ok_or_else(|| {
+                    let (id, status) = (container.id().short(), container.status.as_str());
+                    Failure::engine(format!("container {id} is {status}: it has no process to look at"))
+                })
+            }
+        }
+    }
+}
+
+/// Opens this machine's procfs.
+pub(crate) fn procfs() -> Result<Procfs, Failure> {
+    Ok(Procfs::open(Path::new("/proc"))?)
+}

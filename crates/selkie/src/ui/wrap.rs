@@ -1,0 +1,47 @@
+//! Paragraphs of our own text, broken at blanks.
+
+/// Returns how wide text for people should be: the terminal's width, at most 100 columns; 80 elsewhere.
+pub(crate) fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_col)).unwrap_or(0);
+    if columns == 0 { 80 } else { columns.clamp(40, 100) }
+}
+
+/// Breaks `text` into lines of at most `width` columns, each after `indent` blanks. A word that is longer stands alone.
+pub(crate) fn paragraph(text: &str, indent: usize, width: usize) -> String {
+    let blanks = " ".repeat(indent);
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            lines.push('\n');
+            column = 0;
+        }
+        if column == 0 {
+            lines.push_str(&blanks);
+            column = indent;
+        } else {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines.push('\n');
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraph_breaks_at_blanks() {
+        assert_eq!(paragraph("one two  three", 2, 9), "  one two\n  three\n");
+    }
+
+    #[test]
+    fn paragraph_with_a_long_word_keeps_it_whole() {
+        assert_eq!(paragraph("a incomprehensible b", 0, 6), "a\nincomprehensible\nb\n");
+    }
+}

@@ -14,9 +14,13 @@ mod create;
 mod exec;
 mod exists;
 mod hidden;
+mod image_exists;
+mod images;
+mod import;
 pub(crate) mod init;
 mod inspect;
 mod kill;
+mod load;
 mod logs;
 mod many;
 mod pause;
@@ -24,11 +28,14 @@ pub(crate) mod ps;
 mod rename;
 mod restart;
 mod rm;
+mod rmi;
 mod run;
 mod start;
 mod stop;
 mod subject;
+mod tag;
 mod unsupported;
+mod untag;
 mod version;
 mod wait;
 
@@ -61,18 +68,24 @@ verbs! {
     Caps(caps::Caps),
     Create(create::Create),
     Exec(exec::Exec),
+    Images(images::Images),
+    Import(import::Import),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
+    Load(load::Load),
     Logs(logs::Logs),
     Pause(pause::Pause),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),
     Rm(rm::Rm),
+    Rmi(rmi::Rmi),
     Run(run::Run),
     Start(start::Start),
     Stop(stop::Stop),
+    Tag(tag::Tag),
     Unpause(pause::Unpause),
+    Untag(untag::Untag),
     Version(version::Version),
     Wait(wait::Wait),
     #[command(name = "__cleanup", hide = true)]
@@ -81,6 +94,8 @@ verbs! {
     RestartAgain(hidden::RestartAgain),
     #[command(name = "__container-exists", hide = true)]
     ContainerExists(exists::ContainerExists),
+    #[command(name = "__image-exists", hide = true)]
+    ImageExists(image_exists::ImageExists),
     #[command(name = "__group-help", hide = true)]
     GroupHelp(hidden::GroupHelp),
 }

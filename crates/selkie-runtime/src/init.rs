@@ -4,7 +4,6 @@
 //! session -> id maps, joined namespaces -> mounts, devices -> (cgroups) -> masks, pivot -> names, limits -> confine -> execve
 //! ```
 
-use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -23,17 +22,28 @@ use crate::{devices, mask, report, sysctl};
 
 /// Becomes the container's program, or says why not and ends.
 pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> ! {
-    let mut current = report.as_fd();
-    let Err(error) = become_program(launch, proof, &mut current);
-    report::fail(current, &error);
-    process::exit_now(match error.kind {
-        Kind::NotFound => 127,
-        Kind::NotExecutable | Kind::Setup => 126,
-    })
+    let plan = launch.plan;
+    let program = prepare(launch, proof, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    // From here on no descriptor has an owner any more.
+    let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    let confined = confine(Confinement {
+        user: &plan.process.user,
+        sets: &plan.process.sets,
+        no_new_privileges: plan.process.no_new_privileges,
+        filter: launch.filter,
+    });
+    let error = confined.map_or_else(|error| error, |()| program.execute());
+    end(report, &error)
 }
 
-/// `report` is changed when the descriptors are rearranged.
-fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &mut BorrowedFd<'_>) -> Result<Infallible, Error> {
+/// Tells the parent why init ends, and ends.
+fn end(report: BorrowedFd<'_>, error: &Error) -> ! {
+    report::fail(report, error);
+    process::exit_now(if error.kind == Kind::NotFound { 127 } else { 126 })
+}
+
+/// Makes everything that the program will find, short of its confinement.
+fn prepare(launch: &Launch<'_>, proof: SingleThreaded, report: BorrowedFd<'_>) -> Result<Program, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
@@ -41,13 +51,13 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &mut Borro
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
     let host = Host::take(launch)?;
-    enter_namespaces(plan, proof, *report)?;
+    enter_namespaces(plan, proof, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
     let _ = keyring::join_session(&format!("_ses.{}", launch.id));
 
     let program = Program::new(&plan.process)?;
-    let terminal = set_up_root(launch, host.for_root, proof, *report)?;
+    let terminal = set_up_root(launch, host.for_root, proof, report)?;
     names_and_limits(plan, &host.proc)?;
     attach_stdio(launch, terminal)?;
     enter_directory(&plan.process.cwd)?;
@@ -55,14 +65,7 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &mut Borro
     if let Some(start) = launch.start {
         await_start(start)?;
     }
-    *report = arrange_descriptors(launch.preserve, *report)?;
-    confine(Confinement {
-        user: &plan.process.user,
-        sets: &plan.process.sets,
-        no_new_privileges: plan.process.no_new_privileges,
-        filter: launch.filter,
-    })?;
-    Err(program.execute())
+    Ok(program)
 }
 
 /// Puts `preserve` behind the standard streams and leaves nothing else open but `report`, which closes at the execve(2).

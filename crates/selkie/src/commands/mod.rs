@@ -10,16 +10,20 @@ use crate::ui::error::Failure;
 
 mod attach;
 mod caps;
+mod completion;
 mod create;
 mod exec;
 mod exists;
 mod hidden;
+mod info;
 pub(crate) mod init;
 mod inspect;
 mod kill;
 mod logs;
 mod many;
+mod members;
 mod pause;
+mod port;
 pub(crate) mod ps;
 mod rename;
 mod restart;
@@ -28,6 +32,7 @@ mod run;
 mod start;
 mod stop;
 mod subject;
+mod top;
 mod unsupported;
 mod version;
 mod wait;
@@ -59,12 +64,15 @@ macro_rules! verbs {
 verbs! {
     Attach(attach::Attach),
     Caps(caps::Caps),
+    Completion(completion::Completion),
     Create(create::Create),
     Exec(exec::Exec),
+    Info(info::Info),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
     Logs(logs::Logs),
     Pause(pause::Pause),
+    Port(port::Port),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),
@@ -72,6 +80,7 @@ verbs! {
     Run(run::Run),
     Start(start::Start),
     Stop(stop::Stop),
+    Top(top::Top),
     Unpause(pause::Unpause),
     Version(version::Version),
     Wait(wait::Wait),

@@ -155,6 +155,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Image(error) => error.hint(),
             Self::NameInUse { id, .. } => Some(format!("selkie rm {}", id.get(..12).unwrap_or(id))),
             Self::Running { .. } => Some("stop it first, or remove it with --force".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

@@ -15,10 +15,14 @@ mod create;
 mod exec;
 mod exists;
 mod hidden;
+mod image_exists;
+mod images;
+mod import;
 mod info;
 pub(crate) mod init;
 mod inspect;
 mod kill;
+mod load;
 mod logs;
 mod many;
 mod members;
@@ -28,12 +32,15 @@ pub(crate) mod ps;
 mod rename;
 mod restart;
 mod rm;
+mod rmi;
 mod run;
 mod start;
 mod stop;
 mod subject;
+mod tag;
 mod top;
 mod unsupported;
+mod untag;
 mod version;
 mod wait;
 
@@ -67,9 +74,12 @@ verbs! {
     Completion(completion::Completion),
     Create(create::Create),
     Exec(exec::Exec),
+    Images(images::Images),
+    Import(import::Import),
     Info(info::Info),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
+    Load(load::Load),
     Logs(logs::Logs),
     Pause(pause::Pause),
     Port(port::Port),
@@ -77,11 +87,14 @@ verbs! {
     Rename(rename::Rename),
     Restart(restart::Restart),
     Rm(rm::Rm),
+    Rmi(rmi::Rmi),
     Run(run::Run),
     Start(start::Start),
     Stop(stop::Stop),
     Top(top::Top),
+    Tag(tag::Tag),
     Unpause(pause::Unpause),
+    Untag(untag::Untag),
     Version(version::Version),
     Wait(wait::Wait),
     #[command(name = "__cleanup", hide = true)]
@@ -90,6 +103,8 @@ verbs! {
     RestartAgain(hidden::RestartAgain),
     #[command(name = "__container-exists", hide = true)]
     ContainerExists(exists::ContainerExists),
+    #[command(name = "__image-exists", hide = true)]
+    ImageExists(image_exists::ImageExists),
     #[command(name = "__group-help", hide = true)]
     GroupHelp(hidden::GroupHelp),
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::ui::error::Failure;
 
-const LATER: [&str; 36] = [
+const LATER: [&str; 35] = [
     "artifact",
     "auto-update",
     "build",
@@ -39,7 +39,6 @@ const LATER: [&str; 36] = [
     "umount",
     "unmount",
     "unshare",
-    "untag",
     "update",
     "volume",
 ];

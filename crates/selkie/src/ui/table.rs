@@ -8,7 +8,7 @@ use crate::ui::text::one_line;
 
 /// Lays out `rows`, each a list of cells, in columns.
 pub(crate) fn layout(rows: &[Vec<String>]) -> String {
-    let mut writer = TabWriter::new(Vec::new()).padding(2).minwidth(12);
+    let mut writer = TabWriter::new(Vec::new()).padding(2).minwidth(10);
     for row in rows {
         let cells: Vec<String> = row.iter().map(|cell| one_line(cell)).collect();
         // Writing to memory cannot fail.

@@ -1,0 +1,85 @@
+//! `selkie-bench`: times selkie, the bare floor and its peers side by side, in one session and in turns, so that whatever
+//! else the machine does falls on all alike. It prints ratios; nothing here is a test, and no number fails a build.
+//!
+//! ```text
+//! selkie-bench [--rounds N] [--selkie PATH] [--write FILE]
+//! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
+//! selkie-bench loop                        the bare loop over the status files of all processes
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
+
+mod engines;
+mod floor;
+mod measure;
+mod processes;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::engines::Setup;
+use crate::report::Report;
+
+/// Any failure: a benchmark that cannot run says why and stops.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((first, rest)) if first == "floor" => floor::main(rest),
+        Some((first, _)) if first == "loop" => processes::main(),
+        _ => Options::parse(&arguments).and_then(|options| run(&options)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("Error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    rounds: usize,
+    selkie: PathBuf,
+    write: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let beside = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("selkie");
+        let mut options = Self { rounds: 20, selkie: beside, write: None };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+            match word.as_str() {
+                "--rounds" => options.rounds = value.parse().map_err(|_| format!("{value:?} is no number of rounds"))?,
+                "--selkie" => options.selkie = PathBuf::from(value),
+                "--write" => options.write = Some(PathBuf::from(value)),
+                _ => return Err(format!("unknown flag {word}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("the benchmarks make containers, which needs root in this version".to_owned());
+    }
+    let setup = Setup::new(&options.selkie)?;
+    let mut report = Report::new();
+    engines::run_and_remove(&setup, options.rounds, &mut report)?;
+    engines::exec(&setup, options.rounds, &mut report)?;
+    engines::start_and_stop(&setup, options.rounds / 2, &mut report)?;
+    engines::look(&setup, options.rounds, &mut report)?;
+    engines::parallel(&setup, &mut report)?;
+    engines::memory(&setup, &mut report)?;
+    processes::scan(&setup, &mut report)?;
+    let text = report.render();
+    print!("{text}");
+    if let Some(path) = &options.write {
+        std::fs::write(path, report.page()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}

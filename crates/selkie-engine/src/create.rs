@@ -45,9 +45,7 @@ impl Engine {
         }
         let id = ContainerId::random()?;
         let wanted = request.name.as_deref().map(Name::parse).transpose()?;
-        let directory = self.store.container(&id);
-        files::make_directories(&directory)?;
-        let lock = self.store.lock(&id)?;
+        let lock = self.store.make(&id)?;
         let made = self.reserve(wanted, &id).and_then(|name| {
             let record = Record {
                 id: id.clone(),
@@ -89,7 +87,7 @@ impl Engine {
             image_config: source.config,
             create_command: command,
         };
-        files::make_directories(&self.store.container(&id))?;
+        let _lock = self.store.make(&id)?;
         let planned = self.mount_root(&record).and_then(|root| {
             let facts = self.facts(&record, &root)?;
             Ok(plan(&record.request, &record.image_config, &facts)?)

@@ -15,6 +15,7 @@ impl Engine {
     /// When the directory of records cannot be read.
     pub fn heal(&self) -> Result<()> {
         let directory = self.store.containers();
+        let mut half_made = Vec::new();
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
@@ -23,16 +24,29 @@ impl Engine {
                 let _ = files::remove_tree(&entry.path());
             } else if let Some(id) = ContainerId::parse(name)
                 && !self.store.is_complete(&id)
-                && let Some(_lock) = self.store.try_lock(&id)?
             {
-                // Complete by now: its maker has just finished.
-                if !self.store.is_complete(&id) {
-                    self.store.release_names(&id)?;
-                    files::remove_tree(&entry.path())?;
-                    files::remove_tree(&self.store.running(&id))?;
-                }
+                half_made.push(id);
             }
         }
-        Ok(())
+        if half_made.is_empty() {
+            return Ok(());
+        }
+        let Some(_repair) = self.store.repair()? else { return Ok(()) };
+        half_made.iter().try_for_each(|id| self.forget_half_made(id))
+    }
+
+    fn forget_half_made(&self, id: &ContainerId) -> Result<()> {
+        if !self.store.container(id).exists() {
+            return Ok(());
+        }
+        // Its maker holds the lock as long as it lives.
+        let Some(_lock) = self.store.try_lock(id)? else { return Ok(()) };
+        // Complete by now: its maker has just finished.
+        if self.store.is_complete(id) {
+            return Ok(());
+        }
+        self.store.release_names(id)?;
+        files::remove_tree(&self.store.container(id))?;
+        files::remove_tree(&self.store.running(id))
     }
 }

@@ -83,6 +83,35 @@ impl Store {
         files::make_directories(&self.staging())
     }
 
+    /// Makes the directory of a new container and takes its lock. Between the two it looks like one that a crash has left,
+    /// so a repair keeps out meanwhile.
+    pub(crate) fn make(&self, id: &ContainerId) -> Result<Lock> {
+        let path = self.making();
+        let making = open_lock(&path)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&making, FlockOperation::LockShared)).map_err(|errno| Error::File {
+            action: "lock",
+            path,
+            source: errno.into(),
+        })?;
+        files::make_directories(&self.container(id))?;
+        self.lock(id)
+    }
+
+    /// Takes the right to repair; `None` while somebody is making a container.
+    pub(crate) fn repair(&self) -> Result<Option<Lock>> {
+        let path = self.making();
+        let making = open_lock(&path)?;
+        match rustix::fs::flock(&making, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock(making))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::File { action: "lock", path, source: errno.into() }),
+        }
+    }
+
+    fn making(&self) -> PathBuf {
+        self.root.join("making.lock")
+    }
+
     /// Takes the lock of a container; waits for whoever has it.
     pub(crate) fn lock(&self, id: &ContainerId) -> Result<Lock> {
         let path = self.container(id).join("lock");

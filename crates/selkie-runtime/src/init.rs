@@ -13,6 +13,7 @@ use selkie_sys::mount::{self as sys, Attributes};
 use selkie_sys::process::{self, SingleThreaded};
 use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
 
+use crate::cgroup::Entry;
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind, Stage};
 use crate::launch::{Launch, Stdio};
@@ -21,9 +22,9 @@ use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
 
 /// Becomes the container's program, or says why not and ends.
-pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> ! {
+pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, entry: Option<Entry>, report: &OwnedFd) -> ! {
     let plan = launch.plan;
-    let program = prepare(launch, proof, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    let program = prepare(launch, proof, entry, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     let confined = confine(Confinement {
@@ -43,13 +44,14 @@ fn end(report: BorrowedFd<'_>, error: &Error) -> ! {
 }
 
 /// Makes everything that the program will find, short of its confinement.
-fn prepare(launch: &Launch<'_>, proof: SingleThreaded, report: BorrowedFd<'_>) -> Result<Program, Error> {
+fn prepare(launch: &Launch<'_>, proof: SingleThreaded, entry: Option<Entry>, report: BorrowedFd<'_>) -> Result<Program, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
     process::set_dumpable(false).during(|| "container init")?;
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
+    entry.map_or(Ok(()), |entry| entry.enter())?;
     let host = Host::take(launch)?;
     enter_namespaces(plan, proof, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,

@@ -1,13 +1,12 @@
 //! Adds a process to a running container (`exec`), confined by the same function as its first one.
 //!
 //! A container may hold `CAP_SYS_PTRACE`, and then sees into every process of its PID namespace. So nothing of the host
-//! is ever in there: a joiner gives up all descriptors, joins every namespace (and with the mount namespace a new root),
-//! and only then makes the process, as a child of the caller.
+//! is ever in there: a joiner enters the cgroups, gives up all descriptors, joins every namespace (and with the mount
+//! namespace a new root), and only then makes the process, as a child of the caller.
 //!
 //! ```text
-//! caller --fork--> joiner: descriptors closed, setns --fork (sibling)--> process
-//!   | <------------- pid and descriptor of it ------------|                | waits
-//!   |-- moves it into the cgroups, "go" ---------------------------------> | confine, execve
+//! caller --fork--> joiner: cgroups, descriptors closed, setns --fork (sibling)--> process: confine, execve
+//!   | <------------- pid and descriptor of it ------------|
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +16,7 @@ use selkie_sys::process::{self, Child, Forked, Pid, SingleThreaded};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket, terminal};
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Entry};
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind};
 use crate::init;
@@ -57,11 +56,13 @@ pub fn join(proof: SingleThreaded, join: Join<'_>) -> Result<Started, Error> {
     let program = Program::new(join.process)?;
     let terminal = open_terminal(&join)?;
     let (master, replica) = terminal.map_or((None, None), |(master, replica)| (Some(master), Some(replica)));
-    match process::fork(proof, 0, None).during(|| "exec")? {
-        Forked::Child => be_joiner(proof, &join, &program, replica.as_ref(), &theirs),
+    let entry = join.cgroup.map(Cgroup::entry).transpose()?;
+    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
+    match process::fork(proof, 0, unified).during(|| "exec")? {
+        Forked::Child => be_joiner(proof, &join, &program, entry, replica.as_ref(), &theirs),
         Forked::Parent(joiner) => {
             drop((theirs, replica));
-            let made = accompany(&join, &ours);
+            let made = receive_process(&ours);
             // It has nothing left to do.
             let _ = process::wait(&joiner.pidfd);
             Ok(Started::new(made?, master, ours))
@@ -79,8 +80,8 @@ fn open_terminal(join: &Join<'_>) -> Result<Option<(OwnedFd, OwnedFd)>, Error> {
     Ok(Some((master, replica)))
 }
 
-/// Receives the process from the joiner, moves it into the cgroups and lets it go on.
-fn accompany(join: &Join<'_>, report: &OwnedFd) -> Result<Child, Error> {
+/// Receives the process from the joiner.
+fn receive_process(report: &OwnedFd) -> Result<Child, Error> {
     let child = match report::next(report)? {
         Report::Process(pid, Some(pidfd)) => match Pid::from_raw(pid) {
             Some(pid) => Child { pid, pidfd },
@@ -88,12 +89,6 @@ fn accompany(join: &Join<'_>, report: &OwnedFd) -> Result<Child, Error> {
         },
         _ => return Err(Error::refused("exec", "the joiner ended without a word")),
     };
-    let admitted = join.cgroup.map_or(Ok(()), |cgroup| cgroup.admit(child.pid)).and_then(|()| report::go(report));
-    if let Err(error) = admitted {
-        let _ = process::send_signal(&child.pidfd, 9);
-        let _ = process::wait(&child.pidfd);
-        return Err(error);
-    }
     Ok(child)
 }
 
@@ -101,7 +96,18 @@ fn accompany(join: &Join<'_>, report: &OwnedFd) -> Result<Child, Error> {
 const REPORT: i32 = 0;
 const TARGET: i32 = 1;
 
-fn be_joiner(proof: SingleThreaded, join: &Join<'_>, program: &Program, replica: Option<&OwnedFd>, report: &OwnedFd) -> ! {
+fn be_joiner(
+    proof: SingleThreaded,
+    join: &Join<'_>,
+    program: &Program,
+    entry: Option<Entry>,
+    replica: Option<&OwnedFd>,
+    report: &OwnedFd,
+) -> ! {
+    if let Err(error) = entry.map_or(Ok(()), |entry| entry.enter()) {
+        report::fail(report, &error);
+        process::exit_now(126);
+    }
     let streams = match (join.stdio, replica) {
         (Stdio::Descriptors { stdin, stdout, stderr }, _) => [stdin, stdout, stderr],
         (Stdio::Terminal { .. }, Some(replica)) => [replica.as_fd(); 3],
@@ -118,7 +124,7 @@ fn be_joiner(proof: SingleThreaded, join: &Join<'_>, program: &Program, replica:
             Ok(()) => process::exit_now(0),
             Err(error) => error,
         },
-        Ok(Forked::Child) => match prepare(join, report, first_own) {
+        Ok(Forked::Child) => match prepare(join, first_own) {
             Ok(()) => program.execute(),
             Err(error) => error,
         },
@@ -134,8 +140,7 @@ fn make_process(proof: SingleThreaded, join: &Join<'_>, first_own: i32) -> Resul
     process::fork(proof, process::SIBLING, None).during(|| "exec")
 }
 
-fn prepare(join: &Join<'_>, report: BorrowedFd<'_>, first_own: i32) -> Result<(), Error> {
-    report::await_go(report)?;
+fn prepare(join: &Join<'_>, first_own: i32) -> Result<(), Error> {
     let wanted = join.process;
     selkie_sys::signal::reset_all();
     rustix::process::setsid().call(|| "setsid()").during(|| "exec")?;

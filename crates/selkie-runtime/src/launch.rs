@@ -1,6 +1,6 @@
 //! Starts the first process of a container.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -115,10 +115,13 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     if let UserNamespace::Path(path) = &spaces.user {
         return Err(Error::refused(format!("user namespace `{path}`"), "joining one is not supported yet"));
     }
-    match process::fork(proof, new_namespaces(launch.plan), None).during(|| "new namespaces")? {
+    let is_seen = matches!(spaces.pid, Namespace::Path(_));
+    let entry = launch.cgroup.filter(|_| !is_seen).map(Cgroup::entry).transpose()?;
+    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
+    match process::fork(proof, new_namespaces(launch.plan), unified).during(|| "new namespaces")? {
         Forked::Child => {
             drop(ours);
-            init::run(&launch, proof, &theirs)
+            init::run(&launch, proof, entry, &theirs)
         }
         Forked::Parent(child) => {
             drop(theirs);
@@ -134,11 +137,11 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     }
 }
 
-/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made. Moving a process
-/// into a cgroup of v1 waits for the whole machine (an RCU grace period), so it happens while init makes its mounts.
+/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made.
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
-    if let Some(cgroup) = launch.cgroup {
+    if let (Some(cgroup), Namespace::Path(_)) = (launch.cgroup, &launch.plan.namespaces.pid) {
+        // Others can see init there: it must not hold files of the host's cgroups.
         cgroup.admit(started.child.pid)?;
     }
     loop {

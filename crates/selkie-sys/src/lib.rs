@@ -9,6 +9,7 @@ pub mod capability;
 pub mod cgroup_device;
 mod error;
 pub mod keyring;
+pub mod memory;
 pub mod mount;
 pub mod network;
 pub mod process;

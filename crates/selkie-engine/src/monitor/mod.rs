@@ -81,8 +81,8 @@ fn run() -> Result<(), Error> {
     }
     process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
     match order.task {
-        Task::Start(start) => start::run(proof, &order.after, &start),
-        Task::Session(session) => session::run(proof, &session),
+        Task::Start(start) => start::run(proof, &order.after, start),
+        Task::Session(session) => session::run(proof, session),
     }
 }
 

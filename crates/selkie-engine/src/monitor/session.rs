@@ -17,11 +17,11 @@ use crate::files::{Durability, remove_file, write_json};
 use crate::process::Identity;
 
 /// Everything between the start of a session and its end.
-pub(super) fn run(proof: SingleThreaded, order: &SessionOrder) -> Result<()> {
+pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>) -> Result<()> {
     let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a session"))?;
     // Only the monitor of a container becomes `selkie` again.
     drop(process::inherited(descriptor::ENGINE));
-    let mut relay = match begin(proof, order) {
+    let mut relay = match begin(proof, &order) {
         Ok(relay) => relay,
         Err(error) => {
             report_failure(&control, &error);
@@ -35,10 +35,12 @@ pub(super) fn run(proof: SingleThreaded, order: &SessionOrder) -> Result<()> {
     } else {
         drop(control);
     }
+    let SessionOrder { session, running, .. } = *order;
+    let record = running.join("sessions").join(session);
     let mut code = crate::record::LOST;
     let clients = relay.run(|ended| code = ended.code());
     // The container may have been removed meanwhile, with everything in its directory.
-    let _ = remove_file(&order.running.join("sessions").join(&order.session));
+    let _ = remove_file(&record);
     for mut client in clients {
         client.send(message::EXITED, code.to_string().as_bytes());
     }

@@ -1,7 +1,7 @@
 //! The monitor of a container: starts it, watches it, writes down how it ended, cleans up.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
@@ -17,24 +17,35 @@ use super::order::{After, StartOrder};
 use super::relay::{Relay, Streams};
 use super::{descriptor, drop_privileges, message};
 use crate::error::{Error, Result};
-use crate::files::{self, Durability, remove_file, write_json};
+use crate::files::{Durability, remove_file, write_json};
 use crate::process::Identity;
 use crate::record::{Exit, Live, now};
 
+/// What is still needed of the orders when the container runs; the plan is not.
+struct Watch {
+    id: String,
+    container: PathBuf,
+    running: PathBuf,
+    attached: bool,
+    restarts: u32,
+    started: String,
+    cgroup: Option<Cgroup>,
+}
+
 /// Everything between the start of a container and its end.
-pub(super) fn run(proof: SingleThreaded, after: &After, order: &StartOrder) -> Result<()> {
+pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>) -> Result<()> {
     let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a monitor"))?;
     let engine = process::inherited(descriptor::ENGINE).map_err(Error::system("start a monitor"))?;
     let started = now();
-    let begun = match begin(proof, order, &started) {
+    let Begun { mut relay, cgroup } = match begin(proof, &order, &started) {
         Ok(begun) => begun,
         Err(error) => {
             report_failure(&control, &error);
             return Err(error);
         }
     };
-    let pid = begun.relay.child.pid.as_raw_nonzero().to_string();
-    let mut relay = begun.relay;
+    relay.deadline = order.timeout.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds.into()));
+    let pid = relay.child.pid.as_raw_nonzero().to_string();
     // Whoever has started us may be gone already.
     let present = socket::send(&control, message::STARTED, pid.as_bytes(), false).is_ok();
     if present && order.attached {
@@ -42,22 +53,26 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: &StartOrder) -> R
     } else {
         drop(control);
     }
+    let StartOrder { id, container, running, attached, restarts, .. } = *order;
+    let watch = Watch { id, container, running, attached, restarts, started, cgroup };
+    if !(attached && after.remove) {
+        // For a while, it seems: become as small as can be.
+        selkie_sys::memory::release();
+    }
     let mut code = crate::record::LOST;
-    let cgroup = begun.cgroup;
-    relay.deadline = order.timeout.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds.into()));
     let clients = relay.run(|ended| {
         code = ended.code();
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
-        let _ = finish(order, cgroup.as_ref(), &started, ended);
+        let _ = finish(&watch, ended);
     });
     for mut client in clients {
         client.send(message::EXITED, code.to_string().as_bytes());
         // The removal is the business of the client that waits for the end, if it is still there.
-        if order.attached && after.remove && client_takes_over(&client) {
+        if watch.attached && after.remove && client_takes_over(&client) {
             return Ok(());
         }
     }
-    follow(after, order, code, &engine)
+    follow(after, &watch, code, &engine)
 }
 
 struct Begun {
@@ -232,21 +247,20 @@ pub(super) fn report_failure(control: &OwnedFd, error: &Error) {
 }
 
 /// Writes down how the container ended and removes what it had in the kernel.
-fn finish(order: &StartOrder, cgroup: Option<&Cgroup>, started: &str, ended: Ended) -> Result<()> {
-    let out_of_memory = cgroup.is_some_and(Cgroup::was_out_of_memory);
+fn finish(watch: &Watch, ended: Ended) -> Result<()> {
     let exit = Exit {
         code: ended.code(),
-        started: started.to_owned(),
+        started: watch.started.clone(),
         finished: now(),
-        out_of_memory,
-        stopped_by_user: order.running.join("stopped").exists(),
+        out_of_memory: watch.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory),
+        stopped_by_user: watch.running.join("stopped").exists(),
         error: String::new(),
-        restarts: order.restarts,
+        restarts: watch.restarts,
     };
-    let written = write_json(&order.container, "exit.json", &exit, Durability::Volatile);
+    let written = write_json(&watch.container, "exit.json", &exit, Durability::Volatile);
     // All of it is tried; the first error counts.
-    let removed = cgroup.map_or(Ok(()), |cgroup| cgroup.remove().map_err(Error::from));
-    let forgotten = files::remove_file(&order.running.join("state.json")).and_then(|()| remove_file(&order.running.join("attach")));
+    let removed = watch.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.remove().map_err(Error::from));
+    let forgotten = remove_file(&watch.running.join("state.json")).and_then(|()| remove_file(&watch.running.join("attach")));
     written.and(removed).and(forgotten)
 }
 
@@ -258,9 +272,9 @@ fn client_takes_over(client: &Client) -> bool {
 }
 
 /// Does what the flags say happens after the end, by becoming `selkie` again.
-fn follow(after: &After, order: &StartOrder, code: i32, engine: &OwnedFd) -> Result<()> {
-    let by_user = order.running.join("stopped").exists();
-    let again = after.restart.is_some_and(|restart| !by_user && restart.applies(code, order.restarts));
+fn follow(after: &After, watch: &Watch, code: i32, engine: &OwnedFd) -> Result<()> {
+    let by_user = watch.running.join("stopped").exists();
+    let again = after.restart.is_some_and(|restart| !by_user && restart.applies(code, watch.restarts));
     let command: &[&str] = match (again, after.remove) {
         (true, _) => &["__restart"],
         (false, true) => &["container", "cleanup", "--rm"],
@@ -269,7 +283,7 @@ fn follow(after: &After, order: &StartOrder, code: i32, engine: &OwnedFd) -> Res
     let mut arguments = vec!["selkie"];
     arguments.extend(after.globals.iter().map(String::as_str));
     arguments.extend_from_slice(command);
-    arguments.push(&order.id);
+    arguments.push(&watch.id);
     let arguments = Strings::new(&arguments).map_err(Error::system("clean up"))?;
     let environment = Strings::new(&["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]).map_err(Error::system("clean up"))?;
     selkie_sys::signal::reset_all();

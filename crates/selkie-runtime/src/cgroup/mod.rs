@@ -6,6 +6,7 @@
 mod device;
 mod limits;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -190,6 +191,23 @@ impl Cgroup {
         self.hierarchies.iter().map(|hierarchy| (hierarchy, self.directory(hierarchy))).filter(|(_, directory)| directory.is_dir())
     }
 
+    /// Opens what a process needs to move itself into the container's cgroups: see [`Entry`].
+    ///
+    /// # Errors
+    /// `EACCES` without the rights.
+    pub fn entry(&self) -> Result<Entry, Error> {
+        let mut entry = Entry { unified: None, tasks: Vec::new() };
+        for (hierarchy, directory) in self.existing() {
+            let (path, flags) = match hierarchy.name {
+                None => (directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC),
+                Some(_) => (directory.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC),
+            };
+            let file = rustix::fs::open(&path, flags, Mode::empty()).call(|| format!("open({path:?})")).during(|| "cgroup")?;
+            if hierarchy.name.is_none() { entry.unified = Some(file) } else { entry.tasks.push(file) }
+        }
+        Ok(entry)
+    }
+
     /// Moves the process `pid` into the container's cgroups.
     ///
     /// # Errors
@@ -287,6 +305,27 @@ impl Cgroup {
             first = first.and(removed.during(|| format!("removal of cgroup `{}`", directory.display())));
         }
         first
+    }
+}
+
+/// The way into a container's cgroups that waits for nobody: clone3(2) with `CLONE_INTO_CGROUP` for v2, and for v1 a thread
+/// that moves itself. Moving another process makes the kernel wait for all processors (an RCU grace period) each time.
+#[derive(Debug)]
+pub struct Entry {
+    /// The directory of v2, for clone3(2).
+    pub unified: Option<OwnedFd>,
+    tasks: Vec<OwnedFd>,
+}
+
+impl Entry {
+    /// Moves the calling process, which has one thread, into the cgroups of v1.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn enter(&self) -> Result<(), Error> {
+        self.tasks
+            .iter()
+            .try_for_each(|file| rustix::io::write(file, b"0").call(|| "write(\"tasks\", \"0\")").during(|| "cgroup").map(drop))
     }
 }
 

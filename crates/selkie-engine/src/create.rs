@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::id::{ContainerId, Name};
+use crate::monitor::Waiting;
 use crate::record::{Container, Record, RecordImage, RootSource, now};
 use crate::store::Lock;
 
@@ -21,6 +22,7 @@ pub struct Created {
     pub plan: Option<Plan>,
     pub(crate) root: OwnedFd,
     pub(crate) lock: Lock,
+    pub(crate) monitor: Option<Waiting>,
 }
 
 /// What an image contributes to a record.
@@ -31,15 +33,16 @@ struct Source {
 }
 
 impl Engine {
-    /// Creates a container. `command` is the command line that asked for it.
+    /// Creates a container. `command` is the command line that asked for it; `to_start` says that a start follows at once.
     ///
     /// # Errors
     /// No such image, a name in use, a request that cannot be planned; nothing is left behind then.
-    pub fn create(&self, request: Request, command: Vec<String>) -> Result<Created> {
+    pub fn create(&self, request: Request, command: Vec<String>, to_start: bool) -> Result<Created> {
         refuse_unsupported(&request)?;
         self.store.prepare()?;
         self.heal()?;
         let source = self.source(&request)?;
+        let monitor = to_start.then(Waiting::start).transpose()?;
         if request.lifecycle.replace {
             self.replace(&request)?;
         }
@@ -60,7 +63,7 @@ impl Engine {
             self.write_new(record)
         });
         match made {
-            Ok((record, plan, root)) => Ok(Created { record, plan, root, lock }),
+            Ok((record, plan, root)) => Ok(Created { record, plan, root, lock, monitor }),
             Err(error) => {
                 self.forget(&id);
                 Err(error)
@@ -97,7 +100,9 @@ impl Engine {
     }
 
     fn write_new(&self, record: Record) -> Result<(Record, Option<Plan>, OwnedFd)> {
-        let directory = self.store.container(&record.id);
+        let volatile = record.request.lifecycle.remove;
+        let directory = if volatile { self.store.volatile_records(&record.id) } else { self.store.container(&record.id) };
+        files::make_directories(&directory)?;
         let root = self.mount_root(&record)?;
         let facts = self.facts(&record, &root)?;
         let planned = match plan(&record.request, &record.image_config, &facts) {
@@ -109,7 +114,7 @@ impl Engine {
             Err(error) if error.exit_code() == 126 => None,
             Err(error) => return Err(error.into()),
         };
-        let durability = if record.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable };
+        let durability = if volatile { Durability::Volatile } else { Durability::Durable };
         if let Some(planned) = &planned {
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use selkie_plan::{ExecRequest, Namespace, Needs, Plan, Running, UserNamespace, plan_exec};
-use selkie_sys::{Context, process, socket};
+use selkie_sys::{Context, process};
 
 use crate::client::Attached;
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::facts::account_file;
 use crate::files;
 use crate::id::random_id;
-use crate::monitor::{After, Order, SessionOrder, Task, spawn};
+use crate::monitor::{After, Order, SessionOrder, Task, Waiting};
 use crate::process::Identity;
 use crate::record::Container;
 use crate::start::await_started;
@@ -40,6 +40,7 @@ impl Engine {
         preserve: &[BorrowedFd<'_>],
     ) -> Result<(String, Attached)> {
         let live = container.running("can only create exec sessions on running containers")?;
+        let monitor = Waiting::start()?;
         let damaged = || Error::State { operation: format!("container {} has no plan", container.id()) };
         let plan = container.plan(&self.store)?.ok_or_else(damaged)?;
         let gone = || Error::State { operation: "can only create exec sessions on running containers".to_owned() };
@@ -72,15 +73,12 @@ impl Engine {
                 attached: !request.detach,
                 interactive: request.interactive,
                 size,
-                preserve: u32::try_from(preserve.len()).unwrap_or(0),
             })),
             after: After::default(),
         };
-        let (ours, theirs) = socket::pair().map_err(Error::system("start a session"))?;
         let mut extra: Vec<BorrowedFd<'_>> = devpts.iter().map(AsFd::as_fd).collect();
         extra.extend_from_slice(preserve);
-        spawn(&order, theirs.as_fd(), target.as_fd(), &extra)?;
-        drop(theirs);
+        let ours = monitor.order(&order, target.as_fd(), &extra)?;
         let pid = await_started(&ours, container.id().as_str())?;
         Ok((session, Attached::new(ours, pid, !request.detach)))
     }

@@ -52,6 +52,13 @@ pub(crate) fn write(directory: &Path, name: &str, content: &[u8], mode: u32, dur
     Ok(())
 }
 
+/// Writes a file that nobody reads before a later step says so, in a directory that is ours alone.
+pub(crate) fn write_new(directory: &Path, name: &str, content: &[u8], mode: u32) -> Result<()> {
+    let path = directory.join(name);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+    file.and_then(|mut file| file.write_all(content)).map_err(|source| Error::File { action: "write", path, source })
+}
+
 /// Makes renames and removals in `directory` durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(|source| Error::File {

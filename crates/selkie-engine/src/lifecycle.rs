@@ -180,7 +180,7 @@ impl Engine {
         }
         let mut record = container.record.clone();
         let old = std::mem::replace(&mut record.name, name);
-        write_json(&self.store.container(&record.id), "config.json", &record, Durability::Durable)?;
+        write_json(&self.store.records(&record.id), "config.json", &record, Durability::Durable)?;
         remove_file(&self.store.name_link(&old))
     }
 
@@ -202,12 +202,12 @@ impl Engine {
         }
         // Its monitor died before it: nobody has written its end.
         if let Some(exit) = &container.exit {
-            write_json(&self.store.container(container.id()), "exit.json", exit, Durability::Volatile)?;
+            write_json(&self.store.records(container.id()), "exit.json", exit, Durability::Volatile)?;
         }
         if let Ok(cgroup) = self.cgroup(container) {
             cgroup.remove()?;
         }
-        files::remove_tree(&running)
+        self.store.clear_running(container.id())
     }
 
     /// Returns whether the last end of a container was wanted by somebody.

@@ -140,7 +140,7 @@ impl Container {
     /// # Errors
     /// A record that is missing or damaged.
     pub fn load(store: &Store, id: &ContainerId) -> Result<Self> {
-        let directory = store.container(id);
+        let directory = store.records(id);
         let record: Record = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let running = store.running(id);
         let written: Option<Live> = read_json(&running.join("state.json"))?;
@@ -209,7 +209,7 @@ impl Container {
     /// # Errors
     /// A damaged record.
     pub fn plan(&self, store: &Store) -> Result<Option<Plan>> {
-        read_json(&store.container(self.id()).join("plan.json"))
+        read_json(&store.records(self.id()).join("plan.json"))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter;
-use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, message, spawn};
+use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
 use crate::record::{Container, Record, Status};
 
 /// How to start a container.
@@ -35,11 +35,11 @@ impl Engine {
     /// # Errors
     /// What could not be planned or made. The container stays as created, or is removed if that was asked for.
     pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
-        let Created { record, plan: planned, root, lock } = created;
-        let started = match planned {
-            Some(planned) => self.launch(&record, &planned, root, options),
-            None => self.plan_and_launch(&record, root, options),
-        };
+        let Created { record, plan: planned, root, lock, monitor } = created;
+        let started = monitor.map_or_else(Waiting::start, Ok).and_then(|monitor| match planned {
+            Some(planned) => self.launch(&record, &planned, root, options, monitor),
+            None => self.plan_and_launch(&record, root, options, monitor),
+        });
         drop(lock);
         if started.is_err() && record.request.lifecycle.remove {
             // The reason for the failure is what the user has to hear.
@@ -64,29 +64,30 @@ impl Engine {
             }
             Status::Created | Status::Exited => {}
         }
+        let monitor = Waiting::start()?;
         self.clean_up(&container)?;
         let root = self.mount_root(&container.record)?;
-        self.plan_and_launch(&container.record, root, options)
+        self.plan_and_launch(&container.record, root, options, monitor)
     }
 
-    fn plan_and_launch(&self, record: &Record, root: OwnedFd, options: &StartOptions<'_>) -> Result<Attached> {
+    fn plan_and_launch(&self, record: &Record, root: OwnedFd, options: &StartOptions<'_>, monitor: Waiting) -> Result<Attached> {
         let facts = self.facts(record, &root)?;
         let planned = plan(&record.request, &record.image_config, &facts)?;
-        write_json(&self.store.container(&record.id), "plan.json", &planned, Durability::Volatile)?;
-        self.launch(record, &planned, root, options)
+        write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
+        self.launch(record, &planned, root, options, monitor)
     }
 
-    fn launch(&self, record: &Record, planned: &Plan, root: OwnedFd, options: &StartOptions<'_>) -> Result<Attached> {
+    fn launch(&self, record: &Record, planned: &Plan, root: OwnedFd, options: &StartOptions<'_>, monitor: Waiting) -> Result<Attached> {
         let running = self.store.running(&record.id);
-        files::remove_tree(&running)?;
         files::make_directories(&running)?;
+        self.store.clear_running(&record.id)?;
         let filtered = self.write_run_files(planned, &running)?;
         let lifecycle = &record.request.lifecycle;
         let order = Order {
             task: Task::Start(Box::new(StartOrder {
                 id: record.id.to_string(),
                 plan: planned.clone(),
-                container: self.store.container(&record.id),
+                container: self.store.records(&record.id),
                 running,
                 staging: self.store.staging(),
                 engine: self.binary.clone(),
@@ -94,23 +95,21 @@ impl Engine {
                 attached: options.attach,
                 interactive: record.request.process.interactive,
                 size: options.size,
-                preserve: u32::try_from(options.preserve.len()).unwrap_or(0),
                 restarts: options.restarts,
                 timeout: lifecycle.timeout.filter(|seconds| *seconds > 0),
                 filtered,
             })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
         };
-        let (ours, theirs) = socket::pair().map_err(Error::system("start a monitor"))?;
-        let monitor = spawn(&order, theirs.as_fd(), root.as_fd(), &options.preserve)?;
+        let pid = monitor.pid;
+        let ours = monitor.order(&order, root.as_fd(), &options.preserve)?;
         if let Some(file) = &lifecycle.conmon_pidfile {
-            std::fs::write(file, monitor.pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
+            std::fs::write(file, pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
                 action: "write",
                 path: file.into(),
                 source,
             })?;
         }
-        drop(theirs);
         let pid = await_started(&ours, record.id.as_str())?;
         Ok(Attached::new(ours, pid, options.attach))
     }
@@ -118,11 +117,11 @@ impl Engine {
     /// Writes the generated files and the filter; returns whether there is a filter.
     fn write_run_files(&self, planned: &Plan, running: &Path) -> Result<bool> {
         for file in &planned.files {
-            files::write(running, &file.name, file.content.as_bytes(), file.mode, Durability::Volatile)?;
+            files::write_new(running, &file.name, file.content.as_bytes(), file.mode)?;
         }
         let filter = filter::compiled(planned)?;
         if let Some(filter) = &filter {
-            files::write(running, "filter", filter, 0o600, Durability::Volatile)?;
+            files::write_new(running, "filter", filter, 0o600)?;
         }
         Ok(filter.is_some())
     }
@@ -137,7 +136,11 @@ impl Engine {
         };
         let option = |key: &str| lifecycle.log_options.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let limit = option("max-size").map(|text| selkie_plan::value::parse_size("--log-opt max-size", text)).transpose()?;
-        Ok(Some(LogTarget { path: self.log_file(record), json, limit }))
+        let path = self.log_file(record);
+        if !path.parent().is_some_and(Path::is_dir) {
+            return Err(Error::Invalid { problem: format!("the directory of the log file `{}` does not exist", path.display()) });
+        }
+        Ok(Some(LogTarget { path, json, limit }))
     }
 
     /// Returns the file with the output of a container.

@@ -1,13 +1,15 @@
 //! Where records are: one directory a container beneath the root, one for its running state beneath the run root.
 //!
 //! ```text
-//! ROOT/containers/ID/config.json   what was asked for; a directory without it is half-made
+//! ROOT/containers/ID/config.json   what was asked for; a container without it is half-made
 //! ROOT/containers/ID/plan.json     what was last planned
 //! ROOT/containers/ID/exit.json     how it last ended
+//! ROOT/containers/ID/lock          held for changes
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself
 //! RUN/containers/ID/state.json     its process, while it has one
+//! RUN/containers/ID/record/        config.json, plan.json and exit.json of a container with --rm: it does not outlive a reboot
 //! ```
 
 use std::fs::File;
@@ -25,6 +27,9 @@ pub struct Store {
     root: PathBuf,
     run: PathBuf,
 }
+
+/// Name of the directory with the records of a container with `--rm`.
+const VOLATILE: &str = "record";
 
 /// The lock of one container: held for changes, never for reading. The kernel gives it up when the holder dies.
 #[derive(Debug)]
@@ -49,10 +54,36 @@ impl Store {
         &self.run
     }
 
-    /// Returns the directory of a container's records.
+    /// Returns the directory of a container's writable layer and log.
     #[must_use]
     pub fn container(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(id.as_str())
+    }
+
+    /// Returns the directory of a container's records.
+    #[must_use]
+    pub fn records(&self, id: &ContainerId) -> PathBuf {
+        let volatile = self.volatile_records(id);
+        if volatile.exists() { volatile } else { self.container(id) }
+    }
+
+    pub(crate) fn volatile_records(&self, id: &ContainerId) -> PathBuf {
+        self.running(id).join(VOLATILE)
+    }
+
+    /// Empties a container's run directory, its records excepted.
+    pub(crate) fn clear_running(&self, id: &ContainerId) -> Result<()> {
+        for entry in std::fs::read_dir(self.running(id)).into_iter().flatten().flatten() {
+            if entry.file_name() == *VOLATILE {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                files::remove_tree(&entry.path())?
+            } else {
+                files::remove_file(&entry.path())?
+            }
+        }
+        Ok(())
     }
 
     /// Returns the directory of a container's running state.
@@ -190,7 +221,7 @@ impl Store {
     }
 
     pub(crate) fn is_complete(&self, id: &ContainerId) -> bool {
-        self.container(id).join("config.json").exists()
+        self.container(id).join("config.json").exists() || self.volatile_records(id).join("config.json").exists()
     }
 }
 

@@ -41,13 +41,13 @@ pub(crate) enum Report {
 /// What init says has failed.
 pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
     let mut buffer = [0; 4096];
-    let (length, fd) =
-        socket::receive_with_descriptor(&socket, &mut buffer).map_err(|errno| Error::refused("container init", describe(errno)))?;
+    let (length, mut fds) =
+        socket::receive_with_descriptors(&socket, &mut buffer).map_err(|errno| Error::refused("container init", describe(errno)))?;
     match buffer.get(..length).and_then(<[u8]>::split_first) {
         None => Ok(Report::Executed),
-        Some((&MASTER, _)) => Ok(Report::Master(fd)),
+        Some((&MASTER, _)) => Ok(Report::Master(fds.pop())),
         Some((&READY, _)) => Ok(Report::Ready),
-        Some((&PROCESS, body)) => Ok(Report::Process(body.first_chunk().map_or(0, |pid| i32::from_ne_bytes(*pid)), fd)),
+        Some((&PROCESS, body)) => Ok(Report::Process(body.first_chunk().map_or(0, |pid| i32::from_ne_bytes(*pid)), fds.pop())),
         Some((&ERROR, body)) => Err(Error::decode(body)),
         Some(_) => Err(Error::refused("container init", "unexpected message")),
     }
@@ -69,12 +69,12 @@ pub(crate) fn fail(socket: impl AsFd, error: &Error) {
 pub(crate) fn send_process(socket: impl AsFd, child: &Child) -> Result<(), Error> {
     let mut message = vec![PROCESS];
     message.extend(child.pid.as_raw_nonzero().get().to_ne_bytes());
-    socket::send_descriptor(socket, &message, &child.pidfd).during(|| "exec")
+    socket::send_descriptors(socket, &message, &[child.pidfd.as_fd()]).during(|| "exec")
 }
 
 /// Gives the parent the master of the terminal.
 pub(crate) fn send_master(socket: impl AsFd, master: impl AsFd) -> Result<(), Error> {
-    socket::send_descriptor(socket, &[MASTER], master).during(|| "terminal")
+    socket::send_descriptors(socket, &[MASTER], &[master.as_fd()]).during(|| "terminal")
 }
 
 /// Lets init go on.

@@ -161,8 +161,10 @@ pub fn execute_descriptor(fd: BorrowedFd<'_>, arguments: &Strings, environment: 
 
 /// Starts the program behind `fd` as a child that shares nothing but the descriptors in `keep`, renumbered from 0 on.
 ///
+/// It does not wait: a program that cannot be executed shows as a child that ends with 126.
+///
 /// # Errors
-/// What clone3(2) or execveat(2) answered.
+/// What clone3(2) answered.
 pub fn spawn_descriptor(
     proof: SingleThreaded,
     fd: BorrowedFd<'_>,
@@ -170,33 +172,17 @@ pub fn spawn_descriptor(
     environment: &Strings,
     keep: &[BorrowedFd<'_>],
 ) -> Result<Child> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).call(|| "pipe2()")?;
     match fork(proof, 0, None)? {
-        Forked::Parent(child) => {
-            drop(writer);
-            let mut errno = [0; 4];
-            match rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut errno)) {
-                Ok(4) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))).call(|| "execveat(self)"),
-                _ => Ok(child),
-            }
-        }
+        Forked::Parent(child) => Ok(child),
         Forked::Child => {
+            let above = u32::try_from(keep.len()).unwrap_or(u32::MAX);
             // What the caller has left open stays behind; only what is kept has no close-on-exec.
-            let closing = || close_above_on_exec(u32::try_from(keep.len()).unwrap_or(u32::MAX)).map_err(|error| error.errno);
-            let errno = match renumber(keep, &[writer.as_raw_fd(), fd.as_raw_fd()]).and_then(|moved| closing().map(|()| moved)) {
-                Ok([writer, program]) => {
-                    // SAFETY: `renumber` has just made this descriptor and left it open.
-                    let errno = execute_descriptor(unsafe { BorrowedFd::borrow_raw(program) }, arguments, environment);
-                    // SAFETY: as above; the write tells the parent why the child ends.
-                    let _ = rustix::io::write(unsafe { BorrowedFd::borrow_raw(writer) }, &errno.raw_os_error().to_ne_bytes());
-                    errno
-                }
-                Err(errno) => {
-                    let _ = rustix::io::write(&writer, &errno.raw_os_error().to_ne_bytes());
-                    errno
-                }
-            };
-            exit_now(if errno == Errno::NOENT { 127 } else { 126 })
+            if let Ok([program]) = renumber(keep, &[fd.as_raw_fd()])
+                && close_above_on_exec(above).is_ok()
+            {
+                let _ = execute_descriptor(kept(program), arguments, environment);
+            }
+            exit_now(126)
         }
     }
 }

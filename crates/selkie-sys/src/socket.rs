@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::net::{
@@ -82,35 +82,37 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], nonblocking: bool) -> core:
     if message.flags.contains(rustix::net::ReturnFlags::TRUNC) { Err(Errno::MSGSIZE) } else { Ok(message.bytes) }
 }
 
-/// Sends one descriptor with a message.
+/// The most descriptors that one message carries: the kernel's `SCM_MAX_FD`.
+const MOST_DESCRIPTORS: usize = 253;
+
+/// Sends descriptors with a message.
 ///
 /// # Errors
 /// `EPIPE` when the other end is gone.
-pub fn send_descriptor(socket: impl AsFd, message: &[u8], fd: impl AsFd) -> Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+pub fn send_descriptors(socket: impl AsFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd.as_fd()];
-    ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&fds));
+    ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(fds));
     rustix::net::sendmsg(socket, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL).call(|| "sendmsg(SCM_RIGHTS)").map(drop)
 }
 
-/// Receives one message into `buffer`, with the descriptor that came with it; the length is 0 when the other end is gone.
+/// Receives one message into `buffer`, with the descriptors that came with it; the length is 0 when the other end is gone.
 ///
 /// # Errors
 /// `ECONNRESET` and the like.
-pub fn receive_with_descriptor(socket: impl AsFd, buffer: &mut [u8]) -> core::result::Result<(usize, Option<OwnedFd>), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+pub fn receive_with_descriptors(socket: impl AsFd, buffer: &mut [u8]) -> core::result::Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(buffer)];
     let message = rustix::io::retry_on_intr(|| rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
+    let fds = ancillary.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => fds.collect::<Vec<_>>(),
+        _ => Vec::new(),
     });
-    Ok((message.bytes, fd))
+    Ok((message.bytes, fds.collect()))
 }
 
-fn short_address(directory: std::os::fd::BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
+fn short_address(directory: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     SocketAddrUnix::new(Path::new(&path)).call(|| format!("bind({name:?})"))

@@ -29,7 +29,8 @@ pub(crate) struct LogTarget {
 #[derive(Debug)]
 pub(super) struct Log {
     target: LogTarget,
-    file: File,
+    /// Opened with the first output: most short runs say nothing.
+    file: Option<File>,
     written: u64,
     buffer: Vec<u8>,
 }
@@ -51,15 +52,17 @@ impl Stream {
 }
 
 impl Log {
-    /// Opens the log for appending.
-    pub(super) fn open(target: LogTarget) -> Result<Self> {
-        let file = open(&target.path)?;
-        let written = file.metadata().map_or(0, |data| data.len());
-        Ok(Self { target, file, written, buffer: Vec::new() })
+    /// Refers to the log.
+    pub(super) fn new(target: LogTarget) -> Self {
+        Self { target, file: None, written: 0, buffer: Vec::new() }
     }
 
     /// Appends `data`. A full disk must not stop the container: what cannot be written is lost.
     pub(super) fn append(&mut self, stream: Stream, data: &[u8]) {
+        if self.file.is_none() {
+            self.file = open(&self.target.path).ok();
+            self.written = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+        }
         let time = jiff::Timestamp::now();
         self.buffer.clear();
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
@@ -72,7 +75,7 @@ impl Log {
         if self.target.limit.is_some_and(|limit| self.written + self.buffer.len() as u64 > limit) {
             self.rotate();
         }
-        if self.file.write_all(&self.buffer).is_ok() {
+        if self.file.as_mut().is_some_and(|file| file.write_all(&self.buffer).is_ok()) {
             self.written += self.buffer.len() as u64;
         }
     }
@@ -83,7 +86,7 @@ impl Log {
         if std::fs::rename(&self.target.path, PathBuf::from(old)).is_ok()
             && let Ok(file) = open(&self.target.path)
         {
-            self.file = file;
+            self.file = Some(file);
             self.written = 0;
         }
     }
@@ -120,7 +123,7 @@ mod tests {
     fn logged(json: bool, limit: Option<u64>, pieces: &[&str]) -> (tempfile::TempDir, String) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut log = Log::open(LogTarget { path: path.clone(), json, limit }).unwrap();
+        let mut log = Log::new(LogTarget { path: path.clone(), json, limit });
         for piece in pieces {
             log.append(Stream::Stdout, piece.as_bytes());
         }

@@ -4,7 +4,7 @@
 //! logs, serves `attach`, and writes down how the process ended. What needs rights afterwards (removal, a restart)
 //! it does by becoming `selkie` again. It is one thread, and it never reads or executes anything of the container.
 //!
-//! Its descriptors are fixed numbers, see [`descriptor`]; its orders come as JSON in one of them.
+//! It is started before it is known what it has to do: its orders come as JSON in a memory file over the control socket.
 
 mod clients;
 mod log;
@@ -14,13 +14,14 @@ mod session;
 mod start;
 
 pub(crate) use log::LogTarget;
-pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, spawn};
+pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, Waiting};
 
 use std::io::Read;
+use std::os::fd::OwnedFd;
 
 use selkie_caps::CapSet;
 use selkie_sys::process::SingleThreaded;
-use selkie_sys::{capability, process};
+use selkie_sys::{Context, capability, process, socket};
 
 use crate::error::Error;
 
@@ -28,12 +29,8 @@ use crate::error::Error;
 pub(crate) mod descriptor {
     /// The socket to the client that started it.
     pub(crate) const CONTROL: i32 = 3;
-    /// The orders, a memory file.
-    pub(crate) const ORDER: i32 = 4;
     /// The protected copy of the engine's own binary.
-    pub(crate) const ENGINE: i32 = 5;
-    /// The root file system (start) or the container's first process (session).
-    pub(crate) const SUBJECT: i32 = 6;
+    pub(crate) const ENGINE: i32 = 4;
 }
 
 /// Messages between a client and a monitor: one byte, then a body.
@@ -70,9 +67,21 @@ pub fn main() -> ! {
     process::exit_now(status)
 }
 
+/// What a monitor is given besides its orders.
+pub(crate) struct Given {
+    /// The client that started it.
+    control: OwnedFd,
+    /// The protected copy of the engine's own binary.
+    engine: OwnedFd,
+    /// The root file system (start) or the container's first process (session).
+    subject: OwnedFd,
+    /// The container's devpts (session with a terminal), and what the program gets as 3, 4, ...
+    further: Vec<OwnedFd>,
+}
+
 fn run() -> Result<(), Error> {
-    let proof = SingleThreaded::check().map_err(Error::system("be a monitor"))?;
-    let order = receive_order()?;
+    let action = || Error::system("be a monitor");
+    let proof = SingleThreaded::check().map_err(action())?;
     process::set_name(c"selkie-monitor");
     // A session of its own: no terminal of the caller can end it.
     let _ = rustix::process::setsid();
@@ -80,14 +89,24 @@ fn run() -> Result<(), Error> {
         selkie_sys::signal::ignore(signal);
     }
     process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
+    let control = process::inherited(descriptor::CONTROL).map_err(action())?;
+    let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
+    let mut tag = [0];
+    let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
+    let mut fds = fds.into_iter();
+    let (Some(memory), Some(subject)) = (fds.next(), fds.next()) else {
+        // The client has found out that there is nothing to do.
+        return Ok(());
+    };
+    let order = read_order(memory)?;
+    let given = Given { control, engine, subject, further: fds.collect() };
     match order.task {
-        Task::Start(start) => start::run(proof, &order.after, start),
-        Task::Session(session) => session::run(proof, session),
+        Task::Start(start) => start::run(proof, &order.after, start, given),
+        Task::Session(session) => session::run(proof, session, given),
     }
 }
 
-fn receive_order() -> Result<Order, Error> {
-    let memory = process::inherited(descriptor::ORDER).map_err(Error::system("read the orders"))?;
+fn read_order(memory: OwnedFd) -> Result<Order, Error> {
     let mut text = Vec::new();
     std::fs::File::from(memory).read_to_end(&mut text).map_err(|source| Error::File {
         action: "read",

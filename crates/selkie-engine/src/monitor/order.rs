@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use selkie_plan::{Plan, Process};
-use selkie_sys::process::{Child, SingleThreaded, Strings};
-use selkie_sys::{Context, mount, process};
+use selkie_sys::process::{Pid, SingleThreaded, Strings};
+use selkie_sys::{Context, mount, process, socket};
 use serde::{Deserialize, Serialize};
 
 use super::log::LogTarget;
@@ -47,7 +47,6 @@ pub(crate) struct StartOrder {
     pub(crate) attached: bool,
     pub(crate) interactive: bool,
     pub(crate) size: Option<(u16, u16)>,
-    pub(crate) preserve: u32,
     pub(crate) restarts: u32,
     /// Seconds after which the container is killed.
     pub(crate) timeout: Option<u32>,
@@ -98,31 +97,44 @@ pub(crate) struct SessionOrder {
     pub(crate) attached: bool,
     pub(crate) interactive: bool,
     pub(crate) size: Option<(u16, u16)>,
-    pub(crate) preserve: u32,
 }
 
-/// Starts a monitor with `order`, a control socket and the descriptor that the order is about.
+/// A monitor that has been started and waits for its orders.
 ///
-/// It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the engine's binary.
-pub(crate) fn spawn(order: &Order, control: BorrowedFd<'_>, subject: BorrowedFd<'_>, preserved: &[BorrowedFd<'_>]) -> Result<Child> {
-    let proof = SingleThreaded::check().map_err(Error::system("start a monitor"))?;
-    let engine = mount::protected_self().map_err(Error::system("protect the engine's own binary"))?;
-    let program = mount_file(&engine)?;
-    let memory = memory_file(order)?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .call(|| "open(\"/dev/null\")")
-        .map_err(Error::system("start a monitor"))?;
-    let arguments = Strings::new(&["selkie", "__monitor"]).map_err(Error::system("start a monitor"))?;
-    let environment = Strings::new::<&str>(&[]).map_err(Error::system("start a monitor"))?;
-    let null = null.as_fd();
-    let mut keep = vec![null, null, null, control, memory.as_fd(), program, subject];
-    keep.extend_from_slice(preserved);
-    process::spawn_descriptor(proof, program, &arguments, &environment, &keep).map_err(Error::system("start a monitor"))
+/// Starting a program takes as long as planning a container: the two go on at the same time.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    control: OwnedFd,
+    /// The monitor.
+    pub(crate) pid: Pid,
 }
 
-/// The protected copy is a mount of the file itself: its descriptor is the file's.
-fn mount_file(engine: &OwnedFd) -> Result<BorrowedFd<'_>> {
-    Ok(engine.as_fd())
+impl Waiting {
+    /// Starts a monitor. It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the
+    /// engine's binary. Without orders it ends when this value goes out of scope.
+    pub(crate) fn start() -> Result<Self> {
+        let action = || Error::system("start a monitor");
+        let proof = SingleThreaded::check().map_err(action())?;
+        let engine = mount::protected_self().map_err(Error::system("protect the engine's own binary"))?;
+        let null =
+            rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/dev/null\")").map_err(action())?;
+        let arguments = Strings::new(&["selkie", "__monitor"]).map_err(action())?;
+        let environment = Strings::new::<&str>(&[]).map_err(action())?;
+        let (control, theirs) = socket::pair().map_err(action())?;
+        let null = null.as_fd();
+        let keep = [null, null, null, theirs.as_fd(), engine.as_fd()];
+        let child = process::spawn_descriptor(proof, engine.as_fd(), &arguments, &environment, &keep).map_err(action())?;
+        Ok(Self { control, pid: child.pid })
+    }
+
+    /// Gives it its orders, the descriptor that they are about, and those that go to the program. Returns the connection to it.
+    pub(crate) fn order(self, order: &Order, subject: BorrowedFd<'_>, further: &[BorrowedFd<'_>]) -> Result<OwnedFd> {
+        let memory = memory_file(order)?;
+        let mut fds = vec![memory.as_fd(), subject];
+        fds.extend_from_slice(further);
+        socket::send_descriptors(&self.control, b"O", &fds).map_err(Error::system("give a monitor its orders"))?;
+        Ok(self.control)
+    }
 }
 
 fn memory_file(order: &Order) -> Result<OwnedFd> {

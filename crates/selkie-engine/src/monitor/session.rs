@@ -1,27 +1,26 @@
 //! The monitor of an exec session: runs one more process in a container and relays its streams.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use selkie_runtime::cgroup::{Cgroup, Layout};
 use selkie_runtime::{Join, Stdio};
-use selkie_sys::process::{self, SingleThreaded};
+use selkie_sys::process::SingleThreaded;
 use selkie_sys::socket;
 
 use super::clients::Client;
 use super::order::SessionOrder;
 use super::relay::Relay;
-use super::start::{inherited, read_filter, report_failure, stdio_pipes, streams};
-use super::{descriptor, drop_privileges, message};
-use crate::error::{Error, Result};
+use super::start::{read_filter, report_failure, stdio_pipes, streams};
+use super::{Given, drop_privileges, message};
+use crate::error::Result;
 use crate::files::{Durability, remove_file, write_json};
 use crate::process::Identity;
 
 /// Everything between the start of a session and its end.
-pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>) -> Result<()> {
-    let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a session"))?;
+pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
     // Only the monitor of a container becomes `selkie` again.
-    drop(process::inherited(descriptor::ENGINE));
-    let mut relay = match begin(proof, &order) {
+    let Given { control, engine: _, subject: target, further } = given;
+    let mut relay = match begin(proof, &order, &target, further) {
         Ok(relay) => relay,
         Err(error) => {
             report_failure(&control, &error);
@@ -47,13 +46,12 @@ pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>) -> Result<()>
     Ok(())
 }
 
-fn begin(proof: SingleThreaded, order: &SessionOrder) -> Result<Relay> {
-    let target = process::inherited(descriptor::SUBJECT).map_err(Error::system("start a session"))?;
+fn begin(proof: SingleThreaded, order: &SessionOrder, target: &OwnedFd, further: Vec<OwnedFd>) -> Result<Relay> {
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
     let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(&Layout::detect(), path));
-    let first = descriptor::SUBJECT + 1;
-    let devpts = inherited(first, order.process.terminal.into())?.pop();
-    let preserved = inherited(first + i32::from(order.process.terminal), order.preserve)?;
+    let mut further = further.into_iter().peekable();
+    let devpts = further.next_if(|_| order.process.terminal);
+    let preserved: Vec<OwnedFd> = further.collect();
     let preserved: Vec<_> = preserved.iter().map(AsFd::as_fd).collect();
     let (ours, theirs) = if order.process.terminal {
         (None, None)

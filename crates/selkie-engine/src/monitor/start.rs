@@ -15,7 +15,7 @@ use super::clients::Client;
 use super::log::Log;
 use super::order::{After, StartOrder};
 use super::relay::{Relay, Streams};
-use super::{descriptor, drop_privileges, message};
+use super::{Given, drop_privileges, message};
 use crate::error::{Error, Result};
 use crate::files::{Durability, remove_file, write_json};
 use crate::process::Identity;
@@ -33,11 +33,10 @@ struct Watch {
 }
 
 /// Everything between the start of a container and its end.
-pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>) -> Result<()> {
-    let control = process::inherited(descriptor::CONTROL).map_err(Error::system("start a monitor"))?;
-    let engine = process::inherited(descriptor::ENGINE).map_err(Error::system("start a monitor"))?;
+pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
+    let Given { control, engine, subject: root, further } = given;
     let started = now();
-    let Begun { mut relay, cgroup } = match begin(proof, &order, &started) {
+    let Begun { mut relay, cgroup } = match begin(proof, &order, &root, &further, &started) {
         Ok(begun) => begun,
         Err(error) => {
             report_failure(&control, &error);
@@ -59,6 +58,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>) 
         // For a while, it seems: become as small as can be.
         selkie_sys::memory::release();
     }
+    drop((root, further));
     let mut code = crate::record::LOST;
     let clients = relay.run(|ended| {
         code = ended.code();
@@ -80,14 +80,13 @@ struct Begun {
     cgroup: Option<Cgroup>,
 }
 
-fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Begun> {
-    let root = process::inherited(descriptor::SUBJECT).map_err(Error::system("start a monitor"))?;
+fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[OwnedFd], started: &str) -> Result<Begun> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let files = rustix::fs::open(&order.running, directory, Mode::empty())
         .call(|| format!("open({:?})", order.running))
         .map_err(Error::system("start a monitor"))?;
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
-    let log = order.log.clone().map(Log::open).transpose()?;
+    let log = order.log.clone().map(Log::new);
     let listener = if log.is_some() || order.attached { Some(listen(order, &files)?) } else { None };
     let layout = Layout::detect();
     let cgroup = match &order.plan.cgroup.path {
@@ -95,8 +94,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
         None => None,
     };
     let hierarchies = layout.used(&order.plan.cgroup);
-    let preserved = inherited(descriptor::SUBJECT + 1, order.preserve)?;
-    let preserved: Vec<_> = preserved.iter().map(AsFd::as_fd).collect();
+    let preserved: Vec<_> = further.iter().map(AsFd::as_fd).collect();
     let ends = Ends::new(order)?;
     let launch = Launch {
         id: &order.id,
@@ -125,13 +123,6 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
     record(order, &child, started)?;
     drop_privileges()?;
     Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup })
-}
-
-/// Takes the `count` descriptors from `first` on that were handed over for the program.
-pub(super) fn inherited(first: i32, count: u32) -> Result<Vec<OwnedFd>> {
-    (0..count)
-        .map(|offset| process::inherited(first.saturating_add_unsigned(offset)).map_err(Error::system("take what is preserved")))
-        .collect()
 }
 
 fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {

@@ -25,7 +25,7 @@ impl Create {
             return dry_run(context, request, form);
         }
         check_files(&request)?;
-        let created = context.engine.create(request, std::env::args().collect())?;
+        let created = context.engine.create(request, std::env::args().collect(), false)?;
         warn_all(created.plan.as_ref());
         write_id(&created.record)?;
         out::line(created.record.id.as_str())?;

@@ -40,7 +40,7 @@ impl Run {
         if process.tty && process.interactive && !request.lifecycle.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
             warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
         }
-        let created = context.engine.create(request, std::env::args().collect())?;
+        let created = context.engine.create(request, std::env::args().collect(), true)?;
         let record = created.record.clone();
         warn_all(created.plan.as_ref());
         write_id(&record)?;

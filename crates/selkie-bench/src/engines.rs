@@ -12,6 +12,7 @@ use crate::report::Report;
 /// What all benchmarks use: an image, a bundle, and the engines that are there.
 pub(crate) struct Setup {
     directory: tempfile::TempDir,
+    memory: tempfile::TempDir,
     pub(crate) selkie: PathBuf,
     podmans: Vec<(&'static str, &'static str)>,
 }
@@ -22,14 +23,21 @@ const PODMANS: [(&str, &str); 2] = [("podman + runc", "runc"), ("podman + crun",
 impl Setup {
     pub(crate) fn new(selkie: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("selkie-bench-").tempdir().map_err(|error| error.to_string())?;
+        let memory = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { directory.path() };
+        let memory = tempfile::Builder::new().prefix("selkie-bench-").tempdir_in(memory).map_err(|error| error.to_string())?;
         let podmans = PODMANS.into_iter().filter(|(_, runtime)| installed("podman") && installed(runtime)).collect();
-        let setup = Self { directory, selkie: selkie.to_path_buf(), podmans };
+        let setup = Self { directory, memory, selkie: selkie.to_path_buf(), podmans };
         setup.make_image()?;
         Ok(setup)
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// A directory in memory, as `/run` is on most machines.
+    fn volatile(&self, name: &str) -> PathBuf {
+        self.memory.path().join(name)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -87,13 +95,13 @@ impl Setup {
 
     pub(crate) fn selkie(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.selkie);
-        command.arg("--root").arg(self.path("selkie-root")).arg("--runroot").arg(self.path("selkie-run")).args(words);
+        command.arg("--root").arg(self.path("selkie-root")).arg("--runroot").arg(self.volatile("selkie")).args(words);
         command
     }
 
     fn podman(&self, runtime: &str, words: &[&str]) -> Command {
         let mut command = Command::new("podman");
-        command.arg("--root").arg(self.path("podman-root")).arg("--runroot").arg(self.path("podman-run"));
+        command.arg("--root").arg(self.path("podman-root")).arg("--runroot").arg(self.volatile("podman"));
         command.args(["--runtime", runtime, "--cgroup-manager", "cgroupfs", "--events-backend", "none"]).args(words);
         command.env("CONTAINERS_CONF", self.path("containers.conf"));
         command

@@ -112,7 +112,8 @@ impl<'a> Addition<'a> {
             let manifest = Digest::of(&image.manifest);
             files::write(&blobs, id.hex(), &image.config)?;
             files::write(&blobs, manifest.hex(), &image.manifest)?;
-            let mut size = (image.config.len() + image.manifest.len()) as u64;
+            // Podman keeps the manifest twice, and counts it twice.
+            let mut size = (image.config.len() + 2 * image.manifest.len()) as u64;
             for layer in &image.layers {
                 // Somebody may have removed a layer that was there when we began.
                 size += Layer::read(root, layer)?.size;

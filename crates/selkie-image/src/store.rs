@@ -46,7 +46,7 @@ pub struct Image {
     pub manifest: Value,
     /// Its configuration, as the archive had it.
     pub config: Value,
-    /// Bytes of its layers' archives, its manifest and its configuration: as Podman counts.
+    /// Bytes of its layers' archives, its configuration, and twice its manifest: as Podman counts.
     pub size: u64,
     /// When it was made, RFC 3339.
     pub created: String,

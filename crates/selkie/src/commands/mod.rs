@@ -15,7 +15,7 @@ mod exec;
 mod exists;
 mod hidden;
 mod image_exists;
-mod images;
+pub(crate) mod images;
 mod import;
 pub(crate) mod init;
 mod inspect;

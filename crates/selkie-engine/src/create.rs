@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use selkie_plan::{ImageConfig, Plan, Request, plan};
+use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, UserNamespace, plan};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ impl Engine {
     /// # Errors
     /// No such image, a name in use, a request that cannot be planned; nothing is left behind then.
     pub fn create(&self, request: Request, command: Vec<String>) -> Result<Created> {
+        refuse_unsupported(&request)?;
         self.store.prepare()?;
         self.heal()?;
         let source = self.source(&request)?;
@@ -102,7 +103,10 @@ impl Engine {
         let root = self.mount_root(&record)?;
         let facts = self.facts(&record, &root)?;
         let planned = match plan(&record.request, &record.image_config, &facts) {
-            Ok(planned) => Some(planned),
+            Ok(planned) => {
+                refuse_shifted_layers(&record, &planned)?;
+                Some(planned)
+            }
             // Podman finds these out at the start, with another exit code.
             Err(error) if error.exit_code() == 126 => None,
             Err(error) => return Err(error.into()),
@@ -159,6 +163,7 @@ impl Engine {
     /// Removes what a failed creation has made.
     fn forget(&self, id: &ContainerId) {
         // The error that led here is the one to tell; what stays is half-made and the next command removes it.
+        let _ = self.store.release_names(id);
         let _ = files::remove_tree(&self.store.container(id));
         let _ = files::remove_tree(&self.store.running(id));
     }
@@ -201,6 +206,30 @@ impl Engine {
             image: Some(RecordImage { id: image.id, name, digest: image.digest }),
         })
     }
+}
+
+/// Flags of the engine's own part that it knows and cannot do yet.
+fn refuse_unsupported(request: &Request) -> Result<()> {
+    let lifecycle = &request.lifecycle;
+    let refused = [
+        (lifecycle.remove_image, "--rmi"),
+        (matches!(lifecycle.pull, PullPolicy::Always | PullPolicy::Newer), "--pull always or newer"),
+        (lifecycle.platform.is_some(), "--platform, --os, --arch or --variant"),
+        (matches!(lifecycle.log_driver, Some(LogDriver::Journald)), "--log-driver journald"),
+        (matches!(lifecycle.log_driver, Some(LogDriver::Passthrough)), "--log-driver passthrough"),
+    ];
+    let first = refused.into_iter().find(|(asked, _)| *asked);
+    first.map_or(Ok(()), |(_, what)| Err(Error::NotSupported { what: what.to_owned() }))
+}
+
+/// Ids of layers are the host's: a container in a user namespace of its own would own none of them.
+fn refuse_shifted_layers(record: &Record, planned: &Plan) -> Result<()> {
+    if planned.namespaces.user != UserNamespace::Host && !matches!(record.root, RootSource::Directory(_)) {
+        return Err(Error::NotSupported {
+            what: "an image in a user namespace of its own (use --rootfs with a directory that belongs to its ids)".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Takes what a plan needs out of an image's configuration. What is missing or of another type counts as not said.

@@ -36,6 +36,9 @@ const LIMITS: [&str; 16] = [
     "rttime",
 ];
 
+/// The cgroup above those of all containers, in every hierarchy.
+pub(crate) const CGROUP_PARENT: &str = "/selkie";
+
 impl Engine {
     /// Finds the facts for a plan of `record`, whose root file system is `container_root`.
     pub(crate) fn facts(&self, record: &Record, container_root: impl AsFd) -> Result<HostFacts> {
@@ -92,7 +95,7 @@ fn container_facts(record: &Record) -> ContainerFacts {
         name: record.name.to_string(),
         image: image.as_ref().map(|image| image.name.clone()).unwrap_or_default(),
         image_id: image.map(|image| image.id).unwrap_or_default(),
-        cgroup_parent: Some("/selkie".to_owned()),
+        cgroup_parent: Some(CGROUP_PARENT.to_owned()),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T, 
 /// Writes `content` to `directory/name` with the permission bits `mode`.
 pub(crate) fn write(directory: &Path, name: &str, content: &[u8], mode: u32, durability: Durability) -> Result<()> {
     let path = directory.join(name);
-    // The writer holds the container's lock, so the name is ours; a file left by a crash is overwritten.
+    // Each record has one writer at a time: its monitor, or whoever holds the container's lock. What a crash left is overwritten.
     let temporary = directory.join(format!(".{name}.new"));
     let failed = |action: &'static str| {
         let path = path.clone();

@@ -27,6 +27,7 @@ impl Engine {
             {
                 // Complete by now: its maker has just finished.
                 if !self.store.is_complete(&id) {
+                    self.store.release_names(&id)?;
                     files::remove_tree(&entry.path())?;
                     files::remove_tree(&self.store.running(&id))?;
                 }

@@ -9,11 +9,12 @@ use selkie_sys::{Errno, process};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::facts::CGROUP_PARENT;
 use crate::files::{self, Durability, remove_file, write_json};
 use crate::heal::REMOVED;
-use crate::id::Name;
+use crate::id::{ContainerId, Name};
 use crate::process::Identity;
-use crate::record::{Container, Status};
+use crate::record::{Container, Live, Status};
 
 /// How to stop a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +91,15 @@ impl Engine {
         if let Some(file) = &container.record.request.lifecycle.cidfile {
             remove_file(file.as_ref())?;
         }
-        // In one step it is gone for everybody; deleting takes as long as it takes, and a crash is repaired by the next command.
+        if self.store.owner_of(&container.record.name).as_ref() == Some(id) {
+            remove_file(&self.store.name_link(&container.record.name))?;
+        }
+        self.delete(id)
+    }
+
+    /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,
+    /// and what a crash leaves of it the next command removes.
+    fn delete(&self, id: &ContainerId) -> Result<()> {
         let hidden = self.store.containers().join(format!("{REMOVED}{id}"));
         let directory = self.store.container(id);
         match std::fs::rename(&directory, &hidden) {
@@ -99,11 +108,25 @@ impl Engine {
             }
             _ => {}
         }
-        if self.store.owner_of(&container.record.name).is_none() {
-            remove_file(&self.store.name_link(&container.record.name))?;
-        }
         files::remove_tree(&self.store.running(id))?;
         files::remove_tree(&hidden)
+    }
+
+    /// Removes a container whose record cannot be read, with what it has in the kernel.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub fn remove_damaged(&self, id: &ContainerId) -> Result<()> {
+        let _lock = self.store.lock(id)?;
+        // Of a damaged state there is nothing to stop; what runs is found through the cgroup.
+        if let Ok(Some(live)) = files::read_json::<Live>(&self.store.running(id).join("state.json")) {
+            send(&live.init, SIGKILL)?;
+            wait_for(&live.init, Some(Duration::from_secs(5)))?;
+            send(&live.monitor, SIGKILL)?;
+        }
+        Cgroup::at(&Layout::detect(), &format!("{CGROUP_PARENT}/{id}")).remove()?;
+        self.store.release_names(id)?;
+        self.delete(id)
     }
 
     /// Waits until a container does not run; returns its exit status.

@@ -2,8 +2,6 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags};
-use selkie_sys::Context;
 use selkie_sys::process::{self, Pid};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +24,12 @@ impl Identity {
     /// # Errors
     /// When `/proc` does not show it.
     pub(crate) fn of(pid: i32) -> Result<Self> {
-        Procfs::open()?.identity(pid)
+        let path = format!("/proc/{pid}/stat");
+        let failed = |source| Error::File { action: "read", path: path.clone().into(), source };
+        let stat = std::fs::read(&path).map_err(failed)?;
+        // One that has just ended is a zombie until its parent, who asks here, reaps it: it still is that process.
+        let (_, start_time) = parse_stat(&stat).ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?;
+        Ok(Self { pid, start_time, boot_id: boot_id() })
     }
 
     /// Returns whether the process is still there and no zombie.
@@ -47,39 +50,6 @@ impl Identity {
             Err(error) if error.errno == selkie_sys::Errno::SRCH => Ok(None),
             Err(source) => Err(Error::System { action: format!("open process {}", self.pid), source }),
         }
-    }
-}
-
-/// The procfs of the engine's own mount namespace, kept open for when the engine is in another one.
-#[derive(Debug)]
-pub(crate) struct Procfs {
-    directory: OwnedFd,
-    boot_id: String,
-}
-
-impl Procfs {
-    /// Opens `/proc`.
-    pub(crate) fn open() -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory =
-            rustix::fs::open("/proc", flags, Mode::empty()).call(|| "open(\"/proc\")").map_err(Error::system("find a process"))?;
-        Ok(Self { directory, boot_id: boot_id() })
-    }
-
-    /// Describes the process `pid`, which must be there.
-    pub(crate) fn identity(&self, pid: i32) -> Result<Identity> {
-        let path = format!("{pid}/stat");
-        let mut stat = [0; 1024];
-        let read = rustix::fs::openat(&self.directory, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|file| rustix::io::read(&file, &mut stat));
-        let length = read.call(|| format!("open(\"/proc/{path}\")")).map_err(Error::system("find a process"))?;
-        let gone = || Error::System {
-            action: "find a process".to_owned(),
-            source: selkie_sys::SyscallError::new(format!("read(\"/proc/{path}\")"), selkie_sys::Errno::SRCH),
-        };
-        // One that has just ended is a zombie until its parent, who asks here, reaps it: it still is that process.
-        let (_, start_time) = parse_stat(stat.get(..length).unwrap_or(&[])).ok_or_else(gone)?;
-        Ok(Identity { pid, start_time, boot_id: self.boot_id.clone() })
     }
 }
 

@@ -96,12 +96,20 @@ impl Engine {
                 size: options.size,
                 preserve: u32::try_from(options.preserve.len()).unwrap_or(0),
                 restarts: options.restarts,
+                timeout: lifecycle.timeout.filter(|seconds| *seconds > 0),
                 filtered,
             })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
         };
         let (ours, theirs) = socket::pair().map_err(Error::system("start a monitor"))?;
-        spawn(&order, theirs.as_fd(), root.as_fd(), &options.preserve)?;
+        let monitor = spawn(&order, theirs.as_fd(), root.as_fd(), &options.preserve)?;
+        if let Some(file) = &lifecycle.conmon_pidfile {
+            std::fs::write(file, monitor.pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
+                action: "write",
+                path: file.into(),
+                source,
+            })?;
+        }
         drop(theirs);
         let pid = await_started(&ours, record.id.as_str())?;
         Ok(Attached::new(ours, pid, options.attach))
@@ -124,9 +132,8 @@ impl Engine {
         let json = match lifecycle.log_driver.unwrap_or(LogDriver::K8sFile) {
             LogDriver::K8sFile => false,
             LogDriver::JsonFile => true,
-            LogDriver::None => return Ok(None),
-            LogDriver::Journald => return Err(Error::NotSupported { what: "--log-driver journald".to_owned() }),
-            LogDriver::Passthrough => return Err(Error::NotSupported { what: "--log-driver passthrough".to_owned() }),
+            // The others have been refused at the creation.
+            LogDriver::None | LogDriver::Journald | LogDriver::Passthrough => return Ok(None),
         };
         let option = |key: &str| lifecycle.log_options.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let limit = option("max-size").map(|text| selkie_plan::value::parse_size("--log-opt max-size", text)).transpose()?;

@@ -150,6 +150,16 @@ impl Store {
         ContainerId::parse(target.to_str()?).filter(|id| self.is_complete(id))
     }
 
+    /// Removes every name that belongs to `id`.
+    pub(crate) fn release_names(&self, id: &ContainerId) -> Result<()> {
+        for entry in std::fs::read_dir(self.root.join("names")).into_iter().flatten().flatten() {
+            if std::fs::read_link(entry.path()).is_ok_and(|target| target.to_str() == Some(id.as_str())) {
+                files::remove_file(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_complete(&self, id: &ContainerId) -> bool {
         self.container(id).join("config.json").exists()
     }

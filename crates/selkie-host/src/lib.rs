@@ -11,6 +11,7 @@
 //! | what is process 42? | [`Procfs`] |
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
+//! | what does `top` show? | [`top`] |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
@@ -28,6 +29,7 @@ mod engines;
 mod placement;
 mod procfs;
 mod scan;
+pub mod top;
 
 pub use accounts::Accounts;
 pub use engines::{Engine, Owner, engine_of};

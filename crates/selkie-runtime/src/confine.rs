@@ -26,6 +26,11 @@ pub(crate) struct Confinement<'a> {
 /// The first step that the kernel refused, or a set that is not the plan's afterwards. The caller must not go on.
 pub(crate) fn confine(wanted: Confinement<'_>) -> Result<(), Error> {
     let Confinement { user, sets, no_new_privileges, filter } = wanted;
+    let own = capability::read().during(|| "capabilities")?;
+    let lacking = sets.permitted.difference(own.permitted).union(sets.bounding.difference(own.bounding));
+    if !lacking.is_empty() {
+        return Err(Error::refused("capabilities", format!("the engine itself lacks {lacking}, which the container has")));
+    }
     capability::set_keep_caps(true).during(|| "keep capabilities over the change of user")?;
     capability::limit_bounding(sets.bounding).during(|| "bounding set")?;
     set_ids(user)?;
@@ -74,5 +79,20 @@ fn verify(sets: &FiveSets) -> Result<(), Error> {
     if held == *sets {
         return Ok(());
     }
-    Err(Error::refused("check of the capabilities", format!("the plan is {sets:x?} and the kernel says {held:x?}; refusing to start")))
+    let pairs = [
+        ("inheritable", sets.inheritable, held.inheritable),
+        ("permitted", sets.permitted, held.permitted),
+        ("effective", sets.effective, held.effective),
+        ("bounding", sets.bounding, held.bounding),
+        ("ambient", sets.ambient, held.ambient),
+    ];
+    let differences: Vec<String> = pairs
+        .into_iter()
+        .filter(|(_, planned, held)| planned != held)
+        .map(|(name, planned, held)| format!("{name} lacks {} and has {} too many", planned.difference(held), held.difference(planned)))
+        .collect();
+    Err(Error::refused(
+        "check of the capabilities",
+        format!("the kernel's sets are not the plan's: {}; refusing to start", differences.join(", ")),
+    ))
 }

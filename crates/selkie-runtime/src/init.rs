@@ -4,7 +4,8 @@
 //! session -> id maps, joined namespaces -> mounts, devices -> (cgroups) -> masks, pivot -> names, limits -> confine -> execve
 //! ```
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::convert::Infallible;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -22,18 +23,17 @@ use crate::{devices, mask, report, sysctl};
 
 /// Becomes the container's program, or says why not and ends.
 pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> ! {
-    let error = match become_program(launch, proof, report) {
-        Ok(never) => match never {},
-        Err(error) => error,
-    };
-    report::fail(report, &error);
+    let mut current = report.as_fd();
+    let Err(error) = become_program(launch, proof, &mut current);
+    report::fail(current, &error);
     process::exit_now(match error.kind {
         Kind::NotFound => 127,
         Kind::NotExecutable | Kind::Setup => 126,
     })
 }
 
-fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) -> Result<std::convert::Infallible, Error> {
+/// `report` is changed when the descriptors are rearranged.
+fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &mut BorrowedFd<'_>) -> Result<Infallible, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
@@ -41,13 +41,13 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) 
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
     let host = Host::take(launch)?;
-    enter_namespaces(plan, proof, report)?;
+    enter_namespaces(plan, proof, *report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
     let _ = keyring::join_session(&format!("_ses.{}", launch.id));
 
     let program = Program::new(&plan.process)?;
-    let terminal = set_up_root(launch, host.for_root, proof, report)?;
+    let terminal = set_up_root(launch, host.for_root, proof, *report)?;
     names_and_limits(plan, &host.proc)?;
     attach_stdio(launch, terminal)?;
     enter_directory(&plan.process.cwd)?;
@@ -55,7 +55,7 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) 
     if let Some(start) = launch.start {
         await_start(start)?;
     }
-    process::close_above_on_exec(3 + launch.preserve).during(|| "descriptors")?;
+    *report = arrange_descriptors(launch.preserve, *report)?;
     confine(Confinement {
         user: &plan.process.user,
         sets: &plan.process.sets,
@@ -65,15 +65,19 @@ fn become_program(launch: &Launch<'_>, proof: SingleThreaded, report: &OwnedFd) 
     Err(program.execute())
 }
 
-/// Moves the calling process into the container's cgroups: `0` means the writer.
-pub(crate) fn join_cgroups(procs: &[OwnedFd]) -> Result<(), Error> {
-    for file in procs {
-        rustix::io::write(file, b"0").call(|| "write(\"cgroup.procs\", \"0\")").during(|| "cgroup")?;
-    }
-    Ok(())
+/// Puts `preserve` behind the standard streams and leaves nothing else open but `report`, which closes at the execve(2).
+fn arrange_descriptors(preserve: &[BorrowedFd<'_>], report: BorrowedFd<'_>) -> Result<BorrowedFd<'static>, Error> {
+    let stage = || "descriptors";
+    let mut keep: Vec<BorrowedFd<'_>> = (0..3).map(process::kept).collect();
+    keep.extend_from_slice(preserve);
+    keep.push(report);
+    process::keep_descriptors(&keep).during(stage)?;
+    let number = i32::try_from(keep.len() - 1).unwrap_or(i32::MAX);
+    process::close_above_on_exec(number.cast_unsigned()).during(stage)?;
+    Ok(process::kept(number))
 }
 
-fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: &OwnedFd) -> Result<(), Error> {
+fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: BorrowedFd<'_>) -> Result<(), Error> {
     let spaces = &plan.namespaces;
     if let UserNamespace::Private { .. } = spaces.user {
         report::await_go(report)?;
@@ -138,7 +142,7 @@ fn procfs() -> Result<OwnedFd, Error> {
 }
 
 /// Builds the container's root and makes it this process's; returns the replica of its terminal, if it has one.
-fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report: &OwnedFd) -> Result<Option<OwnedFd>, Error> {
+fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
     let plan = launch.plan;
     let stage = || "root file system";
     sys::set_propagation_of_all(sys::Propagation::Private).during(stage)?;
@@ -233,7 +237,7 @@ pub(crate) fn enter_directory(cwd: &str) -> Result<(), Error> {
 }
 
 /// Opens the terminal, binds it to `/dev/console`, and returns its replica.
-fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: &OwnedFd) -> Result<OwnedFd, Error> {
+fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     let stage = || "terminal";
     let (master, replica, _number) = terminal::open_pair(devpts).during(stage)?;
     if let Stdio::Terminal { size: Some((rows, columns)) } = launch.stdio {

@@ -1,18 +1,29 @@
 //! Adds a process to a running container (`exec`), confined by the same function as its first one.
+//!
+//! A container may hold `CAP_SYS_PTRACE`, and then sees into every process of its PID namespace. So nothing of the host
+//! is ever in there: a joiner gives up all descriptors, joins every namespace (and with the mount namespace a new root),
+//! and only then makes the process, as a child of the caller.
+//!
+//! ```text
+//! caller --fork--> joiner: descriptors closed, setns --fork (sibling)--> process
+//!   | <------------- pid and descriptor of it ------------|                | waits
+//!   |-- moves it into the cgroups, "go" ---------------------------------> | confine, execve
+//! ```
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use selkie_plan::Process;
-use selkie_sys::process::{self, Forked, SingleThreaded};
+use selkie_sys::process::{self, Child, Forked, Pid, SingleThreaded};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket, terminal};
 
+use crate::cgroup::Cgroup;
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind};
 use crate::init;
 use crate::launch::{Started, Stdio};
 use crate::program::Program;
-use crate::report;
+use crate::report::{self, Report};
 
 /// What to run, and where.
 #[derive(Clone, Copy, Debug)]
@@ -27,74 +38,114 @@ pub struct Join<'a> {
     pub filter: Option<&'a [Instruction]>,
     /// The container's session keyring has this name.
     pub id: &'a str,
-    /// The container's `cgroup.procs` files.
-    pub procs: &'a [OwnedFd],
+    /// The container's cgroups.
+    pub cgroup: Option<&'a Cgroup>,
     /// The container's devpts, for a terminal.
     pub devpts: Option<BorrowedFd<'a>>,
     /// Standard streams.
     pub stdio: Stdio<'a>,
-    /// How many descriptors from 3 on the program keeps.
-    pub preserve: u32,
+    /// Descriptors that the program gets as 3, 4, ...
+    pub preserve: &'a [BorrowedFd<'a>],
 }
 
-/// Runs a process in a container. The calling process is in the container's namespaces afterwards, its PID namespace
-/// excepted, and must not resolve paths any more.
+/// Runs a process in a container, as a child of the caller, who stays where he is.
 ///
 /// # Errors
-/// What could not be joined or made.
+/// What could not be joined or made; nothing is left behind.
 pub fn join(proof: SingleThreaded, join: Join<'_>) -> Result<Started, Error> {
-    process::set_dumpable(false).during(|| "exec")?;
     let (ours, theirs) = socket::pair().during(|| "exec")?;
     let program = Program::new(join.process)?;
-    let pair = match (join.stdio, join.devpts) {
-        (Stdio::Terminal { size }, Some(devpts)) => {
-            let (master, replica, _) = terminal::open_pair(devpts).during(|| "terminal")?;
-            if let Some((rows, columns)) = size {
-                terminal::resize(&master, rows, columns).during(|| "terminal")?;
-            }
-            Some((master, replica))
-        }
-        (Stdio::Terminal { .. }, None) => return Err(Error::refused("terminal", "the container has no devpts")),
-        (Stdio::Descriptors { .. }, _) => None,
-    };
-    process::join_namespaces(proof, join.target, join.namespaces).during(|| "namespaces of the container")?;
-    let (master, replica) = pair.map_or((None, None), |(master, replica)| (Some(master), Some(replica)));
+    let terminal = open_terminal(&join)?;
+    let (master, replica) = terminal.map_or((None, None), |(master, replica)| (Some(master), Some(replica)));
     match process::fork(proof, 0, None).during(|| "exec")? {
-        Forked::Child => {
-            drop(ours);
-            drop(master);
-            let error = become_program(&join, &program, replica.as_ref());
-            report::fail(&theirs, &error);
-            process::exit_now(if error.kind == Kind::NotFound { 127 } else { 126 })
-        }
-        Forked::Parent(child) => {
-            drop(theirs);
-            Ok(Started::new(child, master, ours))
+        Forked::Child => be_joiner(proof, &join, &program, replica.as_ref(), &theirs),
+        Forked::Parent(joiner) => {
+            drop((theirs, replica));
+            let made = accompany(&join, &ours);
+            // It has nothing left to do.
+            let _ = process::wait(&joiner.pidfd);
+            Ok(Started::new(made?, master, ours))
         }
     }
 }
 
-fn become_program(join: &Join<'_>, program: &Program, replica: Option<&OwnedFd>) -> Error {
-    match prepare(join, replica) {
-        Ok(()) => program.execute(),
+fn open_terminal(join: &Join<'_>) -> Result<Option<(OwnedFd, OwnedFd)>, Error> {
+    let (Stdio::Terminal { size }, devpts) = (join.stdio, join.devpts) else { return Ok(None) };
+    let devpts = devpts.ok_or_else(|| Error::refused("terminal", "the container has no devpts"))?;
+    let (master, replica, _) = terminal::open_pair(devpts).during(|| "terminal")?;
+    if let Some((rows, columns)) = size {
+        terminal::resize(&master, rows, columns).during(|| "terminal")?;
+    }
+    Ok(Some((master, replica)))
+}
+
+/// Receives the process from the joiner, moves it into the cgroups and lets it go on.
+fn accompany(join: &Join<'_>, report: &OwnedFd) -> Result<Child, Error> {
+    let child = match report::next(report)? {
+        Report::Process(pid, Some(pidfd)) => match Pid::from_raw(pid) {
+            Some(pid) => Child { pid, pidfd },
+            None => return Err(Error::refused("exec", "the joiner sent no pid")),
+        },
+        _ => return Err(Error::refused("exec", "the joiner ended without a word")),
+    };
+    let admitted = join.cgroup.map_or(Ok(()), |cgroup| cgroup.admit(child.pid)).and_then(|()| report::go(report));
+    if let Err(error) = admitted {
+        let _ = process::send_signal(&child.pidfd, 9);
+        let _ = process::wait(&child.pidfd);
+        return Err(error);
+    }
+    Ok(child)
+}
+
+/// Descriptors of the joiner and the process behind those that the program gets.
+const REPORT: i32 = 0;
+const TARGET: i32 = 1;
+
+fn be_joiner(proof: SingleThreaded, join: &Join<'_>, program: &Program, replica: Option<&OwnedFd>, report: &OwnedFd) -> ! {
+    let streams = match (join.stdio, replica) {
+        (Stdio::Descriptors { stdin, stdout, stderr }, _) => [stdin, stdout, stderr],
+        (Stdio::Terminal { .. }, Some(replica)) => [replica.as_fd(); 3],
+        (Stdio::Terminal { .. }, None) => process::exit_now(126),
+    };
+    let first_own = i32::try_from(3 + join.preserve.len()).unwrap_or(3);
+    let mut keep: Vec<BorrowedFd<'_>> = streams.to_vec();
+    keep.extend_from_slice(join.preserve);
+    keep.extend([report.as_fd(), join.target]);
+    let kept = process::keep_descriptors(&keep).during(|| "descriptors");
+    let report = process::kept(first_own + REPORT);
+    let error = match kept.and_then(|()| make_process(proof, join, first_own)) {
+        Ok(Forked::Parent(child)) => match report::send_process(report, &child) {
+            Ok(()) => process::exit_now(0),
+            Err(error) => error,
+        },
+        Ok(Forked::Child) => match prepare(join, report, first_own) {
+            Ok(()) => program.execute(),
+            Err(error) => error,
+        },
         Err(error) => error,
-    }
+    };
+    report::fail(report, &error);
+    process::exit_now(if error.kind == Kind::NotFound { 127 } else { 126 })
 }
 
-fn prepare(join: &Join<'_>, replica: Option<&OwnedFd>) -> Result<(), Error> {
+fn make_process(proof: SingleThreaded, join: &Join<'_>, first_own: i32) -> Result<Forked, Error> {
+    process::set_dumpable(false).during(|| "exec")?;
+    process::join_namespaces(proof, process::kept(first_own + TARGET), join.namespaces).during(|| "namespaces of the container")?;
+    process::fork(proof, process::SIBLING, None).during(|| "exec")
+}
+
+fn prepare(join: &Join<'_>, report: BorrowedFd<'_>, first_own: i32) -> Result<(), Error> {
+    report::await_go(report)?;
     let wanted = join.process;
     selkie_sys::signal::reset_all();
     rustix::process::setsid().call(|| "setsid()").during(|| "exec")?;
-    init::join_cgroups(join.procs)?;
-    let _ = selkie_sys::keyring::join_session(&format!("_ses.{}", join.id));
-    match (join.stdio, replica) {
-        (Stdio::Descriptors { stdin, stdout, stderr }, _) => init::use_descriptors(stdin, stdout, stderr)?,
-        (Stdio::Terminal { .. }, Some(replica)) => init::use_terminal(replica)?,
-        (Stdio::Terminal { .. }, None) => return Err(Error::refused("terminal", "is missing")),
+    if matches!(join.stdio, Stdio::Terminal { .. }) {
+        terminal::make_controlling(process::kept(0)).during(|| "terminal")?;
     }
+    let _ = selkie_sys::keyring::join_session(&format!("_ses.{}", join.id));
     init::set_limits(&wanted.rlimits)?;
     init::enter_directory(&wanted.cwd)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(wanted.user.umask));
-    process::close_above_on_exec(3 + join.preserve).during(|| "descriptors")?;
+    process::close_above_on_exec(first_own.cast_unsigned()).during(|| "descriptors")?;
     confine(Confinement { user: &wanted.user, sets: &wanted.sets, no_new_privileges: wanted.no_new_privileges, filter: join.filter })
 }

@@ -39,8 +39,8 @@ pub struct Launch<'a> {
     pub stdio: Stdio<'a>,
     /// The program is executed only after one byte came from here.
     pub start: Option<BorrowedFd<'a>>,
-    /// How many descriptors from 3 on the program keeps.
-    pub preserve: u32,
+    /// Descriptors that the program gets as 3, 4, ...
+    pub preserve: &'a [BorrowedFd<'a>],
 }
 
 /// What the process gets as standard input, output and error.
@@ -85,7 +85,7 @@ impl Started {
         loop {
             match report::next(&self.report) {
                 Ok(Report::Master(master)) => self.master = master,
-                Ok(Report::Ready) => {}
+                Ok(Report::Ready | Report::Process(..)) => {}
                 Ok(Report::Executed) => return Ok((self.child, self.master)),
                 Err(error) => {
                     self.end();
@@ -145,7 +145,7 @@ fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
         match report::next(&started.report)? {
             Report::Master(master) => started.master = master,
             Report::Ready => break,
-            Report::Executed => return Err(Error::refused("container init", "ended without a word")),
+            Report::Process(..) | Report::Executed => return Err(Error::refused("container init", "ended without a word")),
         }
     }
     if let Some(cgroup) = launch.cgroup {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! init -> parent   'M' + fd   master of the terminal
+//!                  'P' + fd   (exec) pid of the process, with a descriptor of it
 //!                  'R'        device nodes are made: the device rules may come into force
 //!                  'E' ...    an error, then init ends
 //!                  (closed)   execve succeeded
@@ -10,6 +11,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use selkie_sys::process::Child;
 use selkie_sys::{describe, socket};
 
 use crate::error::{During, Error};
@@ -17,6 +19,7 @@ use crate::error::{During, Error};
 const MASTER: u8 = b'M';
 const ERROR: u8 = b'E';
 const READY: u8 = b'R';
+const PROCESS: u8 = b'P';
 const GO: u8 = b'G';
 
 /// What init has to say.
@@ -26,6 +29,8 @@ pub(crate) enum Report {
     Master(Option<OwnedFd>),
     /// The device nodes are made.
     Ready,
+    /// The process that joins a container: its pid for the sender, and a descriptor of it.
+    Process(i32, Option<OwnedFd>),
     /// The program runs.
     Executed,
 }
@@ -42,6 +47,7 @@ pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
         None => Ok(Report::Executed),
         Some((&MASTER, _)) => Ok(Report::Master(fd)),
         Some((&READY, _)) => Ok(Report::Ready),
+        Some((&PROCESS, body)) => Ok(Report::Process(body.first_chunk().map_or(0, |pid| i32::from_ne_bytes(*pid)), fd)),
         Some((&ERROR, body)) => Err(Error::decode(body)),
         Some(_) => Err(Error::refused("container init", "unexpected message")),
     }
@@ -59,9 +65,16 @@ pub(crate) fn fail(socket: impl AsFd, error: &Error) {
     let _ = socket::send(socket, ERROR, &error.encode(), false);
 }
 
+/// Gives the parent the process that was made for it.
+pub(crate) fn send_process(socket: impl AsFd, child: &Child) -> Result<(), Error> {
+    let mut message = vec![PROCESS];
+    message.extend(child.pid.as_raw_nonzero().get().to_ne_bytes());
+    socket::send_descriptor(socket, &message, &child.pidfd).during(|| "exec")
+}
+
 /// Gives the parent the master of the terminal.
 pub(crate) fn send_master(socket: impl AsFd, master: impl AsFd) -> Result<(), Error> {
-    socket::send_descriptor(socket, MASTER, master).during(|| "terminal")
+    socket::send_descriptor(socket, &[MASTER], master).during(|| "terminal")
 }
 
 /// Lets init go on.

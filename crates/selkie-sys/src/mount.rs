@@ -199,7 +199,15 @@ pub fn pivot(root: impl AsFd) -> Result<()> {
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`.
 pub fn protected_self() -> Result<OwnedFd> {
-    let clone = clone_path(Path::new("/proc/self/exe"), false)?;
+    let clone = match clone_path(Path::new("/proc/self/exe"), false) {
+        Ok(clone) => clone,
+        Err(error) => {
+            // This process may already run from such a copy, which is attached nowhere and cannot be copied again.
+            let own = rustix::fs::open("/proc/self/exe", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+                .call(|| "open(\"/proc/self/exe\", O_PATH)")?;
+            return if error.errno == crate::Errno::INVAL && is_read_only(&own)? { Ok(own) } else { Err(error) };
+        }
+    };
     set_attributes(&clone, Attributes::READ_ONLY, Some(Propagation::Private), false)?;
     Ok(clone)
 }

@@ -23,6 +23,9 @@ pub const NEW_USER: u64 = libc::CLONE_NEWUSER as u64;
 /// New cgroup namespace.
 pub const NEW_CGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
 
+/// The new process is a child of the caller's parent.
+pub const SIBLING: u64 = libc::CLONE_PARENT as u64;
+
 /// Proof that the calling process has one thread, so that a fork copies no lock that another thread holds.
 #[derive(Clone, Copy, Debug)]
 pub struct SingleThreaded(());
@@ -81,7 +84,8 @@ pub fn fork(_proof: SingleThreaded, flags: u64, cgroup: Option<BorrowedFd<'_>>) 
     let mut arguments = CloneArguments {
         flags: flags | libc::CLONE_PIDFD as u64,
         pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        // A sibling ends with its parent's own signal; the kernel takes no other with CLONE_PARENT.
+        exit_signal: if flags & SIBLING == 0 { libc::SIGCHLD as u64 } else { 0 },
         ..CloneArguments::default()
     };
     if let Some(cgroup) = cgroup {
@@ -90,7 +94,17 @@ pub fn fork(_proof: SingleThreaded, flags: u64, cgroup: Option<BorrowedFd<'_>>) 
     }
     // SAFETY: without CLONE_VM the child has its own copy of memory, and `_proof` says that no other thread held a lock in it.
     let value = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>()) };
-    let pid = check(value).call(|| format!("clone3(flags={flags:#x})"))?;
+    let pid = match check(value) {
+        // Filters that look at flags refuse clone3(2), whose flags they cannot see, so that callers use clone(2).
+        Err(Errno::NOSYS) if cgroup.is_none() => {
+            // SAFETY: as above; the third argument is where CLONE_PIDFD stores the descriptor, the rest is not used.
+            let value =
+                unsafe { libc::syscall(libc::SYS_clone, arguments.flags | arguments.exit_signal, 0_u64, &raw mut pidfd, 0_u64, 0_u64) };
+            check(value)
+        }
+        cloned => cloned,
+    }
+    .call(|| format!("clone3(flags={flags:#x})"))?;
     match Pid::from_raw(i32::try_from(pid).unwrap_or(0)) {
         None => Ok(Forked::Child),
         // SAFETY: CLONE_PIDFD made the kernel store a new descriptor here, which nobody else owns.
@@ -167,7 +181,9 @@ pub fn spawn_descriptor(
             }
         }
         Forked::Child => {
-            let errno = match renumber(keep, &[writer.as_raw_fd(), fd.as_raw_fd()]) {
+            // What the caller has left open stays behind; only what is kept has no close-on-exec.
+            let closing = || close_above_on_exec(u32::try_from(keep.len()).unwrap_or(u32::MAX)).map_err(|error| error.errno);
+            let errno = match renumber(keep, &[writer.as_raw_fd(), fd.as_raw_fd()]).and_then(|moved| closing().map(|()| moved)) {
                 Ok([writer, program]) => {
                     // SAFETY: `renumber` has just made this descriptor and left it open.
                     let errno = execute_descriptor(unsafe { BorrowedFd::borrow_raw(program) }, arguments, environment);
@@ -211,13 +227,26 @@ fn renumber<const N: usize>(keep: &[BorrowedFd<'_>], extra: &[i32; N]) -> core::
     Ok(moved)
 }
 
-/// Makes the descriptors `keep` the numbers 0.. of this process and closes everything else at the next execve(2).
+/// Makes the descriptors `keep` the numbers 0.. of this process and closes everything else at once.
+///
+/// For a child that is about to become visible to others and has nothing to lose: whatever owned the closed
+/// descriptors must not be used or dropped any more, which is so when the process ends by `execve` or [`exit_now`].
 ///
 /// # Errors
 /// What dup2(2) or close_range(2) answered.
-pub fn arrange_descriptors(keep: &[BorrowedFd<'_>]) -> Result<()> {
+pub fn keep_descriptors(keep: &[BorrowedFd<'_>]) -> Result<()> {
     renumber(keep, &[]).call(|| "dup2()")?;
-    close_above_on_exec(u32::try_from(keep.len()).unwrap_or(u32::MAX))
+    let first = u32::try_from(keep.len()).unwrap_or(u32::MAX);
+    // SAFETY: no owner of a closed descriptor is used again, see above.
+    let value = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    check(value).call(|| format!("close_range({first})")).map(drop)
+}
+
+/// Takes descriptor `number` that [`keep_descriptors`] has just made, without closing it at the next execve(2).
+#[must_use]
+pub fn kept(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: the caller has kept it under this number and closes it by ending.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// Marks every descriptor from `first` on close-on-exec.

@@ -86,12 +86,12 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], nonblocking: bool) -> core:
 ///
 /// # Errors
 /// `EPIPE` when the other end is gone.
-pub fn send_descriptor(socket: impl AsFd, tag: u8, fd: impl AsFd) -> Result<()> {
+pub fn send_descriptor(socket: impl AsFd, message: &[u8], fd: impl AsFd) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let fds = [fd.as_fd()];
     ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&fds));
-    rustix::net::sendmsg(socket, &[IoSlice::new(&[tag])], &mut ancillary, SendFlags::NOSIGNAL).call(|| "sendmsg(SCM_RIGHTS)").map(drop)
+    rustix::net::sendmsg(socket, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL).call(|| "sendmsg(SCM_RIGHTS)").map(drop)
 }
 
 /// Receives one message into `buffer`, with the descriptor that came with it; the length is 0 when the other end is gone.

@@ -49,6 +49,8 @@ pub(crate) struct StartOrder {
     pub(crate) size: Option<(u16, u16)>,
     pub(crate) preserve: u32,
     pub(crate) restarts: u32,
+    /// Seconds after which the container is killed.
+    pub(crate) timeout: Option<u32>,
     /// The container has a filter, in the file `filter` of `running`.
     pub(crate) filtered: bool,
 }

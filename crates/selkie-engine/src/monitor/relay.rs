@@ -4,8 +4,9 @@
 //! output, and so in the end the process, exactly as a pipe would.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use selkie_sys::process::{Child, Ended};
 use selkie_sys::{Errno, process, socket, terminal};
 
@@ -38,6 +39,8 @@ pub(super) struct Relay {
     input: Vec<u8>,
     close_input: bool,
     ended: Option<Ended>,
+    /// When the process is killed.
+    pub(super) deadline: Option<Instant>,
 }
 
 /// Which descriptor an event is about.
@@ -54,7 +57,7 @@ enum Source {
 
 impl Relay {
     pub(super) fn new(child: Child, streams: Streams, log: Option<Log>, listener: Option<OwnedFd>, clients: Vec<Client>) -> Self {
-        Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None }
+        Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None, deadline: None }
     }
 
     /// Runs until the process has ended; calls `ended` as soon as that is known, and delivers the rest of the output then.
@@ -119,12 +122,23 @@ impl Relay {
         list
     }
 
-    fn wait(&self) -> Vec<(Source, PollFlags)> {
+    fn wait(&mut self) -> Vec<(Source, PollFlags)> {
         let interests = self.interests();
         let mut polled: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         // After the end of the process only what is still in the pipes counts; other holders of them are not waited for.
-        let patience = self.ended.map(|_| rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 });
+        let patience = match (self.ended, self.deadline) {
+            (Some(_), _) => Some(Duration::from_millis(100)),
+            (None, Some(deadline)) => Some(deadline.saturating_duration_since(Instant::now())),
+            (None, None) => None,
+        };
+        let patience = patience.map(|time| Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() });
         match poll(&mut polled, patience.as_ref()) {
+            Ok(0) if self.ended.is_none() => {
+                // Its time is over. What ends it ends everything in its PID namespace.
+                let _ = process::send_signal(&self.child.pidfd, 9);
+                self.deadline = None;
+                Vec::new()
+            }
             Ok(0) => vec![(Source::Stdout, PollFlags::HUP), (Source::Stderr, PollFlags::HUP), (Source::Terminal, PollFlags::HUP)],
             Ok(_) => {
                 let happened = interests.iter().zip(&polled).map(|((source, _, _), polled)| (*source, polled.revents()));

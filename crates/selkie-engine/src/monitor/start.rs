@@ -44,6 +44,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: &StartOrder) -> R
     }
     let mut code = crate::record::LOST;
     let cgroup = begun.cgroup;
+    relay.deadline = order.timeout.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds.into()));
     let clients = relay.run(|ended| {
         code = ended.code();
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
@@ -79,6 +80,8 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
         None => None,
     };
     let hierarchies = layout.used(&order.plan.cgroup);
+    let preserved = inherited(descriptor::SUBJECT + 1, order.preserve)?;
+    let preserved: Vec<_> = preserved.iter().map(AsFd::as_fd).collect();
     let ends = Ends::new(order)?;
     let launch = Launch {
         id: &order.id,
@@ -92,7 +95,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
         hierarchies: &hierarchies,
         stdio: ends.stdio(order.size),
         start: None,
-        preserve: order.preserve,
+        preserve: &preserved,
     };
     let running = selkie_runtime::launch(proof, launch).and_then(selkie_runtime::Started::executed);
     let (child, master) = match running {
@@ -107,6 +110,13 @@ fn begin(proof: SingleThreaded, order: &StartOrder, started: &str) -> Result<Beg
     record(order, &child, started)?;
     drop_privileges()?;
     Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup })
+}
+
+/// Takes the `count` descriptors from `first` on that were handed over for the program.
+pub(super) fn inherited(first: i32, count: u32) -> Result<Vec<OwnedFd>> {
+    (0..count)
+        .map(|offset| process::inherited(first.saturating_add_unsigned(offset)).map_err(Error::system("take what is preserved")))
+        .collect()
 }
 
 fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {

@@ -55,6 +55,13 @@ pub(super) fn apply(hierarchy: &Hierarchy, directory: &Path, plan: &Cgroup, miss
 
 /// Checks that every limit that was asked for has a hierarchy that took it.
 pub(super) fn require(hierarchies: &[Hierarchy], plan: &Cgroup) -> Result<(), Error> {
+    let only_unified = matches!(hierarchies, [Hierarchy { name: None, .. }]);
+    if let (Some(file), false) = (plan.unified.keys().next(), only_unified) {
+        return Err(Error::refused(
+            "cgroup",
+            format!("`--cgroup-conf {file}` is a setting of cgroup v2, and this host has its controllers on v1"),
+        ));
+    }
     for setting in settings(plan).into_iter().filter(|setting| setting.asked) {
         let found = hierarchies.iter().any(|hierarchy| {
             if hierarchy.name.is_none() {

@@ -6,7 +6,6 @@
 mod device;
 mod limits;
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -198,21 +197,6 @@ impl Cgroup {
     pub fn admit(&self, pid: Pid) -> Result<(), Error> {
         let pid = pid.as_raw_nonzero().to_string();
         self.existing().try_for_each(|(_, directory)| write(&directory.join("cgroup.procs"), &pid).during(|| "cgroup"))
-    }
-
-    /// Opens the `cgroup.procs` files: a process that writes `0` to each of them joins the container's cgroups.
-    ///
-    /// # Errors
-    /// `EACCES` without the rights.
-    pub fn open(&self) -> Result<Vec<OwnedFd>, Error> {
-        self.existing()
-            .map(|(_, directory)| {
-                let path = directory.join("cgroup.procs");
-                rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                    .call(|| format!("open({path:?})"))
-                    .during(|| "cgroup")
-            })
-            .collect()
     }
 
     /// Stops or continues every task: the freezer of v1, `cgroup.freeze` of v2.

@@ -38,7 +38,17 @@ pub(crate) fn dry_run(context: &Context, request: Request, form: DryRun) -> Resu
     let plan = context.engine.dry_run(request, std::env::args().collect())?;
     let json = |value: &serde_json::Value| serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()));
     match form {
-        DryRun::Text => out::print(&plan.render())?,
+        DryRun::Text => {
+            out::print(&plan.render())?;
+            let findings = selkie_plan::lint(&plan);
+            if !findings.is_empty() {
+                out::line("findings")?;
+            }
+            for finding in findings {
+                let severity = format!("{:?}", finding.severity).to_lowercase();
+                out::line(&format!("  {severity}: {} ({})", finding.message, finding.rule))?;
+            }
+        }
         DryRun::Json => out::line(&json(&serde_json::to_value(&plan).map_err(|error| Failure::engine(error.to_string()))?)?)?,
         DryRun::Spec => {
             let seccomp = selkie_engine::resolved_filter(&plan)?.map(|resolved| selkie_seccomp::to_oci(&resolved));

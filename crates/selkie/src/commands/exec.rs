@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::commands::run::preserved;
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{ExecFlags, System};
@@ -40,11 +41,12 @@ impl Exec {
             warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
         }
         let size = if request.tty { terminal_size() } else { None };
-        let (session, attached) = context.engine.exec(&container, &request, size, &[]).map_err(|error| match error {
-            // Podman's answer for a container that does not run.
-            selkie_engine::Error::State { .. } => Failure::from(error).with_code(255),
-            error => Failure::from(error),
-        })?;
+        let (session, attached) =
+            context.engine.exec(&container, &request, size, &preserved(request.preserve_fds)?).map_err(|error| match error {
+                // Podman's answer for a container that does not run.
+                selkie_engine::Error::State { .. } => Failure::from(error).with_code(255),
+                error => Failure::from(error),
+            })?;
         if request.detach {
             out::line(&session)?;
             return Ok(ExitCode::SUCCESS);

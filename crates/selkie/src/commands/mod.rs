@@ -10,6 +10,7 @@ use crate::ui::error::Failure;
 
 mod attach;
 mod caps;
+mod completion;
 mod create;
 mod exec;
 mod exists;
@@ -17,13 +18,16 @@ mod hidden;
 mod image_exists;
 pub(crate) mod images;
 mod import;
+mod info;
 pub(crate) mod init;
 mod inspect;
 mod kill;
 mod load;
 mod logs;
 mod many;
+mod members;
 mod pause;
+mod port;
 pub(crate) mod ps;
 mod rename;
 mod restart;
@@ -34,6 +38,7 @@ mod start;
 mod stop;
 mod subject;
 mod tag;
+mod top;
 mod unsupported;
 mod untag;
 mod version;
@@ -66,15 +71,18 @@ macro_rules! verbs {
 verbs! {
     Attach(attach::Attach),
     Caps(caps::Caps),
+    Completion(completion::Completion),
     Create(create::Create),
     Exec(exec::Exec),
     Images(images::Images),
     Import(import::Import),
+    Info(info::Info),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
     Load(load::Load),
     Logs(logs::Logs),
     Pause(pause::Pause),
+    Port(port::Port),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),
@@ -83,6 +91,7 @@ verbs! {
     Run(run::Run),
     Start(start::Start),
     Stop(stop::Stop),
+    Top(top::Top),
     Tag(tag::Tag),
     Unpause(pause::Unpause),
     Untag(untag::Untag),

@@ -32,7 +32,11 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        context.engine.heal()?;
         let mut selected = self.selection.containers(context, |_| true)?;
+        if self.force {
+            self.remove_damaged(context, &mut selected)?;
+        }
         if self.ignore || self.force {
             selected.retain(|Selected { container, .. }| !matches!(container, Err(failure) if is_missing(failure)));
         }
@@ -44,6 +48,28 @@ impl Rm {
         })
         .map_err(|failure| if is_missing(&failure) { failure.with_code(1) } else { failure })?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rm {
+    /// Removes those whose records cannot be read: nothing else can be done about them.
+    fn remove_damaged(&self, context: &Context, selected: &mut Vec<Selected>) -> Result<(), Failure> {
+        let mut readable = Vec::with_capacity(selected.len());
+        for selected in selected.drain(..) {
+            let id = context.engine.store().find(&selected.called);
+            let is_damaged = |id: &selkie_engine::ContainerId| {
+                matches!(selkie_engine::Container::load(context.engine.store(), id), Err(selkie_engine::Error::Record { .. }))
+            };
+            match id {
+                Ok(id) if is_damaged(&id) => {
+                    context.engine.remove_damaged(&id)?;
+                    crate::ui::out::line(&selected.called)?;
+                }
+                _ => readable.push(selected),
+            }
+        }
+        *selected = readable;
+        Ok(())
     }
 }
 

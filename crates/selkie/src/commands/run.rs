@@ -46,7 +46,12 @@ impl Run {
         write_id(&record)?;
         let lifecycle = &record.request.lifecycle;
         let attach = !lifecycle.detach;
-        let options = StartOptions { attach, size: if process.tty { terminal_size() } else { None }, preserve: Vec::new(), restarts: 0 };
+        let options = StartOptions {
+            attach,
+            size: if process.tty { terminal_size() } else { None },
+            preserve: preserved(process.preserve_fds)?,
+            restarts: 0,
+        };
         let attached = context.engine.start_created(created, &options)?;
         if let Some(file) = &lifecycle.pidfile {
             std::fs::write(file, format!("{}\n", attached.pid))
@@ -70,6 +75,21 @@ impl Run {
             }
         }
     }
+}
+
+/// Returns the caller's descriptors 3, 4, ... that the program gets.
+pub(crate) fn preserved(count: u32) -> Result<Vec<std::os::fd::BorrowedFd<'static>>, Failure> {
+    (3..3_i32.saturating_add_unsigned(count))
+        .map(|number| {
+            let fd = selkie_sys::process::kept(number);
+            match rustix::io::fcntl_getfd(fd) {
+                Ok(_) => Ok(fd),
+                Err(_) => Err(Failure::engine(format!(
+                    "file descriptor {number} is not available - the preserve-fds option requires that file descriptors must be passed"
+                ))),
+            }
+        })
+        .collect()
 }
 
 /// Removes the container that this client has waited for.

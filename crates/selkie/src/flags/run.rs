@@ -188,7 +188,6 @@ impl ContainerFlags {
 }
 
 #[cfg(test)]
-
 mod tests {
     use clap::Parser;
     use selkie_plan::value::RestartPolicy;

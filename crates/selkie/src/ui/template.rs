@@ -22,6 +22,8 @@ pub(crate) fn list(format: &str, command: &str, values: &[Value], headings: &[(&
         return json(values);
     }
     let Some(format) = format.strip_prefix("table ").map(str::trim) else { return render(format, command, values) };
+    // Podman takes blanks between fields for columns too.
+    let format = &format.replace("}} {{", "}}\t{{");
     let template = parse(format, command)?;
     let mut lines = Vec::with_capacity(values.len() + 1);
     if heading {

@@ -1,5 +1,14 @@
 //! What the tests of the whole program share: an engine of their own, a root file system, a terminal.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "helpers of tests"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -161,4 +170,9 @@ pub fn own_bounding() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
     u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
+/// Says why a test does not run here.
+pub fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
 }

@@ -1,15 +1,16 @@
 //! `selkie caps ps`: every process with capabilities on this host, and whose container it is in. pscap(8) for containers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::Container;
-use selkie_host::{Accounts, Buffer, Engine, Namespace, Owner, Placements, Procfs, Row, hierarchies, scan};
+use selkie_host::{Accounts, Placements, Procfs, Row, scan};
 use serde_json::{Value, json};
 
+use crate::commands::members::placements;
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -74,44 +75,6 @@ impl Ps {
             Ok(set.union(more))
         })
     }
-}
-
-/// Finds out which processes are in which container.
-fn placements(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Placements, Failure> {
-    let live = || containers.iter().filter(|container| container.live.is_some());
-    let mut known = BTreeMap::new();
-    for container in live() {
-        if let Some(path) = container.plan(context.engine.store())?.and_then(|plan| plan.cgroup.path) {
-            known.insert(path, owner(container));
-        }
-    }
-    let mounts = procfs.mounts(std::process::id(), &mut Buffer::new())?.unwrap_or_default();
-    let mut placements = Placements::walk(&hierarchies(&mounts), &known);
-    // Containers without cgroups, as of users who may make none, are told by their mount namespaces.
-    let mut unplaced = HashMap::new();
-    for container in live() {
-        if let Some(pid) = init(container).filter(|pid| placements.of(*pid).is_none())
-            && let Some(namespace) = procfs.namespace(pid, Namespace::Mount)
-        {
-            unplaced.insert(namespace, owner(container));
-        }
-    }
-    if !unplaced.is_empty() {
-        for pid in procfs.pids()? {
-            if let Some(owner) = procfs.namespace(pid, Namespace::Mount).and_then(|namespace| unplaced.get(&namespace)) {
-                placements.insert(pid, owner);
-            }
-        }
-    }
-    Ok(placements)
-}
-
-fn owner(container: &Container) -> Owner {
-    Owner { engine: Engine::Selkie, id: container.id().to_string() }
-}
-
-fn init(container: &Container) -> Option<u32> {
-    container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok())
 }
 
 /// Everything that turns a row into text.

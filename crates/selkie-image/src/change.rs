@@ -150,7 +150,6 @@ fn port(value: &str) -> std::result::Result<String, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -103,7 +103,6 @@ impl<'de> Visitor<'de> for Strict {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,11 @@
 //! What the tests of the store share: archives as strangers write them, a store of their own, trees as values.
 #![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a failed step is a failed test, a skipped one says so"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::File;

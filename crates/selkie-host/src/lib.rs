@@ -11,6 +11,7 @@
 //! | what is process 42? | [`Procfs`] |
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
+//! | is this privileged, and why? | [`privileged`] |
 //! | what does `top` show? | [`top`] |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -27,6 +28,7 @@
 mod accounts;
 mod engines;
 mod placement;
+pub mod privileged;
 mod procfs;
 mod scan;
 pub mod top;

@@ -28,6 +28,7 @@ mod many;
 mod members;
 mod pause;
 mod port;
+mod privileged;
 pub(crate) mod ps;
 mod rename;
 mod restart;
@@ -83,6 +84,7 @@ verbs! {
     Logs(logs::Logs),
     Pause(pause::Pause),
     Port(port::Port),
+    Privileged(privileged::Privileged),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),

@@ -164,6 +164,34 @@ fn record_of_a_layer_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn record_of_a_layer_that_is_damaged_protects_every_directory() {
+    let place = place_with_image();
+    let directory = place.store.layers(&place.store.find("x").unwrap().id).unwrap().pop().unwrap();
+    let record = std::fs::read_dir(place.images().join("layers")).unwrap().next().unwrap().unwrap().path();
+    let content = std::fs::read(&record).unwrap();
+    place.load(&docker_archive(&["y"], &[layer("b")])).unwrap();
+    std::fs::write(&record, "{").unwrap();
+    // The removal succeeds, and what it cannot tell from the damaged one stays until it can be told.
+    place.store.remove("y", false, nobody).unwrap();
+    assert!(directory.join("a").exists());
+    std::fs::write(&record, content).unwrap();
+    place.store.find("x").unwrap();
+    let count = |directory: &str| std::fs::read_dir(place.images().join(directory)).unwrap().count();
+    assert_eq!(["staging", "l", "layers", "blobs/sha256"].map(count), [0, 1, 1, 2]);
+}
+
+#[test]
+fn load_with_another_manifest_leaves_none_of_the_old_one() {
+    let place = Place::new();
+    place.load(&support::Layout::new(&layer("a")).archive()).unwrap();
+    let mut layout = support::Layout::new(&layer("a"));
+    layout.manifest["annotations"] = serde_json::json!({"a": "b"});
+    place.load(&layout.archive()).unwrap();
+    assert_eq!(place.store.images().unwrap().0.len(), 1);
+    assert_eq!(std::fs::read_dir(place.images().join("blobs/sha256")).unwrap().count(), 2);
+}
+
+#[test]
 fn half_made_things_without_an_owner_are_removed_by_the_next_command() {
     let place = place_with_image();
     let images = place.images();

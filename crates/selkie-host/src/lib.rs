@@ -12,6 +12,7 @@
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
 //! | is this privileged, and why? | [`privileged`] |
+//! | what can an engine do on this host? | [`doctor`] |
 //! | what does `top` show? | [`top`] |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -26,6 +27,7 @@
 )]
 
 mod accounts;
+pub mod doctor;
 mod engines;
 mod placement;
 pub mod privileged;

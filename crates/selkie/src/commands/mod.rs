@@ -12,6 +12,7 @@ mod attach;
 mod caps;
 mod completion;
 mod create;
+mod doctor;
 mod exec;
 mod exists;
 mod hidden;
@@ -74,6 +75,7 @@ verbs! {
     Caps(caps::Caps),
     Completion(completion::Completion),
     Create(create::Create),
+    Doctor(doctor::Doctor),
     Exec(exec::Exec),
     Images(images::Images),
     Import(import::Import),

@@ -231,10 +231,15 @@ fn load_that_is_killed_leaves_nothing_or_everything() {
     let mut interrupted = 0;
     for step in 0..25_u64 {
         let mut running = child(&root, &archive).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(step * 6));
+        // From the moment at which the first thing of it appears, a little later each time.
+        let staging = place.images().join("staging");
+        while std::fs::read_dir(&staging).unwrap().next().is_none() && running.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(step * 4));
         running.kill().unwrap();
         running.wait().unwrap();
-        interrupted += std::fs::read_dir(place.images().join("staging")).unwrap().count();
+        interrupted += std::fs::read_dir(&staging).unwrap().count();
         let (images, damaged) = place.store.images().unwrap();
         assert!(damaged.is_empty(), "after {step} steps: {damaged:?}");
         if images.len() == before.len() {

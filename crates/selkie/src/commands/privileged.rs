@@ -38,17 +38,25 @@ pub(crate) struct Privileged {
 }
 
 impl Privileged {
+    /// Answers for this process, if that is meant; `None` otherwise.
+    pub(crate) fn alone(&self) -> Option<Result<ExitCode, Failure>> {
+        (self.own || self.subject.is_none()).then(|| self.answer(privileged::Subject::Own))
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let subject = Subject::find(context, self.subject.as_deref(), self.own)?;
-        let wanted = match &subject {
+        self.answer(match &subject {
             Subject::Own => privileged::Subject::Own,
             Subject::Process(pid) => privileged::Subject::Process { pid: *pid, flag: None },
             Subject::Container(container) => {
                 let plan = container.plan(context.engine.store())?;
                 privileged::Subject::Process { pid: subject.pid()?, flag: plan.map(|plan| plan.privileged) }
             }
-        };
-        let facts = privileged::read(&procfs()?, wanted)?.ok_or_else(|| Failure::engine("the process has ended"))?;
+        })
+    }
+
+    fn answer(&self, subject: privileged::Subject) -> Result<ExitCode, Failure> {
+        let facts = privileged::read(&procfs()?, subject)?.ok_or_else(|| Failure::engine("the process has ended"))?;
         let verdict = privileged::verdict(&facts);
         match self.format.as_deref() {
             _ if self.quiet => {}

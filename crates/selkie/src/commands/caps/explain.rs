@@ -114,7 +114,6 @@ fn value(knowledge: &Knowledge) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

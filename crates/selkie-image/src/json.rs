@@ -142,4 +142,19 @@ mod tests {
         let error = parse("manifest", &vec![b' '; 5 << 20]).unwrap_err();
         assert_eq!(error.to_string(), "manifest is longer than 4194304 bytes");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn parse_of_any_text_ends_and_agrees_with_serde(text in "[\\[\\]{}:,\"a-c0-9. \\\\-]{0,40}") {
+            if let Ok(value) = parse("x", text.as_bytes()) {
+                proptest::prop_assert_eq!(value, serde_json::from_str::<Value>(&text).unwrap());
+            }
+        }
+
+        #[test]
+        fn documents_of_any_form_are_parsed_or_refused(text in "\\{(\"(config|layers|manifests|mediaType|digest|size)\":(null|1|\"x\"|\\[\\]|\\{\\}|\\[1\\]|\\[\\{\\}\\]),?){0,4}\\}") {
+            use crate::archive::documents::{docker_manifest, oci_index, oci_manifest};
+            let _ = (docker_manifest(text.as_bytes()), oci_index(text.as_bytes()), oci_manifest(text.as_bytes()));
+        }
+    }
 }

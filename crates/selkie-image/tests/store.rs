@@ -164,6 +164,34 @@ fn record_of_a_layer_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn record_of_a_layer_that_is_damaged_protects_every_directory() {
+    let place = place_with_image();
+    let directory = place.store.layers(&place.store.find("x").unwrap().id).unwrap().pop().unwrap();
+    let record = std::fs::read_dir(place.images().join("layers")).unwrap().next().unwrap().unwrap().path();
+    let content = std::fs::read(&record).unwrap();
+    place.load(&docker_archive(&["y"], &[layer("b")])).unwrap();
+    std::fs::write(&record, "{").unwrap();
+    // The removal succeeds, and what it cannot tell from the damaged one stays until it can be told.
+    place.store.remove("y", false, nobody).unwrap();
+    assert!(directory.join("a").exists());
+    std::fs::write(&record, content).unwrap();
+    place.store.find("x").unwrap();
+    let count = |directory: &str| std::fs::read_dir(place.images().join(directory)).unwrap().count();
+    assert_eq!(["staging", "l", "layers", "blobs/sha256"].map(count), [0, 1, 1, 2]);
+}
+
+#[test]
+fn load_with_another_manifest_leaves_none_of_the_old_one() {
+    let place = Place::new();
+    place.load(&support::Layout::new(&layer("a")).archive()).unwrap();
+    let mut layout = support::Layout::new(&layer("a"));
+    layout.manifest["annotations"] = serde_json::json!({"a": "b"});
+    place.load(&layout.archive()).unwrap();
+    assert_eq!(place.store.images().unwrap().0.len(), 1);
+    assert_eq!(std::fs::read_dir(place.images().join("blobs/sha256")).unwrap().count(), 2);
+}
+
+#[test]
 fn half_made_things_without_an_owner_are_removed_by_the_next_command() {
     let place = place_with_image();
     let images = place.images();
@@ -203,10 +231,15 @@ fn load_that_is_killed_leaves_nothing_or_everything() {
     let mut interrupted = 0;
     for step in 0..25_u64 {
         let mut running = child(&root, &archive).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(step * 6));
+        // From the moment at which the first thing of it appears, a little later each time.
+        let staging = place.images().join("staging");
+        while std::fs::read_dir(&staging).unwrap().next().is_none() && running.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(step * 4));
         running.kill().unwrap();
         running.wait().unwrap();
-        interrupted += std::fs::read_dir(place.images().join("staging")).unwrap().count();
+        interrupted += std::fs::read_dir(&staging).unwrap().count();
         let (images, damaged) = place.store.images().unwrap();
         assert!(damaged.is_empty(), "after {step} steps: {damaged:?}");
         if images.len() == before.len() {

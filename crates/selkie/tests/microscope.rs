@@ -343,3 +343,28 @@ fn completion_scripts_are_accepted_by_their_shells() {
         assert!(child.wait().unwrap().success(), "{shell}");
     }
 }
+
+#[test]
+fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() || !installed("podman") || !installed("runc") {
+        return;
+    }
+    let (root, run) = (harness::text(&engine.path("podman-root")), harness::text(&engine.path("podman-run")));
+    let podman = |words: &[&str]| {
+        Command::new("podman").args(["--root", &root, "--runroot", &run, "--runtime", "runc"]).args(words).output().unwrap()
+    };
+    let limits = ["--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"];
+    let flags = ["--network", "none", "--cap-drop", "all", "--cap-add", "setuid", "--name", "selkie-test", "--rootfs", &rootfs];
+    let started = podman(&[&["run", "-d"], &limits[..], &flags[..], &["sleep", "1000"]].concat());
+    if !started.status.success() {
+        eprintln!("SKIPPED: podman cannot start a container here: {}", String::from_utf8_lossy(&started.stderr).trim());
+        podman(&["rm", "--force", "--time", "0", "selkie-test"]);
+        return;
+    }
+    let id = String::from_utf8_lossy(&started.stdout).trim().to_owned();
+    let line = engine.ok(&["caps", "ps", "--container", &id, "--format", "{{.Command}} {{.ContainerId}} {{.Engine}} {{.Capabilities}}"]);
+    podman(&["rm", "--force", "--time", "0", "selkie-test"]);
+    assert_eq!(line, format!("sleep {id} podman setuid +"));
+}

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use selkie_host::{Buffer, Placements, Procfs, hierarchies, scan};
 use selkie_sys::process::{Child, Forked, SingleThreaded, fork, send_signal, wait};
 
@@ -70,7 +71,8 @@ fn bare_loop(procfs: &Procfs) -> usize {
             {
                 bytes += rustix::io::read(&file, &mut buffer).unwrap_or(0);
             }
-            let _ = black_box(rustix::fs::statat(directory.as_fd(), format!("{pid}/ns/user"), AtFlags::empty()));
+            let mut link = [MaybeUninit::uninit(); 32];
+            let _ = black_box(rustix::fs::readlinkat_raw(directory.as_fd(), format!("{pid}/ns/user"), &mut link).is_ok());
         }
         black_box(bytes)
     };

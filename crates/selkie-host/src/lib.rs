@@ -11,6 +11,8 @@
 //! | what is process 42? | [`Procfs`] |
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
+//! | is this privileged, and why? | [`privileged`] |
+//! | what can an engine do on this host? | [`doctor`] |
 //! | what does `top` show? | [`top`] |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -25,8 +27,10 @@
 )]
 
 mod accounts;
+pub mod doctor;
 mod engines;
 mod placement;
+pub mod privileged;
 mod procfs;
 mod scan;
 pub mod top;

@@ -267,7 +267,7 @@ mod tests {
             status: Status::parse(status.as_bytes()).unwrap(),
             stat: Stat::parse(stat.as_bytes()).unwrap(),
             groups: vec![100_033, 100_004],
-            command_line: b"sleep\0100\0".to_vec(),
+            command_line: [&b"sleep"[..], b"100", b""].join(&0),
             label: b"unconfined\0".to_vec(),
         }
     }

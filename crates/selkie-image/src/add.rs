@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde_json::Value;
 
-use crate::collect;
 use crate::compression::decompress;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -90,13 +89,11 @@ impl<'a> Addition<'a> {
         // The data first, so that no power cut shows an image with empty files.
         self.staging.sync_file_system()?;
         let _lock = self.store.lock()?;
-        let (old, _) = Index::read(self.store.root())?;
-        let mut index = old.clone();
+        let (mut index, _) = Index::read(self.store.root())?;
         let committed = self.publish(images, &mut index);
-        match &committed {
-            Ok(_) => collect::keep_reserve(self.store.root()),
-            Err(_) => collect::unreferenced(self.store.root(), &old, self.staging.path())?,
-        }
+        let Self { store, staging, .. } = self;
+        // Of a failure nothing may stay, and of a success not the manifest that an image had before.
+        store.collect(staging);
         committed
     }
 
@@ -112,7 +109,8 @@ impl<'a> Addition<'a> {
             let manifest = Digest::of(&image.manifest);
             files::write(&blobs, id.hex(), &image.config)?;
             files::write(&blobs, manifest.hex(), &image.manifest)?;
-            let mut size = (image.config.len() + image.manifest.len()) as u64;
+            // Podman keeps the manifest twice, and counts it twice.
+            let mut size = (image.config.len() + 2 * image.manifest.len()) as u64;
             for layer in &image.layers {
                 // Somebody may have removed a layer that was there when we began.
                 size += Layer::read(root, layer)?.size;

@@ -23,10 +23,22 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Returns the `config` of a configuration.
+    /// Returns the `config` of a configuration, as Go's encoder writes it: keys in the order of the specification, maps sorted.
     #[must_use]
-    pub fn into_config(self) -> Value {
-        Value::Object(self.config)
+    pub fn into_config(mut self) -> Value {
+        const ORDER: [&str; 9] = ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"];
+        let mut config = Map::new();
+        for key in ORDER {
+            match self.config.shift_remove(key) {
+                Some(Value::Object(mut object)) => {
+                    object.sort_keys();
+                    config.insert(key.to_owned(), Value::Object(object));
+                }
+                Some(value) => drop(config.insert(key.to_owned(), value)),
+                None => {}
+            }
+        }
+        Value::Object(config)
     }
 
     fn add(&mut self, text: &str) -> std::result::Result<(), String> {
@@ -36,7 +48,10 @@ impl Changes {
         match key.as_str() {
             "USER" => self.set("User", word()?),
             "WORKDIR" => self.set("WorkingDir", word()?),
-            "STOPSIGNAL" => self.set("StopSignal", word()?),
+            "STOPSIGNAL" => {
+                let number = signal(value).ok_or_else(|| format!("KILLSIGNAL must be given a valid signal: {value:?}"))?;
+                self.set("StopSignal", json!(number.to_string()));
+            }
             "CMD" => self.set("Cmd", command(value)),
             "ENTRYPOINT" => self.set("Entrypoint", command(value)),
             "ENV" => {
@@ -97,6 +112,30 @@ fn pair(key: &str, text: &str) -> std::result::Result<(String, String), String> 
     if name.is_empty() { Err(format!("{key} must have a name")) } else { Ok((name, value)) }
 }
 
+/// A signal's number, by its number or its name with or without `SIG`.
+fn signal(text: &str) -> Option<usize> {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
+        "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |name: &str, prefix: &str| match name.strip_prefix(prefix)? {
+        "" => Some(0),
+        rest => rest.parse::<usize>().ok(),
+    };
+    let number = NAMES
+        .iter()
+        .position(|known| *known == name)
+        .map(|at| at + 1)
+        .or_else(|| name.parse().ok())
+        .or_else(|| offset(name, "RTMIN").map(|offset| 34 + offset))
+        .or_else(|| offset(name, "RTMIN+").map(|offset| 34 + offset))
+        .or_else(|| offset(name, "RTMAX-").and_then(|offset| 64_usize.checked_sub(offset)))
+        .or_else(|| (name == "RTMAX").then_some(64))?;
+    (1..=64).contains(&number).then_some(number)
+}
+
 fn port(value: &str) -> std::result::Result<String, String> {
     let (number, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
     let number: u64 = number.parse().map_err(|_| format!("EXPOSE port must be an integer: {number:?}"))?;
@@ -111,7 +150,6 @@ fn port(value: &str) -> std::result::Result<String, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 
@@ -140,23 +178,29 @@ mod tests {
             "STOPSIGNAL SIGTERM",
         ];
         let expected = json!({
-            "Cmd": ["/bin/sh", "-l"],
-            "Entrypoint": ["/bin/sh", "-c", "echo hi"],
-            "Env": ["B=x y", "A=2"],
-            "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
-            "Labels": {"a": "b"},
             "User": "1000",
-            "WorkingDir": "/srv",
+            "ExposedPorts": {"53/udp": {}, "80/tcp": {}},
+            "Env": ["B=x y", "A=2"],
+            "Entrypoint": ["/bin/sh", "-c", "echo hi"],
+            "Cmd": ["/bin/sh", "-l"],
             "Volumes": {"/a": {}, "/b": {}},
-            "StopSignal": "SIGTERM",
+            "WorkingDir": "/srv",
+            "Labels": {"a": "b"},
+            "StopSignal": "15",
         });
-        assert_eq!(config(&texts), expected);
+        assert_eq!(config(&texts).to_string(), expected.to_string());
     }
 
     #[test]
     fn changes_with_an_unknown_instruction_are_refused() {
         assert_eq!(problem("FOO x"), "invalid change \"FOO x\" - invalid instruction FOO");
         assert_eq!(problem("CMD"), "invalid change \"CMD\" - must be formatted as KEY VALUE");
+    }
+
+    #[test]
+    fn changes_with_a_signal_that_is_none_are_refused() {
+        assert_eq!(problem("STOPSIGNAL FOO"), "invalid change \"STOPSIGNAL FOO\" - KILLSIGNAL must be given a valid signal: \"FOO\"");
+        assert_eq!(["9", "SIGRTMIN+3", "int", "65", "RTMAX-70"].map(signal), [Some(9), Some(37), Some(2), None, None]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::staging;
 const RESERVE: u64 = 1 << 20;
 
 /// Removes layers and blobs that `index` does not mention. The caller holds the lock and owns `trash`.
+///
+/// What the index says is done already: when this fails, the caller leaves `trash` to the next command, which tries again.
 pub(crate) fn unreferenced(root: &Path, index: &Index, trash: &Path) -> Result<()> {
     let layers: BTreeSet<&Digest> = index.images.values().flat_map(|record| &record.layers).collect();
     let blobs: BTreeSet<&Digest> = index.images.iter().flat_map(|(id, record)| [id, &record.manifest]).collect();
@@ -20,9 +22,12 @@ pub(crate) fn unreferenced(root: &Path, index: &Index, trash: &Path) -> Result<(
     for name in names(&root.join("layers"))? {
         let diff_id = name.strip_suffix(".json").and_then(Digest::from_hex);
         match diff_id {
-            Some(diff_id) if layers.contains(&diff_id) => {
-                directories.extend(Layer::read(root, &diff_id).ok().map(|layer| layer.directory));
-            }
+            Some(diff_id) if layers.contains(&diff_id) => match Layer::read(root, &diff_id) {
+                Ok(layer) => drop(directories.insert(layer.directory)),
+                Err(Error::LayerMissing { .. }) => {}
+                // Which directory it means is not known: none may be removed.
+                Err(error) => return Err(error),
+            },
             // The record goes first: a directory without one is nothing.
             _ => files::remove(&root.join("layers").join(&name))?,
         }

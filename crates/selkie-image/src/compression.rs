@@ -8,7 +8,7 @@ use std::rc::Rc;
 const RATIO: u64 = 2000;
 
 /// From how many bytes on the ratio is looked at.
-const RATIO_FROM: u64 = 1 << 30;
+const RATIO_FROM: u64 = 256 << 20;
 
 /// The largest window of zstd that is decompressed: 32 MiB, level 20 without `--ultra`.
 const WINDOW_LOG: u32 = 25;

@@ -31,15 +31,21 @@ impl Store {
     /// An archive that cannot be read or is refused.
     pub fn import(&self, input: File, import: Import, limits: Limits) -> Result<String> {
         let mut addition = Addition::new(self, limits)?;
+        let created = created(&input).to_string();
         let layer = addition.add_layer(input, None)?;
-        let created = jiff::Timestamp::now().to_string();
+        // As Podman, so that both give the image the same id.
+        let created_by = format!("/bin/sh -c #(nop) ADD file:{} in /", layer.diff_id.hex());
+        let mut history = json!({"created": created, "created_by": created_by});
+        if let (Some(history), false) = (history.as_object_mut(), import.message.is_empty()) {
+            history.insert("comment".to_owned(), json!(import.message));
+        }
         let config = json!({
             "created": created,
             "architecture": architecture(),
             "os": "linux",
             "config": import.changes.into_config(),
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-            "history": [{"created": created, "created_by": "selkie import", "comment": import.message}],
+            "history": [history],
         });
         let config = bytes("the configuration", &config)?;
         let manifest = json!({
@@ -57,6 +63,13 @@ impl Store {
         let ids = addition.commit(&[image])?;
         Ok(ids.first().map(|id| id.hex().to_owned()).unwrap_or_default())
     }
+}
+
+/// The archive's own time, so that one archive gives one image; the present time for a stream.
+fn created(input: &File) -> jiff::Timestamp {
+    let data = input.metadata().ok().filter(std::fs::Metadata::is_file);
+    let modified = data.and_then(|data| jiff::Timestamp::try_from(data.modified().ok()?).ok());
+    modified.unwrap_or_else(jiff::Timestamp::now)
 }
 
 fn bytes(what: &str, value: &Value) -> Result<Vec<u8>> {

@@ -36,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) history: Vec<String>,
     /// When it was made, RFC 3339.
     pub(crate) created: String,
-    /// Bytes of its layers' archives, its manifest and its configuration.
+    /// Bytes of its layers' archives, its configuration, and twice its manifest: as Podman counts.
     pub(crate) size: u64,
     /// Digests of its layers' archives, the lowest first.
     pub(crate) layers: Vec<Digest>,
@@ -132,7 +132,7 @@ fn record_of(blobs: &Path, root: &Path, digest: Digest) -> Option<(Digest, Recor
     let layers: Option<Vec<Digest>> =
         config.get("rootfs")?.get("diff_ids")?.as_array()?.iter().map(|layer| Digest::parse(layer.as_str()?)).collect();
     let layers = layers?;
-    let mut size = (bytes.len() + config_bytes.len()) as u64;
+    let mut size = (2 * bytes.len() + config_bytes.len()) as u64;
     for layer in &layers {
         size += Layer::read(root, layer).ok()?.size;
     }

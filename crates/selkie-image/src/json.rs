@@ -103,7 +103,6 @@ impl<'de> Visitor<'de> for Strict {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 
@@ -142,5 +141,20 @@ mod tests {
     fn parse_of_too_long_a_document_is_refused() {
         let error = parse("manifest", &vec![b' '; 5 << 20]).unwrap_err();
         assert_eq!(error.to_string(), "manifest is longer than 4194304 bytes");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parse_of_any_text_ends_and_agrees_with_serde(text in "[\\[\\]{}:,\"a-c0-9. \\\\-]{0,40}") {
+            if let Ok(value) = parse("x", text.as_bytes()) {
+                proptest::prop_assert_eq!(value, serde_json::from_str::<Value>(&text).unwrap());
+            }
+        }
+
+        #[test]
+        fn documents_of_any_form_are_parsed_or_refused(text in "\\{(\"(config|layers|manifests|mediaType|digest|size)\":(null|1|\"x\"|\\[\\]|\\{\\}|\\[1\\]|\\[\\{\\}\\]),?){0,4}\\}") {
+            use crate::archive::documents::{docker_manifest, oci_index, oci_manifest};
+            let _ = (docker_manifest(text.as_bytes()), oci_index(text.as_bytes()), oci_manifest(text.as_bytes()));
+        }
     }
 }

@@ -43,6 +43,11 @@ impl Staging {
         &self.path
     }
 
+    /// Gives the directory up without removing it, so that the next command takes it for abandoned.
+    pub(crate) fn leave(mut self) {
+        self.path = PathBuf::new();
+    }
+
     /// Makes an empty file that has no name.
     pub(crate) fn scratch(&self) -> Result<std::fs::File> {
         let path = self.path.join("scratch");
@@ -65,7 +70,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What cannot be removed now, the next command tries again.
+        // What cannot be removed now, the next command tries again; without a path there is nothing to remove.
         let _ = remove(&self.path);
     }
 }

@@ -46,7 +46,7 @@ pub struct Image {
     pub manifest: Value,
     /// Its configuration, as the archive had it.
     pub config: Value,
-    /// Bytes of its layers' archives, its manifest and its configuration: as Podman counts.
+    /// Bytes of its layers' archives, its configuration, and twice its manifest: as Podman counts.
     pub size: u64,
     /// When it was made, RFC 3339.
     pub created: String,
@@ -270,10 +270,18 @@ impl Store {
         let _lock = self.lock()?;
         let (mut index, _) = Index::read(&self.root)?;
         change(&mut index)?;
-        self.replace_index(&index)?;
-        collect::unreferenced(&self.root, &index, staging.path())?;
-        collect::keep_reserve(&self.root);
-        Ok(())
+        let replaced = self.replace_index(&index);
+        self.collect(staging);
+        replaced
+    }
+
+    /// Removes what the index does not mention. What cannot be removed now is left to the next command. The caller holds the lock.
+    pub(crate) fn collect(&self, staging: Staging) {
+        // The index on disk counts: one that could be renamed and not synced is in force all the same.
+        match Index::read(&self.root) {
+            Ok((index, None)) if collect::unreferenced(&self.root, &index, staging.path()).is_ok() => collect::keep_reserve(&self.root),
+            _ => staging.leave(),
+        }
     }
 
     /// Replaces the index, also on a full disk. The caller holds the lock.
@@ -295,11 +303,15 @@ impl Store {
         }
         // Who holds the lock is changing the store; the next command will do it.
         let Ok(Some(_lock)) = self.try_lock() else {
-            abandoned.into_iter().for_each(std::mem::forget);
+            abandoned.into_iter().for_each(Staging::leave);
             return;
         };
-        if let (Some(first), Ok((index, None))) = (abandoned.first(), Index::read(&self.root)) {
-            let _ = collect::unreferenced(&self.root, &index, first.path());
+        let collected = match (abandoned.first(), Index::read(&self.root)) {
+            (Some(first), Ok((index, None))) => collect::unreferenced(&self.root, &index, first.path()).is_ok(),
+            _ => false,
+        };
+        if !collected {
+            abandoned.into_iter().for_each(Staging::leave);
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use selkie_sys::{Context, Errno, Result};
 
 use super::namespace::{Namespace, namespace_inode};
@@ -144,8 +144,10 @@ impl Procfs {
     #[must_use]
     pub fn user_namespace(&self, pid: u32) -> Option<u64> {
         let mut path = [0; 32];
-        let stat = rustix::fs::statat(&self.directory, entry(pid, b"ns/user", &mut path)?, AtFlags::empty()).ok()?;
-        Some(stat.st_ino)
+        let mut link = [std::mem::MaybeUninit::uninit(); 32];
+        // Reading the link costs two thirds of following it.
+        let (target, _) = rustix::fs::readlinkat_raw(&self.directory, entry(pid, b"ns/user", &mut path)?, &mut link).ok()?;
+        namespace_inode(Namespace::User, target)
     }
 
     /// Opens the root directory of a process, for reading beneath it with [`selkie_sys::root`]; `None` when it is gone.

@@ -144,7 +144,7 @@ fn spool(input: File, staging: &Staging, limit: u64) -> Result<File> {
 fn members(input: &mut File) -> Result<BTreeMap<String, Place>> {
     let mut members = BTreeMap::new();
     let failed = |source| Error::Tar { what: "of the image".to_owned(), source };
-    let mut reader = Reader::new(Seeking(BufReader::with_capacity(4096, input)));
+    let mut reader = Reader::new(BufReader::with_capacity(4096, input));
     while let Some(entry) = reader.next_entry().map_err(failed)? {
         let name = clean(&String::from_utf8_lossy(&entry.path));
         let place = match entry.kind {
@@ -156,6 +156,7 @@ fn members(input: &mut File) -> Result<BTreeMap<String, Place>> {
             }
             _ => continue,
         };
+        reader.seek_content().map_err(failed)?;
         members.insert(name, place);
         if members.len() > LIMIT {
             return Err(Error::archive(format!("the archive has more than {LIMIT} members")));
@@ -175,13 +176,4 @@ fn clean(name: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-/// A file in which long contents are not read when they are skipped.
-struct Seeking<'a>(BufReader<&'a mut File>);
-
-impl Read for Seeking<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
-    }
 }

@@ -49,6 +49,10 @@ fn remove(parent: BorrowedFd<'_>, name: &OsStr, top: &Top<'_>, depth: u32, moved
         *moved += 1;
         return Ok(());
     }
+    if !rustix::process::geteuid().is_root() {
+        // A directory without rights is not for us to look into, even when it is ours. It is one: it could not be unlinked.
+        let _ = rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty());
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).call(|| call("openat"))?;
     for entry in names(&directory).call(|| call("getdents64"))? {

@@ -166,6 +166,13 @@ impl<'a> Tree<'a> {
             rustix::fs::fchown(&file, Some(uid), Some(gid)).call(|| format!("fchown({name:?}, {uid}, {gid})"))?;
         }
         rustix::fs::fchmod(&file, metadata.mode).call(|| format!("fchmod({name:?}, {:o})", metadata.mode.as_raw_mode()))?;
+        if metadata.mode.contains(Mode::SGID) {
+            // Without CAP_FSETID the kernel leaves the bit out and reports success.
+            let stat = rustix::fs::fstat(&file).call(|| format!("fstat({name:?})"))?;
+            if !Mode::from_raw_mode(stat.st_mode).contains(Mode::SGID) {
+                return Err(Errno::PERM).call(|| format!("fchmod({name:?}), which lost the set-group-ID bit,"));
+            }
+        }
         let (last, first): (Vec<_>, Vec<_>) =
             metadata.attributes.iter().filter(|(key, _)| is_kept(key)).partition(|(key, _)| key == CAPABILITY);
         for (key, value) in first.into_iter().chain(last) {

@@ -1,6 +1,6 @@
 //! The entries of an archive, one behind the other.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read, Seek};
 
 use super::header::{self, Block, Header, Kind};
 use super::{METADATA_LIMIT, Records, SPARSE_LIMIT, TarError, records};
@@ -171,7 +171,7 @@ impl<R: Read> Reader<R> {
 
     fn skip_content(&mut self) -> Result<(), TarError> {
         self.pieces = None;
-        self.content += std::mem::take(&mut self.padding);
+        self.content = self.content.saturating_add(std::mem::take(&mut self.padding));
         let mut scratch = [0; 16384];
         while self.content > 0 {
             self.stored(&mut scratch)?;
@@ -274,6 +274,22 @@ impl<R: Read> Reader<R> {
     }
 }
 
+impl<R: Read + Seek> Reader<BufReader<R>> {
+    /// Skips the content of the current entry without reading it. That it ends too early is found when it is read.
+    ///
+    /// # Errors
+    /// A stream that fails.
+    pub fn seek_content(&mut self) -> Result<(), TarError> {
+        self.pieces = None;
+        let left = std::mem::take(&mut self.content).saturating_add(std::mem::take(&mut self.padding));
+        let offset = self.offset;
+        let distance = i64::try_from(left).map_err(|_| refuse(offset, "the size is too large"))?;
+        self.stream.seek_relative(distance).map_err(|source| TarError::Read { offset, source })?;
+        self.offset = offset.checked_add(left).ok_or_else(|| refuse(offset, "the size is too large"))?;
+        Ok(())
+    }
+}
+
 /// What the headers before an entry say about it.
 struct Extra {
     pax: Records,
@@ -303,4 +319,129 @@ fn field_number(block: &Block, at: usize, start: u64) -> Result<u64, TarError> {
 
 const fn refuse(offset: u64, problem: &'static str) -> TarError {
     TarError::Header { offset, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads to the end, however it ends; returns names and contents.
+    fn read(bytes: &[u8], chunk: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut reader = Reader::new(Chunked { bytes, chunk });
+        let mut entries = Vec::new();
+        while let Ok(Some(entry)) = reader.next_entry() {
+            let mut content = Vec::new();
+            let mut buffer = [0; 700];
+            while let Ok(count @ 1..) = reader.read_content(&mut buffer) {
+                content.extend_from_slice(&buffer[..count]);
+                if content.len() > 1 << 20 {
+                    break;
+                }
+            }
+            entries.push((entry.path, content));
+        }
+        entries
+    }
+
+    /// Gives a few bytes at a time, as pipes do.
+    struct Chunked<'a> {
+        bytes: &'a [u8],
+        chunk: usize,
+    }
+
+    impl Read for Chunked<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.chunk.min(buffer.len()).min(self.bytes.len());
+            let (now, rest) = self.bytes.split_at(count);
+            buffer[..count].copy_from_slice(now);
+            self.bytes = rest;
+            Ok(count)
+        }
+    }
+
+    fn archive() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let long = "n".repeat(150);
+        for (path, content) in [("a", "1".repeat(1000)), (long.as_str(), String::new()), ("b/c", "2".repeat(512))] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// `1` where there is data, 2000 bytes with two holes.
+    fn sparse() -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("s").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        for set in [tar::Header::set_uid, tar::Header::set_gid, tar::Header::set_mtime] {
+            set(&mut header, 0);
+        }
+        header.set_mode(0o644);
+        header.set_size(600);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.sparse[0].set_offset(100);
+        gnu.sparse[0].set_length(500);
+        gnu.sparse[1].set_offset(1000);
+        gnu.sparse[1].set_length(100);
+        gnu.set_real_size(2000);
+        header.set_cksum();
+        [header.as_bytes().as_slice(), &[b'1'; 600], &[0; 424 + 1024]].concat()
+    }
+
+    #[test]
+    fn read_gives_names_and_contents() {
+        let expected = [(b"a".to_vec(), vec![b'1'; 1000]), ("n".repeat(150).into_bytes(), vec![]), (b"b/c".to_vec(), vec![b'2'; 512])];
+        assert_eq!(read(&archive(), 4096), expected);
+    }
+
+    #[test]
+    fn read_of_a_sparse_file_fills_the_holes() {
+        let content = [vec![0; 100], vec![b'1'; 500], vec![0; 400], vec![b'1'; 100], vec![0; 900]].concat();
+        assert_eq!(read(&sparse(), 4096), [(b"s".to_vec(), content)]);
+    }
+
+    #[test]
+    fn seek_content_finds_the_same_entries() {
+        let mut reader = Reader::new(BufReader::new(std::io::Cursor::new(archive())));
+        let mut names = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            names.push((entry.path.len(), entry.offset));
+            reader.seek_content().unwrap();
+        }
+        assert_eq!(names, [(1, 512), (150, 3072), (3, 3584)]);
+    }
+
+    proptest! {
+        #[test]
+        fn read_does_not_depend_on_how_the_stream_is_cut(chunk in 1_usize..3000) {
+            prop_assert_eq!(read(&archive(), chunk), read(&archive(), 4096));
+            prop_assert_eq!(read(&sparse(), chunk), read(&sparse(), 4096));
+        }
+
+        #[test]
+        fn read_of_a_damaged_archive_ends(damage in proptest::collection::vec((0_usize..4000, any::<u8>()), 1..8), resum in any::<bool>()) {
+            for mut bytes in [archive(), sparse()] {
+                for (at, value) in &damage {
+                    let at = at % bytes.len();
+                    bytes[at] = *value;
+                }
+                if resum {
+                    // So that the damage is not found by the checksum alone.
+                    let mut header = tar::Header::from_byte_slice(&bytes[..512]).clone();
+                    header.set_cksum();
+                    bytes[..512].copy_from_slice(header.as_bytes());
+                }
+                read(&bytes, 4096);
+            }
+        }
+
+        #[test]
+        fn read_of_any_bytes_ends(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            read(&bytes, 4096);
+        }
+    }
 }

@@ -68,7 +68,8 @@ impl Images {
         let (images, damaged) = context.engine.images().images()?;
         damaged.into_iter().for_each(|error| warn(&Failure::from(error).line()));
         let (containers, _) = selkie_engine::Container::all(context.engine.store())?;
-        let kept = images.iter().filter(|image| filters.accept(image, &images));
+        let is_wanted = |image: &Image| self.image.as_deref().is_none_or(|wanted| is_called(image, wanted));
+        let kept = images.iter().filter(|image| is_wanted(image) && filters.accept(image, &images));
         let mut rows: Vec<Row<'_>> = kept
             .flat_map(|image| {
                 let users = containers.iter().filter(|user| user.record.image.as_ref().is_some_and(|used| used.id == image.id)).count();
@@ -76,7 +77,6 @@ impl Images {
                     if image.names.is_empty() { vec![None] } else { image.names.iter().map(|name| Some(name.as_str())).collect() };
                 names.into_iter().map(move |name| Row { image, name, containers: users })
             })
-            .filter(|row| self.image.as_deref().is_none_or(|wanted| row.is_called(wanted)))
             .collect();
         order.sort(&mut rows);
         out::print(&self.text(&rows)?)?;
@@ -146,17 +146,6 @@ impl Row<'_> {
         self.name.and_then(|name| name.rsplit_once(':')).unwrap_or(("<none>", "<none>"))
     }
 
-    /// Whether `wanted` is this name, its repository, or the end of it behind a `/`.
-    fn is_called(&self, wanted: &str) -> bool {
-        let (Some(name), Ok(reference)) = (self.name, Reference::parse(wanted)) else { return false };
-        let (repository, tag) = self.repository_and_tag();
-        let tag_fits = reference.tag.as_deref().is_none_or(|wanted| wanted == tag);
-        let digest_fits = reference.digest.as_ref().is_none_or(|digest| digest.to_string() == self.image.digest);
-        let path = reference.repository();
-        let repository_fits = repository == path || repository.ends_with(&format!("/{path}")) || name == wanted;
-        tag_fits && digest_fits && repository_fits
-    }
-
     /// The fields of `--format json`: one object for each name, as Podman.
     fn json(&self) -> Value {
         let image = self.image;
@@ -175,9 +164,22 @@ impl Row<'_> {
             "Digest": image.digest,
             "History": image.names_history,
             "Created": created,
-            "CreatedAt": format!("{}", time::parse(&image.created).map(|time| format!("{time:.0}")).unwrap_or_default()),
+            "CreatedAt": time::parse(&image.created).map(|time| format!("{time:.0}")).unwrap_or_default(),
         })
     }
+}
+
+/// Whether `wanted` is a name of the image, its repository, or the end of that behind a `/`; or the beginning of its id.
+fn is_called(image: &Image, wanted: &str) -> bool {
+    let Ok(reference) = Reference::parse(wanted) else { return false };
+    let path = reference.repository();
+    let by_name = image.names.iter().any(|name| {
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((name, ""));
+        let tag_fits = reference.tag.as_deref().is_none_or(|wanted| wanted == tag);
+        tag_fits && (repository == path || repository.ends_with(&format!("/{path}")))
+    });
+    let digest_fits = reference.digest.as_ref().is_none_or(|digest| digest.to_string() == image.digest);
+    (by_name && digest_fits) || image.id.starts_with(wanted)
 }
 
 /// Returns the names of an image with its digest in place of tags, sorted.
@@ -194,7 +196,7 @@ fn labels(image: &Image) -> Value {
 }
 
 fn created_at(created: &str) -> String {
-    time::parse(created).map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC").to_string())
+    time::parse(created).map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string())
 }
 
 /// Four blanks a level, as Podman prints lists.

@@ -84,7 +84,7 @@ impl Inspect {
             }
         }
         match context.engine.images().find(name) {
-            Ok(image) => Ok(image::object(&image)),
+            Ok(image) => Ok(image::object(context.engine.images(), &image)?),
             Err(error) if self.r#type == Kind::Image => Err(error.into()),
             Err(_) => Err(Failure::engine(format!("no such object: {name:?}"))),
         }

@@ -12,11 +12,12 @@ mod attach;
 mod caps;
 mod completion;
 mod create;
+mod doctor;
 mod exec;
 mod exists;
 mod hidden;
 mod image_exists;
-mod images;
+pub(crate) mod images;
 mod import;
 mod info;
 pub(crate) mod init;
@@ -28,6 +29,7 @@ mod many;
 mod members;
 mod pause;
 mod port;
+mod privileged;
 pub(crate) mod ps;
 mod rename;
 mod restart;
@@ -59,6 +61,15 @@ macro_rules! verbs {
         impl Verb {
             /// Does what the verb says.
             pub(crate) fn run(self, globals: &Globals) -> Result<ExitCode, Failure> {
+                // What looks only at itself works where no configuration can be read, as inside a container.
+                let alone = match &self {
+                    Self::Caps(arguments) => arguments.alone(),
+                    Self::Privileged(arguments) => arguments.alone(),
+                    _ => None,
+                };
+                if let Some(done) = alone {
+                    return done;
+                }
                 match self {
                     $(Self::$variant(arguments) => arguments.run(&globals.context()?),)*
                     Self::Other(words) => unsupported::run(&words),
@@ -73,6 +84,7 @@ verbs! {
     Caps(caps::Caps),
     Completion(completion::Completion),
     Create(create::Create),
+    Doctor(doctor::Doctor),
     Exec(exec::Exec),
     Images(images::Images),
     Import(import::Import),
@@ -83,6 +95,7 @@ verbs! {
     Logs(logs::Logs),
     Pause(pause::Pause),
     Port(port::Port),
+    Privileged(privileged::Privileged),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),

@@ -40,23 +40,25 @@ impl Rmi {
         };
         // Podman: 1 when all of them were missing, 2 when one is in use, otherwise 125.
         let mut code = 1;
-        let mut last: Option<Failure> = None;
+        let mut failures: Vec<Failure> = Vec::new();
+        let mut untagged = Vec::new();
+        let mut deleted = Vec::new();
         for image in &images {
             match self.remove(context, image) {
                 Err(Error::NotKnown { .. }) if self.ignore || self.force => {}
                 Err(error) => {
                     code = code.max(exit_code(&error));
-                    if let Some(earlier) = last.replace(error.into()) {
-                        let _ = show(&earlier);
-                    }
+                    failures.push(error.into());
                 }
                 Ok(removed) => {
-                    removed.untagged.iter().try_for_each(|name| out::line(&format!("Untagged: {name}")))?;
-                    removed.deleted.iter().try_for_each(|id| out::line(&format!("Deleted: {id}")))?;
+                    untagged.extend(removed.untagged);
+                    deleted.extend(removed.deleted);
                 }
             }
         }
-        last.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.with_code(code)))
+        untagged.iter().try_for_each(|name| out::line(&format!("Untagged: {name}")))?;
+        deleted.iter().try_for_each(|id| out::line(&format!("Deleted: {id}")))?;
+        joined(failures).map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.with_code(code)))
     }
 
     fn remove(&self, context: &Context, image: &str) -> selkie_image::Result<selkie_image::Removed> {
@@ -84,6 +86,15 @@ impl Rmi {
 fn user(context: &Context, id: &str) -> Option<Container> {
     let (containers, _) = Container::all(context.engine.store()).unwrap_or_default();
     containers.into_iter().find(|container| container.record.image.as_ref().is_some_and(|image| image.id == id))
+}
+
+/// One failure as it is, several as Podman joins them.
+fn joined(mut failures: Vec<Failure>) -> Option<Failure> {
+    if failures.len() < 2 {
+        return failures.pop();
+    }
+    let lines: String = failures.iter().map(|failure| format!("\n\t* {}", failure.line())).collect();
+    Some(Failure::engine(format!("{} errors occurred:{lines}", failures.len())))
 }
 
 const fn exit_code(error: &Error) -> u8 {

@@ -135,7 +135,6 @@ fn world(procfs: &Procfs, init: u32, processes: &[Process], buffer: &mut Buffer)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

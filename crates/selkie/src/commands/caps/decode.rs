@@ -189,7 +189,6 @@ fn value(text: &str, decoded: &Decoded) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 

@@ -114,7 +114,6 @@ fn value(knowledge: &Knowledge) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
 
@@ -123,8 +122,8 @@ mod tests {
         for capability in Capability::ALL {
             for width in [40, 80] {
                 let page = page(capability.knowledge(), width);
-                // One long kernel function name may stand alone on a line.
-                assert!(page.lines().all(|line| line.chars().count() <= width || !line.trim().contains(' ')), "{page}");
+                // The title stands as it is, and so does a long name of a kernel function.
+                assert!(page.lines().skip(1).all(|line| line.chars().count() <= width || !line.trim().contains(' ')), "{page}");
             }
         }
     }

@@ -32,13 +32,22 @@ enum Verb {
 }
 
 impl Caps {
+    /// Does what needs no engine; `None` for everything else.
+    pub(crate) fn alone(&self) -> Option<Result<ExitCode, Failure>> {
+        match &self.verb {
+            Verb::Decode(verb) => Some(verb.run()),
+            Verb::Explain(verb) => Some(verb.run()),
+            Verb::List(verb) => Some(verb.run()),
+            Verb::Show(verb) => verb.alone(),
+            Verb::Ps(_) => None,
+        }
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match &self.verb {
-            Verb::Decode(verb) => verb.run(),
-            Verb::Explain(verb) => verb.run(),
-            Verb::List(verb) => verb.run(),
             Verb::Ps(verb) => verb.run(context),
             Verb::Show(verb) => verb.run(context),
+            Verb::Decode(_) | Verb::Explain(_) | Verb::List(_) => self.alone().unwrap_or(Ok(ExitCode::SUCCESS)),
         }
     }
 }

@@ -48,20 +48,23 @@ struct Shown {
 }
 
 impl Show {
+    /// Shows this process, if that is meant; `None` otherwise.
+    pub(super) fn alone(&self) -> Option<Result<ExitCode, Failure>> {
+        (self.own || self.subject.is_none()).then(|| self.print(&own()?, &accounts(None)))
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let subject = Subject::find(context, self.subject.as_deref(), self.own)?;
-        let (shown, accounts) = match subject {
-            Subject::Own => (own()?, accounts(None)),
-            other => {
-                let pid = other.pid()?;
-                // The names of a container's users are in its own files.
-                let root = if matches!(other, Subject::Container(_)) { procfs()?.root_of(pid)? } else { None };
-                (another(pid)?, accounts(root))
-            }
-        };
+        let pid = subject.pid()?;
+        // The names of a container's users are in its own files.
+        let root = if matches!(subject, Subject::Container(_)) { procfs()?.root_of(pid)? } else { None };
+        self.print(&another(pid)?, &accounts(root))
+    }
+
+    fn print(&self, shown: &Shown, accounts: &Accounts) -> Result<ExitCode, Failure> {
         match self.format.as_deref() {
             Some(format) => out::print(&template::render(format, "caps show", &[shown.value()])?)?,
-            None => out::print(&shown.text(&accounts))?,
+            None => out::print(&shown.text(accounts))?,
         }
         Ok(ExitCode::SUCCESS)
     }

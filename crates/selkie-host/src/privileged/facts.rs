@@ -1,0 +1,81 @@
+//! What a verdict is based on. `None` is "cannot be seen from here", never "no".
+
+use selkie_caps::{CapSet, FiveSets};
+
+use crate::Namespace;
+
+/// From where the facts were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// From the host, or wherever the reader is.
+    Outside,
+    /// From inside the container: by the process itself.
+    Inside,
+}
+
+/// Everything that a verdict looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// From where.
+    pub view: View,
+    /// Whether it is in the reader's own mount namespace: a process of the host, no container. Always false inside.
+    pub host_process: bool,
+    /// What the engine itself calls it; `None` for a process that is in no container of ours.
+    pub flag: Option<bool>,
+    /// The five sets of the process, of a container the first one.
+    pub sets: FiveSets,
+    /// Its effective user id, as its own user namespace numbers it.
+    pub uid: Option<u32>,
+    /// The most that anything on this host can hold; `None` when only the kernel's own list is known.
+    pub ceiling: Option<CapSet>,
+    /// Every capability that the kernel has.
+    pub kernel: CapSet,
+    /// Whether it is in the first user namespace, where capabilities count for the host.
+    pub initial_user_namespace: Option<bool>,
+    /// Which user of the parent namespace its user 0 is; `None` without one.
+    pub root_is: Option<u32>,
+    /// Whether execve(2) can still give privileges.
+    pub no_new_privileges: Option<bool>,
+    /// 0 none, 1 strict, 2 filters.
+    pub seccomp: Option<u8>,
+    /// Paths that containers have masked and this one has not, of those that the kernel has.
+    pub unmasked: Option<Vec<String>>,
+    /// Whether sysfs can be written.
+    pub sys_writable: Option<bool>,
+    /// Whether `/proc/sys` can be written.
+    pub proc_sys_writable: Option<bool>,
+    /// Which devices it may open.
+    pub devices: Devices,
+    /// Device nodes of the host's disks and memory beneath its `/dev`.
+    pub host_nodes: Vec<String>,
+    /// Its label of a security module; `None` when no module labels processes here.
+    pub label: Option<String>,
+    /// Namespaces that it shares with the host; `None` for those that cannot be told.
+    pub shared: Vec<(Namespace, Option<bool>)>,
+    /// What it sees of the host's files.
+    pub host_mounts: Vec<HostMount>,
+    /// Sockets of engines that it can reach.
+    pub sockets: Vec<String>,
+}
+
+/// What the device cgroup allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// Everything.
+    All,
+    /// A list.
+    Listed,
+    /// Cgroup v2 keeps the rules in a BPF program, and no cgroup can be seen from inside.
+    Unknown,
+}
+
+/// A directory of the host that matters, mounted in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMount {
+    /// Which one.
+    pub source: String,
+    /// Where.
+    pub point: String,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+}

@@ -1,0 +1,289 @@
+//! Reads the facts of one process. Nothing is changed, made or left behind.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, OFlags};
+use selkie_caps::CapSet;
+use selkie_sys::{Errno, Result, SyscallError};
+
+use super::{Devices, Facts, HostMount, View};
+use crate::{Buffer, Mount, Namespace, Procfs, idmap};
+
+/// What engines mask, of which a kernel has some.
+const MASKED: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+];
+/// Directories through which the host can be taken over.
+const SYSTEM: [&str; 9] = ["/", "/bin", "/boot", "/etc", "/lib", "/root", "/run", "/sbin", "/usr"];
+const SOCKETS: [&str; 6] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock", "buildkitd.sock"];
+const SOCKET_PLACES: [&str; 5] =
+    ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+
+/// Whose facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The process itself, from where it is.
+    Own,
+    /// Another process, and what its engine calls it.
+    Process {
+        /// Its number in the reader's PID namespace.
+        pid: u32,
+        /// Whether its engine started it as privileged; `None` when none of ours did.
+        flag: Option<bool>,
+    },
+}
+
+/// Reads the facts; `None` when the process is gone.
+///
+/// # Errors
+/// When its status cannot be read. What else may not be looked at is unknown in the facts.
+pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
+    let own = std::process::id();
+    let (pid, flag, view) = match subject {
+        Subject::Own => (own, None, View::Inside),
+        Subject::Process { pid, flag } => (pid, flag, View::Outside),
+    };
+    let mut buffer = Buffer::new();
+    let Some(status) = procfs.status(pid, &mut buffer)? else { return Ok(None) };
+    let mounts = seen(procfs.mounts(pid, &mut buffer))?;
+    let maps = seen(procfs.uid_map(pid, &mut buffer))?.unwrap_or_default();
+    let shared = shared(procfs, pid, view);
+    let is_shared = |kind: Namespace| shared.iter().any(|(found, shared)| *found == kind && *shared == Some(true));
+    let same_root = same_root(procfs, mounts.as_deref(), &mut buffer);
+    let host_process = view == View::Outside && (is_shared(Namespace::Mount) || same_root);
+    let (_, initial_user_namespace) = shared.iter().copied().find(|(kind, _)| *kind == Namespace::User).unwrap_or((Namespace::User, None));
+    let whole = maps.iter().all(idmap::IdMap::is_everything);
+    let [_, uid, ..] = status.uids;
+    Ok(Some(Facts {
+        view,
+        host_process,
+        flag,
+        sets: status.sets,
+        // Of itself a process sees its own numbers.
+        uid: if view == View::Inside { Some(uid) } else { idmap::inside(&maps, uid) },
+        ceiling: ceiling(procfs, view, is_shared(Namespace::Pid), &mut buffer),
+        kernel: CapSet::up_to(selkie_sys::capability::last_capability()),
+        initial_user_namespace,
+        root_is: if whole { Some(0) } else { idmap::outside(&maps, 0) },
+        no_new_privileges: status.no_new_privileges,
+        seccomp: status.seccomp,
+        unmasked: mounts.as_deref().map(unmasked),
+        sys_writable: mounts.as_deref().and_then(|mounts| writable(mounts, "/sys")),
+        proc_sys_writable: mounts.as_deref().and_then(|mounts| writable(mounts, "/proc/sys")),
+        devices: devices(procfs, pid, view, &mut buffer),
+        host_nodes: host_nodes(procfs, pid),
+        label: label(procfs, pid, &mut buffer),
+        host_mounts: mounts.as_deref().map(|mounts| host_mounts(procfs, mounts, view, host_process, &mut buffer)).unwrap_or_default(),
+        sockets: if host_process { Vec::new() } else { sockets(procfs, pid, mounts.as_deref().unwrap_or_default()) },
+        shared,
+    }))
+}
+
+/// What may not be looked at is not known; everything else is an error.
+fn seen<T>(result: Result<Option<T>>) -> Result<Option<T>> {
+    match result {
+        Err(SyscallError { errno: Errno::ACCESS | Errno::PERM | Errno::INVAL, .. }) => Ok(None),
+        other => other,
+    }
+}
+
+/// Whether the root is the very same mount as the reader's: for processes whose namespaces may not be looked into.
+fn same_root(procfs: &Procfs, mounts: Option<&[Mount]>, buffer: &mut Buffer) -> bool {
+    let root = |mounts: &[Mount]| mounts.iter().find(|mount| mount.point == Path::new("/")).map(|mount| mount.id);
+    let own = procfs.mounts(std::process::id(), buffer).ok().flatten();
+    mounts.and_then(root).is_some_and(|id| own.as_deref().and_then(root) == Some(id))
+}
+
+/// From outside, the reader's own namespaces are the host's; from inside, only those with fixed numbers can be told.
+fn shared(procfs: &Procfs, pid: u32, view: View) -> Vec<(Namespace, Option<bool>)> {
+    let own = std::process::id();
+    Namespace::ALL
+        .into_iter()
+        .map(|kind| {
+            let found = procfs.namespace(pid, kind);
+            let host = match (view, kind) {
+                // The reader may be in a user namespace itself; the first one has a fixed number.
+                (View::Outside, Namespace::User) | (View::Inside, _) => kind.initial(),
+                (View::Outside, _) => procfs.namespace(own, kind),
+            };
+            (kind, found.zip(host).map(|(found, host)| found == host))
+        })
+        .collect()
+}
+
+/// What can be given at all: what the first process may hold and the reader could pass on.
+fn ceiling(procfs: &Procfs, view: View, shares_pids: bool, buffer: &mut Buffer) -> Option<CapSet> {
+    if view == View::Inside && !shares_pids {
+        return None;
+    }
+    let first = procfs.status(1, buffer).ok().flatten()?.sets.bounding;
+    match view {
+        View::Inside => Some(first),
+        View::Outside => {
+            let own = procfs.status(std::process::id(), buffer).ok().flatten()?.sets.bounding;
+            let both = first.intersection(own);
+            // A reader that has dropped nearly everything is no measure of anything.
+            Some(if both.contains(selkie_caps::Capability::SysAdmin) { both } else { first })
+        }
+    }
+}
+
+/// Which of the usual files nothing is mounted over.
+fn unmasked(mounts: &[Mount]) -> Vec<String> {
+    let covered = |path: &str| mounts.iter().any(|mount| mount.point == Path::new(path));
+    MASKED.iter().filter(|path| Path::new(path).exists() && !covered(path)).map(|path| (*path).to_owned()).collect()
+}
+
+/// Whether `path` can be written: what the last mount over it or above it says; `None` when nothing is mounted there.
+fn writable(mounts: &[Mount], path: &str) -> Option<bool> {
+    let above = mounts.iter().filter(|mount| mount.point != Path::new("/") && Path::new(path).starts_with(&mount.point));
+    above.max_by_key(|mount| mount.point.components().count()).map(|mount| !mount.is_read_only())
+}
+
+fn devices(procfs: &Procfs, pid: u32, view: View, buffer: &mut Buffer) -> Devices {
+    if view == View::Inside {
+        return Devices::Unknown;
+    }
+    let mut rules = || -> Option<String> {
+        let lines = procfs.cgroup(pid, buffer).ok()??;
+        let line = lines.into_iter().find(|line| line.controllers.iter().any(|name| name == "devices"))?;
+        let mounts = procfs.mounts(std::process::id(), buffer).ok()??;
+        let mount = mounts.iter().find(|mount| mount.kind == "cgroup" && mount.super_options.iter().any(|option| option == "devices"))?;
+        std::fs::read_to_string(mount.point.join(line.path.trim_start_matches('/')).join("devices.list")).ok()
+    };
+    match rules() {
+        Some(rules) if rules.lines().any(|rule| rule.trim() == "a *:* rwm") => Devices::All,
+        Some(_) => Devices::Listed,
+        None => Devices::Unknown,
+    }
+}
+
+/// Block devices and the kernel's memory beneath `/dev`.
+fn host_nodes(procfs: &Procfs, pid: u32) -> Vec<String> {
+    let Ok(Some(root)) = procfs.root_of(pid) else { return Vec::new() };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Ok(directory) = selkie_sys::root::open(&root, Path::new("/dev"), flags) else { return Vec::new() };
+    let mut memory = Vec::with_capacity(16 << 10);
+    let mut entries = rustix::fs::RawDir::new(&directory, memory.spare_capacity_mut());
+    let mut nodes = Vec::new();
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A directory of procfs does not lie, but a container's may say anything: the type is asked of the file itself.
+        let Ok(stat) = rustix::fs::statat(&directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let major = rustix::fs::major(stat.st_rdev);
+        let minor = rustix::fs::minor(stat.st_rdev);
+        let interesting = match FileType::from_raw_mode(stat.st_mode) {
+            // Memory disks and loop devices are nobody's disk.
+            FileType::BlockDevice => !matches!(major, 1 | 7),
+            FileType::CharacterDevice => major == 1 && matches!(minor, 1 | 2 | 4),
+            _ => false,
+        };
+        if interesting {
+            nodes.push(format!("/dev/{name}"));
+        }
+    }
+    nodes.sort();
+    nodes
+}
+
+/// The label of AppArmor, SELinux or Smack; without any of them the file cannot be read.
+fn label(procfs: &Procfs, pid: u32, buffer: &mut Buffer) -> Option<String> {
+    let text = procfs.file(pid, "attr/current", buffer).ok().flatten()?;
+    let text = String::from_utf8_lossy(&text).trim_matches(['\0', '\n', ' ']).to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Mounts of the host's own system directories, told by the device that the host's root is on.
+fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool, buffer: &mut Buffer) -> Vec<HostMount> {
+    // From inside, the host's root is not known.
+    if view == View::Inside || host_process {
+        return Vec::new();
+    }
+    let Ok(Some(own)) = procfs.mounts(std::process::id(), buffer) else { return Vec::new() };
+    let mut found = Vec::new();
+    for mount in mounts {
+        // A directory of a file system of the host is, on the host, where that file system is mounted and that directory beneath.
+        let on_host = own
+            .iter()
+            .filter(|host| host.device == mount.device && host.kind == mount.kind)
+            .filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)))
+            .find(|path| SYSTEM.iter().any(|system| path.as_path() == Path::new(system)));
+        // The kernel's own file systems have one device everywhere; these are not files of the host's.
+        if let Some(source) =
+            on_host.filter(|_| !matches!(mount.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue" | "cgroup" | "cgroup2"))
+        {
+            let text = |path: &Path| path.display().to_string();
+            found.push(HostMount { source: text(&source), point: text(&mount.point), read_only: mount.is_read_only() });
+        }
+    }
+    found
+}
+
+/// Sockets of engines: mounted by themselves, or where engines have them, beneath the container's root.
+fn sockets(procfs: &Procfs, pid: u32, mounts: &[Mount]) -> Vec<String> {
+    let is_socket = |path: &Path| path.file_name().is_some_and(|name| SOCKETS.iter().any(|known| name == *known));
+    let mounted = mounts.iter().filter(|mount| is_socket(&mount.root) || is_socket(&mount.point)).map(|mount| mount.point.clone());
+    let mut found: Vec<PathBuf> = mounted.collect();
+    if let Ok(Some(root)) = procfs.root_of(pid) {
+        found.extend(SOCKET_PLACES.iter().map(PathBuf::from).filter(|path| is_socket_beneath(&root, path)));
+    }
+    found.sort();
+    found.dedup();
+    found.iter().map(|path| path.display().to_string()).collect()
+}
+
+fn is_socket_beneath(root: impl AsFd, path: &Path) -> bool {
+    let place = selkie_sys::root::place(root, path)
+        .and_then(|place| rustix::fs::fstat(&place).map_err(|errno| SyscallError::new("fstat()", errno)));
+    place.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mountinfo;
+
+    #[test]
+    fn writable_is_what_the_deepest_mount_says() {
+        let mounts = mountinfo::parse(
+            b"1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc rw - proc proc rw\n3 2 0:2 /sys /proc/sys ro - proc proc rw\n\
+              4 1 0:3 / /sys rw - sysfs sysfs ro\n",
+        );
+        assert_eq!(writable(&mounts, "/proc/sys"), Some(false));
+        assert_eq!(writable(&mounts, "/proc"), Some(true));
+        assert_eq!(writable(&mounts, "/sys"), Some(false));
+        assert_eq!(writable(&mounts, "/dev"), None);
+    }
+
+    #[test]
+    fn unmasked_is_what_nothing_covers() {
+        let covered = mountinfo::parse(b"5 1 0:5 /null /proc/kcore rw - devtmpfs devtmpfs rw\n");
+        let all = unmasked(&[]);
+        assert!(!all.is_empty() && !all.contains(&"/nonexistent".to_owned()));
+        assert!(!unmasked(&covered).contains(&"/proc/kcore".to_owned()));
+    }
+
+    #[test]
+    fn facts_of_this_process_from_inside_and_outside_agree() {
+        let procfs = Procfs::open(Path::new("/proc")).unwrap();
+        let inside = read(&procfs, Subject::Own).unwrap().unwrap();
+        let outside = read(&procfs, Subject::Process { pid: std::process::id(), flag: None }).unwrap().unwrap();
+        assert!(outside.host_process);
+        assert_eq!((inside.sets, inside.seccomp, inside.uid), (outside.sets, outside.seccomp, outside.uid));
+    }
+
+    #[test]
+    fn facts_of_no_process_are_gone() {
+        let procfs = Procfs::open(Path::new("/proc")).unwrap();
+        assert_eq!(read(&procfs, Subject::Process { pid: u32::MAX, flag: None }).unwrap(), None);
+    }
+}

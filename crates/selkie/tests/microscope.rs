@@ -1,0 +1,370 @@
+//! `caps`, `privileged`, `top`, `info`, `port`, `doctor`, `completion` as programs: beside the tools that they stand for, and on
+//! containers. A tool that is not installed skips its test, loudly.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "tests")]
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use harness::{Engine, SELKIE, busybox, installed};
+
+/// What a command prints.
+fn output(program: &str, words: &[&str]) -> String {
+    let output = Command::new(program).args(words).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{program} {words:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A process that lives as long as the test.
+struct Living(Child);
+
+impl Living {
+    fn start(program: &str, words: &[&str]) -> Self {
+        let mut child = Command::new(program).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It says when it is what it is meant to be.
+        let mut ready = [0; 1];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        Self(child)
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Ways of being somebody, through setpriv(1).
+const STATES: [&[&str]; 7] = [
+    &[],
+    &["--no-new-privs"],
+    &["--bounding-set", "-all,+chown,+kill"],
+    &["--reuid", "1000", "--regid", "1000", "--groups", "4,24"],
+    &["--reuid", "1000", "--regid", "1000", "--clear-groups", "--inh-caps", "+net_raw", "--ambient-caps", "+net_raw"],
+    &["--securebits", "+noroot,+noroot_locked"],
+    &["--securebits", "+keep_caps_locked,+no_setuid_fixup,+no_setuid_fixup_locked,+noroot,+noroot_locked"],
+];
+
+fn root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: needs root to become somebody else");
+    }
+    root
+}
+
+#[test]
+fn caps_show_prints_what_capsh_prints() {
+    if !root() || !installed("capsh") || !installed("setpriv") {
+        return;
+    }
+    for state in STATES {
+        let run = |words: &[&str]| output("setpriv", &[state, words].concat());
+        assert_eq!(run(&[SELKIE, "caps", "show"]), run(&["capsh", "--print"]), "{state:?}");
+    }
+}
+
+#[test]
+fn caps_show_of_another_process_has_the_same_sets_as_getpcaps() {
+    if !root() || !installed("getpcaps") || !installed("setpriv") {
+        return;
+    }
+    for state in STATES {
+        let living = Living::start("setpriv", &[state, &["sh", "-c", "echo; read line"]].concat());
+        let theirs = Command::new("getpcaps").arg(living.pid()).output().unwrap();
+        let theirs = format!("{}{}", String::from_utf8_lossy(&theirs.stdout), String::from_utf8_lossy(&theirs.stderr));
+        let ours = output(SELKIE, &["caps", "show", &living.pid(), "--format", "{{.Current}}"]);
+        let theirs = theirs.trim().split_once(": ").unwrap().1.trim();
+        assert_eq!(ours.trim(), theirs, "{state:?}");
+    }
+}
+
+#[test]
+fn caps_decode_equals_capsh_decode() {
+    if !installed("capsh") {
+        return;
+    }
+    for mask in ["0000000000000000", "00000000a80425fb", "000001ffffffffff", "000001fffeffffff", "0000000000003000"] {
+        let theirs = output("capsh", &[&format!("--decode={mask}")]);
+        let ours = output(SELKIE, &["caps", "decode", mask]);
+        let line = ours.lines().find_map(|line| line.strip_prefix("  lower case")).unwrap();
+        assert_eq!(line.trim(), theirs.trim().split_once('=').unwrap().1, "{mask}");
+    }
+}
+
+/// Lines of pscap or `caps ps` by process: user, name and mark, what it holds.
+fn lines(table: &str, capabilities_at: &str) -> BTreeMap<String, (String, String)> {
+    let column = table.lines().next().unwrap().find(capabilities_at).unwrap();
+    let mut found = BTreeMap::new();
+    for line in table.lines().skip(1) {
+        let mut words = line.split_whitespace();
+        let (Some(_), Some(pid), Some(user)) = (words.next(), words.next(), words.next()) else { continue };
+        let held = line.get(column..).unwrap_or_default().trim().to_owned();
+        found.insert(pid.to_owned(), (user.to_owned(), held));
+    }
+    found
+}
+
+#[test]
+fn caps_ps_has_the_lines_of_pscap() {
+    if !root() || !installed("pscap") || !installed("setpriv") {
+        return;
+    }
+    let mut living: Vec<Living> =
+        STATES.iter().map(|state| Living::start("setpriv", &[*state, &["sh", "-c", "echo; read line"]].concat())).collect();
+    living.push(Living::start("unshare", &["--user", "--map-root-user", "sh", "-c", "echo; read line"]));
+    let (theirs, ours) = (output("pscap", &["-a"]), output(SELKIE, &["caps", "ps"]));
+    let (theirs, ours) = (lines(&theirs, "capabilities"), lines(&ours, "capabilities"));
+    for process in &living {
+        assert_eq!(ours.get(&process.pid()), theirs.get(&process.pid()), "{}", process.pid());
+    }
+    assert!(living.iter().filter(|process| ours.contains_key(&process.pid())).count() >= 5);
+    assert!(ours.contains_key("1"), "the first process is in `pscap -a` too");
+}
+
+#[test]
+fn caps_ps_marks_a_child_user_namespace() {
+    if !root() || !installed("unshare") {
+        return;
+    }
+    let living = Living::start("unshare", &["--user", "--map-root-user", "sh", "-c", "echo; read line"]);
+    let table = output(SELKIE, &["caps", "ps"]);
+    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&living.pid())).unwrap();
+    assert!(line.contains("sh *"), "{line}");
+}
+
+#[test]
+fn caps_ps_of_a_hostile_name_is_one_line_without_escapes() {
+    if !root() {
+        return;
+    }
+    // The kernel names a process after the file that it executes.
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("a) R 1\nC\u{1b}[2J");
+    std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+    let living = Living::start(&harness::text(&program), &["-c", "echo; read line"]);
+    let table = output(SELKIE, &["caps", "ps"]);
+    assert!(!table.contains('\u{1b}'));
+    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&living.pid())).unwrap();
+    assert!(line.contains("a) R 1 C\u{fffd}[2J"), "{line}");
+    let json = output(SELKIE, &["caps", "ps", "--format", "json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let row = rows.iter().find(|row| row["Pid"].as_u64() == Some(u64::from(living.0.id()))).unwrap();
+    assert_eq!(row["Command"], "a) R 1\nC\u{1b}[2J");
+}
+
+/// The command that a root file system with busybox can run for ever.
+fn sleeper<'a>(engine: &Engine, rootfs: &'a str, flags: &[&'a str]) -> Option<String> {
+    if busybox().is_none() {
+        eprintln!("SKIPPED: no static busybox is installed");
+        return None;
+    }
+    let words: Vec<&str> = [&["run", "-d"], flags, &["--rootfs", rootfs, "sleep", "1000"]].concat();
+    Some(engine.ok(&words))
+}
+
+#[test]
+fn caps_ps_shows_the_articles_line_with_container_and_engine() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let flags = ["--name", "web", "--cap-drop=all", "--cap-add=setuid", "--cap-add=setgid"];
+    let Some(id) = sleeper(&engine, &rootfs, &flags) else { return };
+    let table = engine.ok(&["caps", "ps", "--container", "web"]);
+    let line: Vec<&str> = table.lines().find(|line| line.contains("sleep")).unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(line.join(" "), "root sleep web selkie setgid, setuid +");
+    assert_eq!(engine.ok(&["caps", "ps", "--container", &id[..12], "--format", "{{.Container}} {{.ContainerId}}"]), format!("web {id}"));
+    assert_eq!(engine.ok(&["caps", "ps", "--container", "web", "--cap", "net_admin", "--noheading"]), "");
+    if installed("pscap") {
+        let pid = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "web"]);
+        let theirs = output("pscap", &["-a"]);
+        let held = lines(&theirs, "capabilities").remove(&pid).unwrap().1;
+        assert_eq!(held, "setgid, setuid +");
+    }
+}
+
+#[test]
+fn caps_show_of_a_container_uses_its_own_names() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if sleeper(&engine, &rootfs, &["--name", "web", "--user", "u1", "--cap-drop", "all"]).is_none() {
+        return;
+    }
+    let text = engine.ok(&["caps", "show", "web"]);
+    assert!(text.starts_with("Current: =\nBounding set =\nAmbient set =\n"), "{text}");
+    assert!(
+        text.contains("uid=1000(u1) euid=1000(u1)\ngid=1000(u1)\ngroups=5(g5)") || text.contains("uid=1000(u1) euid=1000(u1)"),
+        "{text}"
+    );
+    assert!(text.contains("Securebits: unknown"), "{text}");
+}
+
+#[test]
+fn privileged_answers_from_outside() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if sleeper(&engine, &rootfs, &["--name", "plain"]).is_none() {
+        return;
+    }
+    sleeper(&engine, &rootfs, &["--name", "full", "--privileged"]);
+    sleeper(&engine, &rootfs, &["--name", "host", "--cap-drop", "all", "-v", "/:/host"]);
+    let said = engine.run(&["privileged", "plain"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let own = harness::own_bounding().count_ones();
+    assert!(said.stdout.starts_with(&format!("no: rootful, seccomp filter, 11 of {own} capabilities\n")), "{said:?}");
+    let said = engine.run(&["privileged", "full"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stdout.starts_with(&format!("yes: started with --privileged, all {own} capabilities that this host can give")),
+        "{said:?}"
+    );
+    let said = engine.run(&["privileged", "host"]);
+    assert_eq!((said.code, said.stdout.lines().next()), (0, Some("yes: the host's / is at /host, writable")), "{said:?}");
+    assert_eq!(engine.run(&["privileged", "nosuch"]).code, 125);
+    let quiet = engine.run(&["privileged", "--quiet", "plain"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (1, ""));
+}
+
+#[test]
+fn privileged_answers_from_inside_and_leaves_nothing() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if !cfg!(target_feature = "crt-static") {
+        eprintln!("SKIPPED: the program is not static");
+        return;
+    }
+    std::fs::write(Path::new(&rootfs).join("selkie"), "").unwrap();
+    let bind = format!("{SELKIE}:/selkie:ro");
+    let inside = |flags: &[&str], words: &[&str]| {
+        engine.run(&[&["run", "--rm", "-v", &bind], flags, &["--rootfs", &rootfs, "/selkie"], words].concat())
+    };
+    // The first run makes what the engine itself needs beneath the root.
+    inside(&[], &["version"]);
+    let before = tree(Path::new(&rootfs));
+    let said = inside(&[], &["privileged", "--self"]);
+    assert_eq!((said.code, said.stdout.lines().next()), (1, Some("no: rootful, seccomp filter, 11 of 41 capabilities")), "{said:?}");
+    let said = inside(&["--privileged"], &["privileged"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("SYS_ADMIN"), "{said:?}");
+    let said = inside(&["--cap-drop", "all"], &["caps", "show"]);
+    assert!(said.stdout.starts_with("Current: =\nBounding set =\n"), "{said:?}");
+    assert_eq!(tree(Path::new(&rootfs)), before);
+}
+
+fn tree(root: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).unwrap() {
+        let entry = entry.unwrap();
+        found.push(entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(tree(&entry.path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn top_shows_inner_and_outer_numbers_and_names() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if sleeper(&engine, &rootfs, &["--name", "web", "--user", "u1", "--cap-drop", "all"]).is_none() {
+        return;
+    }
+    let pid = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "web"]);
+    let table = engine.ok(&["top", "web", "pid,hpid", "user", "capeff", "capbnd", "seccomp", "comm", "args"]);
+    let rows: Vec<String> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        rows,
+        [
+            "PID HPID USER EFFECTIVE CAPS BOUNDING CAPS SECCOMP COMMAND COMMAND".to_owned(),
+            format!("1 {pid} u1 none none filter sleep sleep 1000")
+        ]
+    );
+    let heading = engine.ok(&["top", "web"]);
+    assert_eq!(
+        heading.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" "),
+        "USER PID PPID %CPU ELAPSED TTY TIME COMMAND"
+    );
+    let said = engine.run(&["top", "web", "-ef"]);
+    assert_eq!((said.code, said.stderr.trim()), (125, "Error: \"-ef\": unknown descriptor"));
+    engine.ok(&["stop", "-t", "0", "web"]);
+    let said = engine.run(&["top", "web"]);
+    assert_eq!((said.code, said.stderr.trim()), (125, "Error: top can only be used on running containers"));
+}
+
+#[test]
+fn port_of_a_container_is_empty_and_of_none_an_error() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    engine.ok(&["create", "--name", "web", "--rootfs", &rootfs, "sleep", "1"]);
+    assert_eq!(engine.ok(&["port", "web"]), "");
+    assert_eq!(engine.run(&["port", "web", "80"]).code, 125);
+    assert_eq!(engine.run(&["port", "nosuch"]).code, 125);
+}
+
+#[test]
+fn info_has_podmans_security_fields() {
+    let Some(engine) = Engine::new() else { return };
+    let fields = "{{.Host.Security.Rootless}} {{.Host.Security.SECCOMPEnabled}} {{.Store.ContainerStore.Number}} {{.Host.OCIRuntime.Name}}";
+    assert_eq!(engine.ok(&["info", "--format", fields]), "false true 0 selkie");
+    let json: serde_json::Value = serde_json::from_str(&engine.ok(&["info", "--format", "json"])).unwrap();
+    assert!(json["host"]["security"]["capabilities"].as_str().unwrap().starts_with("CAP_CHOWN,"));
+}
+
+#[test]
+fn doctor_speaks_for_itself() {
+    let Some(engine) = Engine::new() else { return };
+    let said = engine.run(&["doctor", "--format", "json"]);
+    let checks: Vec<serde_json::Value> = serde_json::from_str(&said.stdout).unwrap();
+    let failed = checks.iter().any(|check| check["Level"] == "fail");
+    assert_eq!(said.code, i32::from(failed), "{said:?}");
+    let capabilities = checks.iter().find(|check| check["About"] == "capabilities").unwrap();
+    let whole = harness::own_bounding().count_ones() >= 41;
+    assert_eq!(capabilities["Level"], if whole { "ok" } else { "warn" });
+}
+
+#[test]
+fn completion_scripts_are_accepted_by_their_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(SELKIE, &["completion", shell]);
+        assert!(script.contains("privileged"), "{shell}");
+        if !installed(shell) {
+            continue;
+        }
+        let mut child = Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{shell}");
+    }
+}
+
+#[test]
+fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() || !installed("podman") || !installed("runc") {
+        return;
+    }
+    let (root, run) = (harness::text(&engine.path("podman-root")), harness::text(&engine.path("podman-run")));
+    let podman = |words: &[&str]| {
+        Command::new("podman").args(["--root", &root, "--runroot", &run, "--runtime", "runc"]).args(words).output().unwrap()
+    };
+    let limits = ["--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"];
+    let flags = ["--network", "none", "--cap-drop", "all", "--cap-add", "setuid", "--name", "selkie-test", "--rootfs", &rootfs];
+    let started = podman(&[&["run", "-d"], &limits[..], &flags[..], &["sleep", "1000"]].concat());
+    if !started.status.success() {
+        eprintln!("SKIPPED: podman cannot start a container here: {}", String::from_utf8_lossy(&started.stderr).trim());
+        podman(&["rm", "--force", "--time", "0", "selkie-test"]);
+        return;
+    }
+    let id = String::from_utf8_lossy(&started.stdout).trim().to_owned();
+    let line = engine.ok(&["caps", "ps", "--container", &id, "--format", "{{.Command}} {{.ContainerId}} {{.Engine}} {{.Capabilities}}"]);
+    podman(&["rm", "--force", "--time", "0", "selkie-test"]);
+    assert_eq!(line, format!("sleep {id} podman setuid +"));
+}

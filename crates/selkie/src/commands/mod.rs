@@ -12,6 +12,7 @@ mod attach;
 mod caps;
 mod completion;
 mod create;
+mod demo;
 mod doctor;
 mod exec;
 mod exists;
@@ -30,6 +31,7 @@ mod members;
 mod pause;
 mod port;
 mod privileged;
+mod prune;
 pub(crate) mod ps;
 mod rename;
 mod restart;
@@ -65,6 +67,7 @@ macro_rules! verbs {
                 let alone = match &self {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
+                    Self::Workload(arguments) => Some(arguments.serve()),
                     _ => None,
                 };
                 if let Some(done) = alone {
@@ -84,6 +87,7 @@ verbs! {
     Caps(caps::Caps),
     Completion(completion::Completion),
     Create(create::Create),
+    Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Exec(exec::Exec),
     Images(images::Images),
@@ -110,6 +114,10 @@ verbs! {
     Untag(untag::Untag),
     Version(version::Version),
     Wait(wait::Wait),
+    #[command(name = "__demo", hide = true)]
+    Workload(demo::Workload),
+    #[command(name = "__container-prune", hide = true)]
+    ContainerPrune(prune::ContainerPrune),
     #[command(name = "__cleanup", hide = true)]
     Cleanup(hidden::Cleanup),
     #[command(name = "__restart", hide = true)]

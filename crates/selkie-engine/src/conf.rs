@@ -31,11 +31,7 @@ impl ConfFiles {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(Error::File { action: "read", path, source }),
             };
-            // Most files of distributions are comments from the first line to the last.
-            if text.lines().all(|line| line.trim_start().starts_with('#') || line.trim().is_empty()) {
-                continue;
-            }
-            apply(&mut conf, &text).map_err(|problem| Error::Configuration { path, problem })?;
+            apply(&mut conf, &without_comments(&text)).map_err(|problem| Error::Configuration { path, problem })?;
         }
         Ok(conf)
     }
@@ -54,6 +50,18 @@ impl ConfFiles {
         paths.extend(self.last.clone());
         paths
     }
+}
+
+/// Empties the lines that are comments: the files of distributions are hundreds of them. Line numbers stay, and a file with
+/// strings over several lines, in which a `#` could mean something else, stays as it is.
+fn without_comments(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains("\"\"\"") || text.contains("'''") {
+        return text.into();
+    }
+    text.lines()
+        .map(|line| if line.trim_start().starts_with('#') { "\n".to_owned() } else { format!("{line}\n") })
+        .collect::<String>()
+        .into()
 }
 
 fn drop_ins(directory: &Path) -> Vec<PathBuf> {
@@ -177,6 +185,13 @@ mod tests {
     #[test]
     fn key_of_the_wrong_type_is_named() {
         assert_eq!(read(&["[containers]\ninit=\"yes\""]).unwrap_err(), "`containers.init` has a value of the wrong type: \"yes\"");
+    }
+
+    #[test]
+    fn comments_go_and_line_numbers_stay() {
+        assert_eq!(without_comments("# a\n  # b\nx = 1 # c\n"), "\n\nx = 1 # c\n");
+        let string = "x = \"\"\"\n# no comment\n\"\"\"\n";
+        assert_eq!(without_comments(string), string);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Verb;
 use crate::context::Context;
@@ -73,7 +73,31 @@ impl Globals {
 /// Parses the command line.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Stop> {
     let arguments = expand(arguments)?;
-    Cli::try_parse_from(&arguments).map_err(|error| explain(&error, &arguments))
+    let parsed = match verb(&arguments).and_then(|name| Verb::command(&name)) {
+        Some(verb) => with(verb).try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches)),
+        None => Cli::try_parse_from(&arguments),
+    };
+    parsed.map_err(|error| explain(&error, &arguments))
+}
+
+/// The command line with one verb only.
+fn with(verb: clap::Command) -> clap::Command {
+    let root = clap::Command::new("selkie").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true).max_term_width(100);
+    Globals::augment_args(root).subcommand(verb).subcommand_required(true)
+}
+
+/// Returns the first word that is neither a global flag nor a value of one.
+fn verb(arguments: &[OsString]) -> Option<String> {
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        let word = word.to_str()?;
+        if WITH_VALUE.contains(&word) {
+            words.next();
+        } else if !word.starts_with('-') {
+            return Some(word.to_owned());
+        }
+    }
+    None
 }
 
 /// Returns the whole command line, for completions.
@@ -195,15 +219,6 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
 
 /// Returns the verb with a blank before it, or nothing.
 fn verb_of(arguments: &[OsString]) -> String {
-    let mut words = arguments.iter().skip(1);
-    while let Some(word) = words.next() {
-        let word = word.to_string_lossy();
-        if WITH_VALUE.contains(&word.as_ref()) {
-            words.next();
-        } else if !word.starts_with('-') {
-            let known = command().get_subcommands().any(|subcommand| subcommand.get_name() == word);
-            return if known { format!(" {word}") } else { String::new() };
-        }
-    }
-    String::new()
+    let known = |name: &String| command().get_subcommands().any(|subcommand| subcommand.get_name() == name);
+    verb(arguments).filter(known).map_or_else(String::new, |name| format!(" {name}"))
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Command, Subcommand};
 
 use crate::cli::Globals;
 use crate::ui::error::Failure;
@@ -61,6 +61,16 @@ macro_rules! verbs {
         }
 
         impl Verb {
+            /// Returns the command line of the verb `name` alone; `None` for hidden and unknown verbs.
+            ///
+            /// All verbs together have some four hundred flags, and building them takes longer than most verbs do.
+            pub(crate) fn command(name: &str) -> Option<Command> {
+                $(if stringify!($variant).eq_ignore_ascii_case(name) {
+                    return Some($module::$arguments::augment_args(Command::new(name.to_owned())));
+                })*
+                None
+            }
+
             /// Does what the verb says.
             pub(crate) fn run(self, globals: &Globals) -> Result<ExitCode, Failure> {
                 // What looks only at itself works where no configuration can be read, as inside a container.

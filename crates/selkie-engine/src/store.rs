@@ -108,6 +108,10 @@ impl Store {
 
     /// Makes the directories that every operation needs.
     pub(crate) fn prepare(&self) -> Result<()> {
+        // The last that is made of each tree: with it, the others are there.
+        if self.root.join("names").is_dir() && self.staging().is_dir() {
+            return Ok(());
+        }
         files::make_directories(&self.containers())?;
         files::make_directories(&self.root.join("names"))?;
         files::make_directories(&self.run.join("containers"))?;

@@ -61,10 +61,9 @@ impl Run {
             out::line(record.id.as_str())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let container = Container::load(context.engine.store(), &record.id).ok();
         let end = serve(&attached, &attach_options(&record.request, detach_keys), &mut |signal| {
             // A container that has just ended needs no signal any more.
-            let _ = container.as_ref().map(|container| context.engine.kill(container, signal));
+            let _ = Container::load(context.engine.store(), &record.id).map(|container| context.engine.kill(&container, signal));
         })?;
         match end {
             End::Detached => Ok(ExitCode::SUCCESS),

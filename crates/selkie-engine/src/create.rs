@@ -40,7 +40,7 @@ impl Engine {
     pub fn create(&self, request: Request, command: Vec<String>, to_start: bool) -> Result<Created> {
         refuse_unsupported(&request)?;
         self.store.prepare()?;
-        self.heal()?;
+        self.store.heal()?;
         let source = self.source(&request)?;
         let monitor = to_start.then(Waiting::start).transpose()?;
         if request.lifecycle.replace {

@@ -140,10 +140,12 @@ impl Container {
     /// # Errors
     /// A record that is missing or damaged.
     pub fn load(store: &Store, id: &ContainerId) -> Result<Self> {
-        let directory = store.records(id);
-        let record: Record = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let running = store.running(id);
-        let written: Option<Live> = read_json(&running.join("state.json"))?;
+        // Most containers of a long list do not run: one look saves them the others.
+        let has_run_state = running.exists();
+        let directory = if has_run_state { store.records(id) } else { store.container(id) };
+        let record: Record = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        let written: Option<Live> = if has_run_state { read_json(&running.join("state.json"))? } else { None };
         let exit: Option<Exit> = read_json(&directory.join("exit.json"))?;
         let live = written.clone().filter(|live| live.init.is_alive());
         let status = match (&live, &written, &exit) {
@@ -175,13 +177,17 @@ impl Container {
     pub fn all(store: &Store) -> Result<(Vec<Self>, Vec<Error>)> {
         let mut containers = Vec::new();
         let mut damaged = Vec::new();
-        for id in store.ids()? {
+        let (ids, mut half_made) = store.ids()?;
+        for id in ids {
             match Self::load(store, &id) {
                 Ok(container) => containers.push(container),
                 // Half-made or just removed: not there.
-                Err(Error::NoSuchContainer { .. }) => {}
+                Err(Error::NoSuchContainer { .. }) => half_made = true,
                 Err(error) => damaged.push(error),
             }
+        }
+        if half_made {
+            store.heal()?;
         }
         containers.sort_by(|a, b| a.record.created.cmp(&b.record.created));
         Ok((containers, damaged))

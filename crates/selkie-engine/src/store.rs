@@ -170,17 +170,19 @@ impl Store {
         }
     }
 
-    /// Returns the ids of all directories of containers, sorted, half-made ones too.
-    pub(crate) fn ids(&self) -> Result<Vec<ContainerId>> {
+    /// Returns the ids of all directories of containers, sorted, half-made ones too, and whether a removal is unfinished.
+    pub(crate) fn ids(&self) -> Result<(Vec<ContainerId>, bool)> {
         let directory = self.containers();
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
             Err(source) => return Err(Error::File { action: "read", path: directory, source }),
         };
-        let mut ids: Vec<ContainerId> = entries.flatten().filter_map(|entry| ContainerId::parse(entry.file_name().to_str()?)).collect();
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        let mut ids: Vec<ContainerId> = names.iter().filter_map(|name| ContainerId::parse(name.to_str()?)).collect();
+        let unfinished = ids.len() < names.len();
         ids.sort();
-        Ok(ids)
+        Ok((ids, unfinished))
     }
 
     /// Finds the container called `name`: an exact name, a full id, or the beginning of exactly one id.
@@ -200,7 +202,7 @@ impl Store {
         if !wanted.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()) {
             return Err(Error::NoSuchContainer { name: name.to_owned() });
         }
-        let mut matching = self.ids()?.into_iter().filter(|id| id.as_str().starts_with(wanted) && self.is_complete(id));
+        let mut matching = self.ids()?.0.into_iter().filter(|id| id.as_str().starts_with(wanted) && self.is_complete(id));
         match (matching.next(), matching.next()) {
             (Some(id), None) => Ok(id),
             (Some(_), Some(_)) => Err(Error::Ambiguous { name: name.to_owned() }),

@@ -51,7 +51,6 @@ impl Context {
 
     /// Returns every container; damaged records are reported and left out.
     pub(crate) fn containers(&self) -> Result<Vec<Container>, Failure> {
-        self.engine.heal()?;
         let (containers, damaged) = Container::all(self.engine.store())?;
         for error in damaged {
             crate::ui::error::warn(&Failure::from(error).line());

@@ -32,7 +32,7 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        context.engine.heal()?;
+        context.engine.store().heal()?;
         let mut selected = self.selection.containers(context, |_| true)?;
         if self.force {
             self.remove_damaged(context, &mut selected)?;

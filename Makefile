@@ -32,7 +32,7 @@ test-kernels: ## the same invariants on Debian's stock kernels in QEMU
 bench: build ## selkie, the floor and the peers side by side, ratios printed
 	tools/bench
 
-fuzz: ## each fuzz target for a minute (needs cargo-fuzz and a nightly toolchain)
+fuzz: ## the property tests of every parser with many more cases (CASES=20000)
 	tools/fuzz
 
 install: build ## into PREFIX (default /usr/local)

@@ -38,6 +38,7 @@ impl Engine {
     /// # Errors
     /// No such image, a name in use, a request that cannot be planned; nothing is left behind then.
     pub fn create(&self, request: Request, command: Vec<String>, to_start: bool) -> Result<Created> {
+        self.require_root()?;
         refuse_unsupported(&request)?;
         self.store.prepare()?;
         self.store.heal()?;
@@ -76,6 +77,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::create`].
     pub fn dry_run(&self, request: Request, command: Vec<String>) -> Result<Plan> {
+        self.require_root()?;
         self.store.prepare()?;
         let source = self.source(&request)?;
         let id = ContainerId::random()?;

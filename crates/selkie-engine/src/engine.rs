@@ -47,6 +47,16 @@ impl Engine {
         &self.binary
     }
 
+    /// Checks that containers can be made at all.
+    #[expect(clippy::unused_self, reason = "asked of an engine, as everything else about one")]
+    pub(crate) fn require_root(&self) -> crate::Result<()> {
+        if rustix::process::geteuid().is_root() {
+            Ok(())
+        } else {
+            Err(crate::Error::NotSupported { what: "containers of a user who is not root".to_owned() })
+        }
+    }
+
     /// Returns the flags with which another `selkie` finds the same records.
     pub(crate) fn globals(&self) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();

@@ -164,6 +164,9 @@ impl Error {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space: `selkie rm` and `selkie rmi` work on a full disk".to_owned())
             }
+            Self::NotSupported { what } if what.starts_with("containers of a user") => {
+                Some("run as root; what only looks (`caps`, `privileged`, `doctor`) works for everybody".to_owned())
+            }
             Self::Plan(error) => error.hint(),
             Self::Record { .. } => Some("`selkie rm --force ID` removes the container; everything else is unharmed".to_owned()),
             _ => None,

@@ -53,6 +53,7 @@ impl Engine {
     /// # Errors
     /// What could not be planned or made; the container stays as it was.
     pub fn start(&self, container: &Container, options: &StartOptions<'_>) -> Result<Attached> {
+        self.require_root()?;
         self.store.prepare()?;
         let _lock = self.store.lock(container.id())?;
         // Somebody else may have started or removed it while we waited.

@@ -384,3 +384,25 @@ fn exec_is_confined_as_the_container_is() {
         engine.ok(&["rm", "-f", "-t", "0", &id]);
     }
 }
+
+#[test]
+fn a_monitor_has_no_capability_and_nothing_of_its_caller() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let id = engine.ok(&["run", "-d", "--rootfs", &rootfs, "/bin/sleep", "1000"]);
+    let pid = engine.ok(&["inspect", "--format", "{{.State.ConmonPid}}", &id]);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert!(status.contains(&format!("{set}:\t0000000000000000")), "{status}");
+    }
+    let outside: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| Some(std::fs::read_link(entry.path()).ok()?.display().to_string()))
+        .filter(|target| !["pipe:", "socket:", "anon_inode:", "/dev/null"].iter().any(|own| target.starts_with(own)))
+        .collect();
+    // The protected copy of the engine's own binary is attached nowhere, so its path is the root of its mount.
+    assert!(outside.iter().all(|target| target == "/"), "{outside:?}");
+    let binary = std::fs::OpenOptions::new().append(true).open(format!("/proc/{pid}/exe"));
+    assert!(binary.is_err(), "the monitor's binary can be written");
+}

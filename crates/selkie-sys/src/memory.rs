@@ -1,5 +1,18 @@
 //! Gives memory back that a long-lived process used only at its start: malloc_trim(3), madvise(2).
 
+/// Makes allocations from a few pages on mappings of their own, which go back to the kernel as soon as they are freed.
+///
+/// For a process that needs much at its start and little for the rest of a long life.
+pub fn keep_heap_small() {
+    // SAFETY: mallopt changes a number of the allocator, before anything else of this process depends on it.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 8192);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8192);
+        libc::mallopt(libc::M_TOP_PAD, 0);
+    }
+}
+
 /// Returns free heap pages to the kernel, and lets go of the pages of the running program that are not needed right now.
 ///
 /// Only pages that are exactly as in the program's file are dropped; the kernel reads them again when they are touched. A

@@ -83,6 +83,7 @@ fn run() -> Result<(), Error> {
     let action = || Error::system("be a monitor");
     let proof = SingleThreaded::check().map_err(action())?;
     process::set_name(c"selkie-monitor");
+    selkie_sys::memory::keep_heap_small();
     // A session of its own: no terminal of the caller can end it.
     let _ = rustix::process::setsid();
     for signal in [1, 2, 3, 13, 15] {

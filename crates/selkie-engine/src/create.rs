@@ -60,6 +60,7 @@ impl Engine {
                 request,
                 image_config: source.config,
                 create_command: command,
+                to_start,
             };
             self.write_new(record)
         });
@@ -91,6 +92,7 @@ impl Engine {
             request,
             image_config: source.config,
             create_command: command,
+            to_start: false,
         };
         let _lock = self.store.make(&id)?;
         let planned = self.mount_root(&record).and_then(|root| {
@@ -157,7 +159,10 @@ impl Engine {
                 continue;
             };
             // Somebody who is just creating a container with this name holds its lock; a crash has left neither lock nor record.
-            if self.store.is_complete(&owner) || (self.store.container(&owner).exists() && self.store.try_lock(&owner)?.is_none()) {
+            if self.store.forget_abandoned(&owner)? {
+                continue;
+            }
+            if self.store.is_complete(&owner) || matches!(self.store.try_lock(&owner), Ok(None)) {
                 return Ok(Some(owner));
             }
             files::remove_file(&link)?;
@@ -169,8 +174,8 @@ impl Engine {
     fn forget(&self, id: &ContainerId) {
         // The error that led here is the one to tell; what stays is half-made and the next command removes it.
         let _ = self.store.release_names(id);
-        let _ = files::remove_tree(&self.store.container(id));
         let _ = files::remove_tree(&self.store.running(id));
+        let _ = files::remove_tree(&self.store.container(id));
     }
 
     fn replace(&self, request: &Request) -> Result<()> {

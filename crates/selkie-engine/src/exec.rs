@@ -1,6 +1,7 @@
 //! Runs one more process in a running container.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -15,8 +16,10 @@ use crate::files;
 use crate::id::random_id;
 use crate::monitor::{After, Order, SessionOrder, Task, Waiting};
 use crate::process::Identity;
-use crate::record::Container;
+use crate::record::{Container, Live, STARTING};
 use crate::start::await_started;
+
+const NOT_RUNNING: &str = "can only create exec sessions on running containers";
 
 /// An exec session that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +42,30 @@ impl Engine {
         size: Option<(u16, u16)>,
         preserve: &[BorrowedFd<'_>],
     ) -> Result<(String, Attached)> {
-        let live = container.running("can only create exec sessions on running containers")?;
+        let live = container.running(NOT_RUNNING)?;
+        if self.store.running(container.id()).join(STARTING).exists() {
+            // Its monitor has died over the start: whoever makes the container still holds the lock.
+            drop(self.store.lock(container.id())?);
+        }
+        self.exec_in(container, live, request, size, preserve).map_err(|error| {
+            // Nothing can be joined any more once it has ended; a process that is just ending has no root.
+            let is_there = live.init.is_alive() && std::fs::read_link(format!("/proc/{}/root", live.init.pid)).is_ok();
+            if is_there { error } else { Error::State { operation: NOT_RUNNING.to_owned() } }
+        })
+    }
+
+    fn exec_in(
+        &self,
+        container: &Container,
+        live: &Live,
+        request: &ExecRequest,
+        size: Option<(u16, u16)>,
+        preserve: &[BorrowedFd<'_>],
+    ) -> Result<(String, Attached)> {
         let monitor = Waiting::start()?;
         let damaged = || Error::State { operation: format!("container {} has no plan", container.id()) };
         let plan = container.plan(&self.store)?.ok_or_else(damaged)?;
-        let gone = || Error::State { operation: "can only create exec sessions on running containers".to_owned() };
+        let gone = || Error::State { operation: NOT_RUNNING.to_owned() };
         let target = live.init.open()?.ok_or_else(gone)?;
 
         let root_path = format!("/proc/{}/root", live.init.pid);
@@ -59,7 +81,7 @@ impl Engine {
 
         let session = random_id()?;
         let directory = self.store.running(container.id());
-        files::make_directories(&directory.join("sessions"))?;
+        make_sessions(&directory.join("sessions"))?;
         let devpts = if request.tty { Some(open_devpts(&root)?) } else { None };
         let order = Order {
             task: Task::Session(Box::new(SessionOrder {
@@ -99,6 +121,16 @@ impl Engine {
             .collect();
         sessions.sort_by(|a, b| a.id.cmp(&b.id));
         sessions
+    }
+}
+
+/// Makes the directory of sessions, but none above it: a container that has just been removed must not come back.
+fn make_sessions(path: &Path) -> Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::File { action: "create directory", path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -59,6 +59,19 @@ pub(crate) fn write_new(directory: &Path, name: &str, content: &[u8], mode: u32)
     file.and_then(|mut file| file.write_all(content)).map_err(|source| Error::File { action: "write", path, source })
 }
 
+/// Writes `value` as JSON over `directory/name`: readers may see a part of it.
+pub(crate) fn write_json_in_place<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
+    let path = directory.join(name);
+    let text = serde_json::to_vec(value).map_err(|source| Error::Record { path: path.clone(), source })?;
+    std::fs::write(&path, text).map_err(|source| Error::File { action: "write", path, source })
+}
+
+/// Renames a file within `directory`.
+pub(crate) fn rename(directory: &Path, from: &str, to: &str) -> Result<()> {
+    let path = directory.join(to);
+    std::fs::rename(directory.join(from), &path).map_err(|source| Error::File { action: "rename", path, source })
+}
+
 /// Makes renames and removals in `directory` durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(|source| Error::File {

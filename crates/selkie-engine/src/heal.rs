@@ -1,8 +1,13 @@
 //! Repairs what a crash has left: any of our processes may have been killed at any moment.
 
-use crate::error::Result;
+use selkie_plan::Plan;
+use selkie_runtime::cgroup::{Cgroup, Layout};
+
+use crate::error::{Error, Result};
+use crate::facts::CGROUP_PARENT;
 use crate::files;
 use crate::id::ContainerId;
+use crate::record::{Container, Record, STARTING, STATE};
 use crate::store::Store;
 
 /// Removed containers are renamed first, with this in front of their ids, and deleted then.
@@ -21,6 +26,9 @@ impl Store {
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(REMOVED) {
                 // Whoever began the removal may still be at it; both get the same result.
+                if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
+                    let _ = files::remove_tree(&self.running(&id));
+                }
                 let _ = files::remove_tree(&entry.path());
             } else if let Some(id) = ContainerId::parse(name)
                 && !self.is_complete(&id)
@@ -40,13 +48,80 @@ impl Store {
             return Ok(());
         }
         // Its maker holds the lock as long as it lives.
-        let Some(_lock) = self.try_lock(id)? else { return Ok(()) };
+        let Ok(Some(_lock)) = self.try_lock(id) else { return Ok(()) };
         // Complete by now: its maker has just finished.
         if self.is_complete(id) {
             return Ok(());
         }
         self.release_names(id)?;
-        files::remove_tree(&self.container(id))?;
-        files::remove_tree(&self.running(id))
+        if self.running(id).exists()
+            && let Some(cgroup) = self.cgroup_of(id)
+        {
+            // Somebody has deleted the records of a container that may even run.
+            cgroup.remove()?;
+        }
+        // The directory by which the next command finds the rest goes last.
+        files::remove_tree(&self.running(id))?;
+        files::remove_tree(&self.container(id))
+    }
+
+    /// Removes a container with `--rm` that has ended, or was never started, if whoever had to remove it is gone.
+    /// Returns whether it is removed.
+    pub(crate) fn forget_abandoned(&self, id: &ContainerId) -> Result<bool> {
+        // Only such a container has its records in the run directory.
+        if !self.volatile_records(id).exists() {
+            return Ok(false);
+        }
+        let Ok(Some(_lock)) = self.try_lock(id) else { return Ok(false) };
+        let container = match Container::load(self, id) {
+            Ok(container) if container.is_abandoned() => container,
+            _ => return Ok(false),
+        };
+        self.release(&container)?;
+        if let Some(file) = &container.record.request.lifecycle.cidfile {
+            files::remove_file(file.as_ref())?;
+        }
+        self.release_names(id)?;
+        self.delete(id)?;
+        Ok(true)
+    }
+
+    /// Returns the container's cgroups; `None` when it has none. Without a readable plan they are where they usually are.
+    pub(crate) fn cgroup_of(&self, id: &ContainerId) -> Option<Cgroup> {
+        let usual = || {
+            let record: Option<Record> = files::read_json(&self.records(id).join("config.json")).ok().flatten();
+            let parent = record.and_then(|record| record.request.limits.cgroup_parent).unwrap_or_else(|| CGROUP_PARENT.to_owned());
+            Some(format!("/{}/{id}", parent.trim_matches('/')))
+        };
+        let planned: Result<Option<Plan>> = files::read_json(&self.records(id).join("plan.json"));
+        let path = planned.map_or_else(|_| usual(), |plan| plan.map_or_else(usual, |plan| plan.cgroup.path));
+        path.map(|path| Cgroup::at(&Layout::detect(), &path))
+    }
+
+    /// Removes what a container that does not run may have left in the kernel and in the run directory.
+    pub(crate) fn release(&self, container: &Container) -> Result<()> {
+        let running = self.running(container.id());
+        if !running.join(STATE).exists() && !running.join(STARTING).exists() {
+            return Ok(());
+        }
+        if let Some(cgroup) = self.cgroup_of(container.id()) {
+            cgroup.remove()?;
+        }
+        self.clear_running(container.id())
+    }
+
+    /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,
+    /// and what a crash leaves of it the next command removes.
+    pub(crate) fn delete(&self, id: &ContainerId) -> Result<()> {
+        let hidden = self.containers().join(format!("{REMOVED}{id}"));
+        let directory = self.container(id);
+        match std::fs::rename(&directory, &hidden) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::File { action: "remove", path: directory, source });
+            }
+            _ => {}
+        }
+        files::remove_tree(&self.running(id))?;
+        files::remove_tree(&hidden)
     }
 }

@@ -4,17 +4,15 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use selkie_runtime::cgroup::{Cgroup, Layout};
+use selkie_runtime::cgroup::Cgroup;
 use selkie_sys::{Errno, process};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::facts::CGROUP_PARENT;
 use crate::files::{self, Durability, remove_file, write_json};
-use crate::heal::REMOVED;
 use crate::id::{ContainerId, Name};
 use crate::process::Identity;
-use crate::record::{Container, Live, Status};
+use crate::record::{Container, Live, REMOVING, STATE, Status};
 
 /// How to stop a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +23,8 @@ pub struct StopOptions {
 
 /// Podman's default patience.
 const STOP_TIMEOUT: u32 = 10;
+/// How long a monitor may tell its clients how the container ended, before a removal ends it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
@@ -34,7 +34,7 @@ impl Engine {
     /// # Errors
     /// When the kernel refuses the signal, or the container does not end.
     pub fn stop(&self, container: &Container, options: StopOptions) -> Result<()> {
-        let Some(live) = &container.live else { return self.clean_up(container) };
+        let Some(live) = &container.live else { return self.clean_up_if_unused(container) };
         self.mark_stopped(container)?;
         if container.status == Status::Paused {
             // A frozen process cannot act on a signal.
@@ -76,40 +76,29 @@ impl Engine {
     /// [`Error::Running`], or what could not be removed.
     pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
         let id = container.id();
+        let _lock = self.store.lock(id)?;
+        // Somebody else may have started it while we waited.
+        let container = &Container::load(&self.store, id)?;
         if container.live.is_some() {
             if !force {
                 return Err(Error::Running { id: id.to_string(), status: container.status.as_str() });
             }
+            // Its monitor would remove it, too, and wait for us.
+            files::write(&self.store.running(id), REMOVING, b"", 0o600, Durability::Volatile)?;
             self.stop(
                 container,
                 StopOptions { timeout: Some(container.record.request.lifecycle.stop_timeout.unwrap_or(0).min(STOP_TIMEOUT)) },
             )?;
         }
-        let _lock = self.store.lock(id)?;
         self.end_monitor(container)?;
-        self.clean_up(container)?;
+        self.store.release(container)?;
         if let Some(file) = &container.record.request.lifecycle.cidfile {
             remove_file(file.as_ref())?;
         }
         if self.store.owner_of(&container.record.name).as_ref() == Some(id) {
             remove_file(&self.store.name_link(&container.record.name))?;
         }
-        self.delete(id)
-    }
-
-    /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,
-    /// and what a crash leaves of it the next command removes.
-    fn delete(&self, id: &ContainerId) -> Result<()> {
-        let hidden = self.store.containers().join(format!("{REMOVED}{id}"));
-        let directory = self.store.container(id);
-        match std::fs::rename(&directory, &hidden) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::File { action: "remove", path: directory, source });
-            }
-            _ => {}
-        }
-        files::remove_tree(&self.store.running(id))?;
-        files::remove_tree(&hidden)
+        self.store.delete(id)
     }
 
     /// Removes a container whose record cannot be read, with what it has in the kernel.
@@ -124,9 +113,11 @@ impl Engine {
             wait_for(&live.init, Some(Duration::from_secs(5)))?;
             send(&live.monitor, SIGKILL)?;
         }
-        Cgroup::at(&Layout::detect(), &format!("{CGROUP_PARENT}/{id}")).remove()?;
+        if let Some(cgroup) = self.store.cgroup_of(id) {
+            cgroup.remove()?;
+        }
         self.store.release_names(id)?;
-        self.delete(id)
+        self.store.delete(id)
     }
 
     /// Waits until a container does not run; returns its exit status.
@@ -138,6 +129,7 @@ impl Engine {
             wait_for(&live.init, None)?;
             self.await_record(container)?;
         }
+        self.await_finish(container.id());
         match Container::load(&self.store, container.id()) {
             Ok(ended) => Ok(ended.exit.map_or(0, |exit| exit.code)),
             // `--rm` was quicker than we are; Podman answers -1.
@@ -189,25 +181,37 @@ impl Engine {
     /// # Errors
     /// [`Error::State`] when it has none.
     pub fn cgroup(&self, container: &Container) -> Result<Cgroup> {
-        let path = container.plan(&self.store)?.and_then(|plan| plan.cgroup.path);
-        let path = path.ok_or_else(|| Error::State { operation: format!("container {} has no cgroup", container.id()) })?;
-        Ok(Cgroup::at(&Layout::detect(), &path))
+        self.store
+            .cgroup_of(container.id())
+            .ok_or_else(|| Error::State { operation: format!("container {} has no cgroup", container.id()) })
     }
 
-    /// Removes what a container that does not run may have left in the kernel and in the run directory.
+    /// Cleans up unless somebody else is just starting or removing the container.
+    fn clean_up_if_unused(&self, container: &Container) -> Result<()> {
+        let lock = match self.store.try_lock(container.id()) {
+            Ok(Some(lock)) => lock,
+            Ok(None) | Err(Error::NoSuchContainer { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let cleaned = match Container::load(&self.store, container.id()) {
+            Ok(container) if container.live.is_none() => self.clean_up(&container),
+            Ok(_) | Err(Error::NoSuchContainer { .. }) => Ok(()),
+            Err(error) => Err(error),
+        };
+        drop(lock);
+        cleaned
+    }
+
+    /// Writes down an end that nobody saw, and removes what is left of it.
     pub(crate) fn clean_up(&self, container: &Container) -> Result<()> {
-        let running = self.store.running(container.id());
-        if !running.join("state.json").exists() {
-            return Ok(());
-        }
+        self.await_finish(container.id());
         // Its monitor died before it: nobody has written its end.
-        if let Some(exit) = &container.exit {
+        if let Some(exit) = &container.exit
+            && self.store.running(container.id()).join(STATE).exists()
+        {
             write_json(&self.store.records(container.id()), "exit.json", exit, Durability::Volatile)?;
         }
-        if let Ok(cgroup) = self.cgroup(container) {
-            cgroup.remove()?;
-        }
-        self.store.clear_running(container.id())
+        self.store.release(container)
     }
 
     /// Returns whether the last end of a container was wanted by somebody.
@@ -218,7 +222,12 @@ impl Engine {
 
     /// Notes that the end is wanted, so that no restart policy applies.
     fn mark_stopped(&self, container: &Container) -> Result<()> {
-        files::write(&self.store.running(container.id()), "stopped", b"", 0o600, Durability::Volatile)
+        match files::write(&self.store.running(container.id()), "stopped", b"", 0o600, Durability::Volatile) {
+            Err(Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::NoSuchContainer { name: container.id().to_string() })
+            }
+            written => written,
+        }
     }
 
     /// Waits until the container has ended and its end is written.
@@ -241,11 +250,7 @@ impl Engine {
         let mut pause = Duration::from_micros(100);
         while state.exists() && Instant::now() < deadline {
             if !live.monitor.is_alive() {
-                return match Container::load(&self.store, container.id()) {
-                    Ok(ended) => self.clean_up(&ended),
-                    Err(Error::NoSuchContainer { .. }) => Ok(()),
-                    Err(error) => Err(error),
-                };
+                return self.clean_up_if_unused(container);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
@@ -253,12 +258,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits until the monitor of a container that has ended has done what it does then: all of it is by name, and must not
+    /// hit what is started next.
+    fn await_finish(&self, id: &ContainerId) {
+        let state = self.store.running(id).join(STATE);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Ok(Some(live)) = files::read_json::<Live>(&state)
+            && live.monitor.is_alive()
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Ends a monitor that still serves clients of a container that has ended.
     fn end_monitor(&self, container: &Container) -> Result<()> {
-        match &container.live {
-            Some(live) => send(&live.monitor, SIGKILL),
-            None => Ok(()),
-        }
+        let Some(live) = &container.live else { return Ok(()) };
+        wait_for(&live.monitor, Some(LAST_WORDS))?;
+        send(&live.monitor, SIGKILL)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use selkie_plan::value::RestartPolicy;
 use selkie_plan::{ImageConfig, Plan, Request};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub struct Record {
     pub image_config: ImageConfig,
     /// The command line that created it.
     pub create_command: Vec<String>,
+    /// `run` made it: without a start, nobody wanted it.
+    #[serde(default)]
+    pub to_start: bool,
 }
 
 /// The image of a container.
@@ -131,6 +135,16 @@ pub struct Container {
     pub status: Status,
 }
 
+/// The file with the [`Live`] of a container that runs.
+pub(crate) const STATE: &str = "state.json";
+
+/// There from before the first thing that a start makes until the program runs, when it becomes the state. Empty at first,
+/// then the same [`Live`]. Before the program runs, nobody may join the container: it still sees the host's tree.
+pub(crate) const STARTING: &str = "starting.json";
+
+/// There while somebody removes a container that runs: its monitor has nothing to do after the end.
+pub(crate) const REMOVING: &str = "removing";
+
 /// The exit status of a container whose monitor died before it, so that nobody saw its end.
 pub const LOST: i32 = 255;
 
@@ -145,7 +159,7 @@ impl Container {
         let has_run_state = running.exists();
         let directory = if has_run_state { store.records(id) } else { store.container(id) };
         let record: Record = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
-        let written: Option<Live> = if has_run_state { read_json(&running.join("state.json"))? } else { None };
+        let written = if has_run_state { written(&running)? } else { None };
         let exit: Option<Exit> = read_json(&directory.join("exit.json"))?;
         let live = written.clone().filter(|live| live.init.is_alive());
         let status = match (&live, &written, &exit) {
@@ -180,6 +194,7 @@ impl Container {
         let (ids, mut half_made) = store.ids()?;
         for id in ids {
             match Self::load(store, &id) {
+                Ok(container) if container.is_abandoned() && store.forget_abandoned(&id)? => {}
                 Ok(container) => containers.push(container),
                 // Half-made or just removed: not there.
                 Err(Error::NoSuchContainer { .. }) => half_made = true,
@@ -191,6 +206,22 @@ impl Container {
         }
         containers.sort_by(|a, b| a.record.created.cmp(&b.record.created));
         Ok((containers, damaged))
+    }
+
+    /// Returns the ids of containers whose records cannot be read.
+    ///
+    /// # Errors
+    /// When the directory of records cannot be read at all.
+    pub fn damaged(store: &Store) -> Result<Vec<ContainerId>> {
+        let is_damaged = |id: &ContainerId| !matches!(Self::load(store, id), Ok(_) | Err(Error::NoSuchContainer { .. }));
+        Ok(store.ids()?.0.into_iter().filter(is_damaged).collect())
+    }
+
+    /// Returns whether whoever should have removed the container may have died before.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let lifecycle = &self.record.request.lifecycle;
+        let is_over = self.status == Status::Exited || (self.status == Status::Created && self.record.to_start);
+        lifecycle.remove && lifecycle.restart == RestartPolicy::No && self.live.is_none() && is_over
     }
 
     /// Returns the container's id.
@@ -217,6 +248,16 @@ impl Container {
     pub fn plan(&self, store: &Store) -> Result<Option<Plan>> {
         read_json(&store.records(self.id()).join("plan.json"))
     }
+}
+
+/// Reads which process a container has or had.
+fn written(running: &Path) -> Result<Option<Live>> {
+    if let Some(live) = read_json(&running.join(STATE))? {
+        return Ok(Some(live));
+    }
+    // While the monitor lives, the start is not over; a part of a record is none.
+    let starting: Option<Live> = read_json(&running.join(STARTING)).unwrap_or_default();
+    Ok(starting.filter(|live| !live.monitor.is_alive()))
 }
 
 /// The end of a container that nobody saw: its status is not known, its time is that of the last sign of life.

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter;
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
-use crate::record::{Container, Record, Status};
+use crate::record::{Container, Record, STARTING, Status};
+use crate::store::Lock;
 
 /// How to start a container.
 #[derive(Debug, Default)]
@@ -29,6 +30,14 @@ pub struct StartOptions<'a> {
     pub restarts: u32,
 }
 
+/// What a start needs besides the plan.
+struct Made<'a> {
+    root: OwnedFd,
+    /// The container's lock, which the monitor holds with us until the container can be found.
+    lock: &'a Lock,
+    monitor: Waiting,
+}
+
 impl Engine {
     /// Starts a container that has just been created.
     ///
@@ -37,8 +46,8 @@ impl Engine {
     pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
         let Created { record, plan: planned, root, lock, monitor } = created;
         let started = monitor.map_or_else(Waiting::start, Ok).and_then(|monitor| match planned {
-            Some(planned) => self.launch(&record, &planned, root, options, monitor),
-            None => self.plan_and_launch(&record, root, options, monitor),
+            Some(planned) => self.launch(&record, &planned, Made { root, lock: &lock, monitor }, options),
+            None => self.plan_and_launch(&record, Made { root, lock: &lock, monitor }, options),
         });
         drop(lock);
         if started.is_err() && record.request.lifecycle.remove {
@@ -55,7 +64,7 @@ impl Engine {
     pub fn start(&self, container: &Container, options: &StartOptions<'_>) -> Result<Attached> {
         self.require_root()?;
         self.store.prepare()?;
-        let _lock = self.store.lock(container.id())?;
+        let lock = self.store.lock(container.id())?;
         // Somebody else may have started or removed it while we waited.
         let container = Container::load(&self.store, container.id())?;
         match container.status {
@@ -68,20 +77,22 @@ impl Engine {
         let monitor = Waiting::start()?;
         self.clean_up(&container)?;
         let root = self.mount_root(&container.record)?;
-        self.plan_and_launch(&container.record, root, options, monitor)
+        self.plan_and_launch(&container.record, Made { root, lock: &lock, monitor }, options)
     }
 
-    fn plan_and_launch(&self, record: &Record, root: OwnedFd, options: &StartOptions<'_>, monitor: Waiting) -> Result<Attached> {
-        let facts = self.facts(record, &root)?;
+    fn plan_and_launch(&self, record: &Record, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
+        let facts = self.facts(record, &made.root)?;
         let planned = plan(&record.request, &record.image_config, &facts)?;
         write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
-        self.launch(record, &planned, root, options, monitor)
+        self.launch(record, &planned, made, options)
     }
 
-    fn launch(&self, record: &Record, planned: &Plan, root: OwnedFd, options: &StartOptions<'_>, monitor: Waiting) -> Result<Attached> {
+    fn launch(&self, record: &Record, planned: &Plan, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
+        let Made { root, lock, monitor } = made;
         let running = self.store.running(&record.id);
         files::make_directories(&running)?;
         self.store.clear_running(&record.id)?;
+        files::write_new(&running, STARTING, b"", 0o600)?;
         let filtered = self.write_run_files(planned, &running)?;
         let lifecycle = &record.request.lifecycle;
         let order = Order {
@@ -103,7 +114,9 @@ impl Engine {
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
         };
         let pid = monitor.pid;
-        let ours = monitor.order(&order, root.as_fd(), &options.preserve)?;
+        let mut further = vec![lock.as_fd()];
+        further.extend_from_slice(&options.preserve);
+        let ours = monitor.order(&order, root.as_fd(), &further)?;
         if let Some(file) = &lifecycle.conmon_pidfile {
             std::fs::write(file, pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
                 action: "write",

@@ -8,11 +8,14 @@
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself
+//! RUN/containers/ID/starting.json  there while it is being started
 //! RUN/containers/ID/state.json     its process, while it has one
+//! RUN/containers/ID/removing       there while somebody removes it though it runs
 //! RUN/containers/ID/record/        config.json, plan.json and exit.json of a container with --rm: it does not outlive a reboot
 //! ```
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -33,7 +36,13 @@ const VOLATILE: &str = "record";
 
 /// The lock of one container: held for changes, never for reading. The kernel gives it up when the holder dies.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+pub(crate) struct Lock(File);
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Store {
     /// Refers to the store in `root` and `run`; nothing is made until something is written.
@@ -149,21 +158,26 @@ impl Store {
 
     /// Takes the lock of a container; waits for whoever has it.
     pub(crate) fn lock(&self, id: &ContainerId) -> Result<Lock> {
-        let path = self.container(id).join("lock");
-        let file = open_lock(&path)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive)).map_err(|errno| Error::File {
-            action: "lock",
-            path: path.clone(),
-            source: errno.into(),
-        })?;
-        Ok(Lock(file))
+        self.take(id, FlockOperation::LockExclusive)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })
     }
 
     /// Takes the lock of a container if nobody has it.
     pub(crate) fn try_lock(&self, id: &ContainerId) -> Result<Option<Lock>> {
+        self.take(id, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn take(&self, id: &ContainerId, operation: FlockOperation) -> Result<Option<Lock>> {
         let path = self.container(id).join("lock");
-        let file = open_lock(&path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let file = match open_lock(&path) {
+            Ok(file) => file,
+            Err(Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoSuchContainer { name: id.to_string() });
+            }
+            Err(error) => return Err(error),
+        };
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
+            // Whoever had it has removed the container: what we hold is the lock of nothing.
+            Ok(()) if !path.exists() => Err(Error::NoSuchContainer { name: id.to_string() }),
             Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::File { action: "lock", path, source: errno.into() }),

@@ -27,6 +27,9 @@ pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, entry: Option<Entr
     let program = prepare(launch, proof, entry, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    if let Err(error) = report::made(report) {
+        end(report, &error);
+    }
     let confined = confine(Confinement {
         user: &plan.process.user,
         sets: &plan.process.sets,

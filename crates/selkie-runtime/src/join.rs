@@ -65,7 +65,7 @@ pub fn join(proof: SingleThreaded, join: Join<'_>) -> Result<Started, Error> {
             let made = receive_process(&ours);
             // It has nothing left to do.
             let _ = process::wait(&joiner.pidfd);
-            Ok(Started::new(made?, master, ours))
+            Ok(Started::new(made?, master, ours, false))
         }
     }
 }

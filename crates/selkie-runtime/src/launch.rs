@@ -69,24 +69,41 @@ pub struct Started {
     pub child: Child,
     master: Option<OwnedFd>,
     report: OwnedFd,
+    /// It waits for a word from us, and ends when none comes: nothing of a container runs before its engine knows of it.
+    held: bool,
 }
 
 impl Started {
-    /// Bundles what was made.
-    pub(crate) fn new(child: Child, master: Option<OwnedFd>, report: OwnedFd) -> Self {
-        Self { child, master, report }
+    /// Bundles what was made; a process that is `held` waits for [`Self::executed`].
+    pub(crate) fn new(child: Child, master: Option<OwnedFd>, report: OwnedFd, held: bool) -> Self {
+        Self { child, master, report, held }
     }
 
-    /// Waits until the program has been executed. Returns the master of its terminal, if it has one.
+    /// Ends the process instead of letting it execute its program.
+    pub fn abandon(self) {
+        self.end();
+    }
+
+    /// Lets the process go on, and waits until the program has been executed. Returns the master of its terminal, if it has one.
     ///
     /// # Errors
     /// Why it was not executed; the process has ended then and has been reaped.
     pub fn executed(mut self) -> Result<(Child, Option<OwnedFd>), Error> {
+        let mut is_made = !self.held;
+        if self.held {
+            // It may have ended; what it said before tells why.
+            let _ = report::go(&self.report);
+        }
         loop {
             match report::next(&self.report) {
                 Ok(Report::Master(master)) => self.master = master,
+                Ok(Report::Made) => is_made = true,
                 Ok(Report::Ready | Report::Process(..)) => {}
-                Ok(Report::Executed) => return Ok((self.child, self.master)),
+                Ok(Report::Executed) if is_made => return Ok((self.child, self.master)),
+                Ok(Report::Executed) => {
+                    self.end();
+                    return Err(Error::refused("container init", "was killed before it executed the program"));
+                }
                 Err(error) => {
                     self.end();
                     return Err(error);
@@ -102,7 +119,8 @@ impl Started {
     }
 }
 
-/// Makes the first process of a container. It runs its program as soon as it may; [`Started::executed`] says whether it could.
+/// Makes the first process of a container. It waits short of its program for [`Started::executed`], which says whether it could
+/// be executed.
 ///
 /// # Errors
 /// What could not be made; nothing is left behind, except that the caller's cgroup stays for the caller to remove.
@@ -125,7 +143,7 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
         }
         Forked::Parent(child) => {
             drop(theirs);
-            let mut started = Started::new(child, None, ours);
+            let mut started = Started::new(child, None, ours, true);
             match accompany(&launch, &mut started) {
                 Ok(()) => Ok(started),
                 Err(error) => {
@@ -148,13 +166,13 @@ fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
         match report::next(&started.report)? {
             Report::Master(master) => started.master = master,
             Report::Ready => break,
-            Report::Process(..) | Report::Executed => return Err(Error::refused("container init", "ended without a word")),
+            Report::Process(..) | Report::Made | Report::Executed => return Err(Error::refused("container init", "ended without a word")),
         }
     }
     if let Some(cgroup) = launch.cgroup {
         cgroup.enforce_devices(&launch.plan.device_rules)?;
     }
-    report::go(&started.report)
+    Ok(())
 }
 
 fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {

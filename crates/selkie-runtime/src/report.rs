@@ -5,7 +5,8 @@
 //!                  'P' + fd   (exec) pid of the process, with a descriptor of it
 //!                  'R'        device nodes are made: the device rules may come into force
 //!                  'E' ...    an error, then init ends
-//!                  (closed)   execve succeeded
+//!                  'X'        (first process) everything is made: only its confinement and the execve are left
+//!                  (closed)   execve succeeded, or the process was killed
 //! parent -> init   'G'        go on: the user namespace has its maps (first), the cgroups and device rules are in force (second)
 //! ```
 
@@ -20,6 +21,7 @@ const MASTER: u8 = b'M';
 const ERROR: u8 = b'E';
 const READY: u8 = b'R';
 const PROCESS: u8 = b'P';
+const MADE: u8 = b'X';
 const GO: u8 = b'G';
 
 /// What init has to say.
@@ -31,7 +33,9 @@ pub(crate) enum Report {
     Ready,
     /// The process that joins a container: its pid for the sender, and a descriptor of it.
     Process(i32, Option<OwnedFd>),
-    /// The program runs.
+    /// Everything is made.
+    Made,
+    /// The program runs, or the process was killed.
     Executed,
 }
 
@@ -47,6 +51,7 @@ pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
         None => Ok(Report::Executed),
         Some((&MASTER, _)) => Ok(Report::Master(fds.pop())),
         Some((&READY, _)) => Ok(Report::Ready),
+        Some((&MADE, _)) => Ok(Report::Made),
         Some((&PROCESS, body)) => Ok(Report::Process(body.first_chunk().map_or(0, |pid| i32::from_ne_bytes(*pid)), fds.pop())),
         Some((&ERROR, body)) => Err(Error::decode(body)),
         Some(_) => Err(Error::refused("container init", "unexpected message")),
@@ -57,6 +62,11 @@ pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
 pub(crate) fn ready(socket: impl AsFd) -> Result<(), Error> {
     socket::send(&socket, READY, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))?;
     await_go(socket)
+}
+
+/// Tells the parent that everything is made: an end without a word before this was no execve.
+pub(crate) fn made(socket: impl AsFd) -> Result<(), Error> {
+    socket::send(&socket, MADE, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))
 }
 
 /// Tells the parent why init ends.

@@ -17,9 +17,9 @@ use super::order::{After, StartOrder};
 use super::relay::{Relay, Streams};
 use super::{Given, drop_privileges, message};
 use crate::error::{Error, Result};
-use crate::files::{Durability, remove_file, write_json};
+use crate::files::{self, Durability, remove_file, write_json};
 use crate::process::Identity;
-use crate::record::{Exit, Live, now};
+use crate::record::{Exit, Live, REMOVING, STARTING, STATE, now};
 
 /// What is still needed of the orders when the container runs; the plan is not.
 struct Watch {
@@ -34,9 +34,13 @@ struct Watch {
 
 /// Everything between the start of a container and its end.
 pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
-    let Given { control, engine, subject: root, further } = given;
+    let Given { control, engine, subject: root, mut further } = given;
+    // The client's lock, ours too until the container can be found: the client may die at any moment.
+    let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
-    let Begun { mut relay, cgroup } = match begin(proof, &order, &root, &further, &started) {
+    let begun = begin(proof, &order, &root, &further, &started);
+    drop(lock);
+    let Begun { mut relay, cgroup } = match begun {
         Ok(begun) => begun,
         Err(error) => {
             report_failure(&control, &error);
@@ -110,19 +114,33 @@ fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[O
         start: None,
         preserve: &preserved,
     };
-    let running = selkie_runtime::launch(proof, launch).and_then(selkie_runtime::Started::executed);
-    let (child, master) = match running {
+    let (child, master) = match execute(proof, order, launch, started) {
         Ok(running) => running,
         Err(error) => {
+            // The reason for the failure is what the user has to hear.
             if let Some(cgroup) = &cgroup {
                 let _ = cgroup.remove();
             }
-            return Err(error.into());
+            let _ = remove_file(&order.running.join(STATE));
+            let _ = remove_file(&order.running.join(STARTING));
+            return Err(error);
         }
     };
-    record(order, &child, started)?;
     drop_privileges()?;
     Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup })
+}
+
+/// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,
+/// what runs can be found, and what cannot be found does not run.
+fn execute(proof: SingleThreaded, order: &StartOrder, launch: Launch<'_>, began: &str) -> Result<(Child, Option<OwnedFd>)> {
+    let started = selkie_runtime::launch(proof, launch)?;
+    if let Err(error) = record(order, &started.child, began) {
+        started.abandon();
+        return Err(error);
+    }
+    let running = started.executed()?;
+    files::rename(&order.running, STARTING, STATE)?;
+    Ok(running)
 }
 
 fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {
@@ -140,7 +158,7 @@ pub(super) fn read_filter(running: &Path) -> Result<Vec<Instruction>> {
         .collect())
 }
 
-/// Writes down which process it is: from here on every command finds it.
+/// Writes down which process it is: if this monitor dies, the next command finds it.
 fn record(order: &StartOrder, child: &Child, started: &str) -> Result<()> {
     let live = Live {
         init: Identity::of(child.pid.as_raw_nonzero().get())?,
@@ -148,7 +166,7 @@ fn record(order: &StartOrder, child: &Child, started: &str) -> Result<()> {
         started: started.to_owned(),
         restarts: order.restarts,
     };
-    write_json(&order.running, "state.json", &live, Durability::Volatile)
+    files::write_json_in_place(&order.running, STARTING, &live)
 }
 
 /// Both ends of the standard streams.
@@ -251,7 +269,8 @@ fn finish(watch: &Watch, ended: Ended) -> Result<()> {
     let written = write_json(&watch.container, "exit.json", &exit, Durability::Volatile);
     // All of it is tried; the first error counts.
     let removed = watch.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.remove().map_err(Error::from));
-    let forgotten = remove_file(&watch.running.join("state.json")).and_then(|()| remove_file(&watch.running.join("attach")));
+    // The state goes last: once it is gone, another start may be at work in this directory.
+    let forgotten = remove_file(&watch.running.join("attach")).and_then(|()| remove_file(&watch.running.join(STATE)));
     written.and(removed).and(forgotten)
 }
 
@@ -264,6 +283,9 @@ fn client_takes_over(client: &Client) -> bool {
 
 /// Does what the flags say happens after the end, by becoming `selkie` again.
 fn follow(after: &After, watch: &Watch, code: i32, engine: &OwnedFd) -> Result<()> {
+    if watch.running.join(REMOVING).exists() {
+        return Ok(());
+    }
     let by_user = watch.running.join("stopped").exists();
     let again = after.restart.is_some_and(|restart| !by_user && restart.applies(code, watch.restarts));
     let command: &[&str] = match (again, after.remove) {

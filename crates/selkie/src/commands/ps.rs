@@ -7,7 +7,7 @@ use selkie_engine::{Container, Status};
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::ui::error::Failure;
+use crate::ui::error::{Failure, warn};
 use crate::ui::{filter, out, table, template, time};
 
 /// List containers.
@@ -145,7 +145,7 @@ impl Ps {
                 container.record.name.to_string(),
             ];
             if self.caps {
-                let privileges = Privileges::of(context, container)?;
+                let privileges = Privileges::of(context, container);
                 row.extend([privileges.privileged.to_string(), privileges.summary()]);
             }
             rows.push(row);
@@ -156,7 +156,7 @@ impl Ps {
     /// The names that Podman's templates know.
     fn view(&self, context: &Context, container: &Container) -> Result<Value, Failure> {
         let record = &container.record;
-        let privileges = Privileges::of(context, container)?;
+        let privileges = Privileges::of(context, container);
         let exit = container.exit.as_ref();
         let id = if self.no_trunc { container.id().as_str() } else { container.id().short() };
         let image_id = record.image.as_ref().map(|image| image.id.clone()).unwrap_or_default();
@@ -209,13 +209,17 @@ struct Privileges {
 }
 
 impl Privileges {
-    fn of(context: &Context, container: &Container) -> Result<Self, Failure> {
-        let plan = container.plan(context.engine.store())?;
-        Ok(Self {
+    /// A damaged plan is said and hides no container: what it grants is then not known.
+    fn of(context: &Context, container: &Container) -> Self {
+        let plan = container.plan(context.engine.store()).unwrap_or_else(|error| {
+            warn(&Failure::from(error).line());
+            None
+        });
+        Self {
             privileged: plan.as_ref().is_some_and(|plan| plan.privileged),
             granted: plan.as_ref().map(|plan| plan.process.sets.bounding).unwrap_or_default(),
             planned: plan.is_some(),
-        })
+        }
     }
 
     fn summary(&self) -> String {
@@ -276,7 +280,7 @@ pub(crate) fn labels(container: &Container) -> std::collections::BTreeMap<String
 
 fn json_object(context: &Context, container: &Container) -> Result<Value, Failure> {
     let record = &container.record;
-    let privileges = Privileges::of(context, container)?;
+    let privileges = Privileges::of(context, container);
     let words = if record.request.command.is_empty() { &record.image_config.cmd } else { &record.request.command };
     Ok(json!({
         "AutoRemove": record.request.lifecycle.remove,

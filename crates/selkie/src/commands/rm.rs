@@ -35,16 +35,23 @@ impl Rm {
         context.engine.store().heal()?;
         let mut selected = self.selection.containers(context, |_| true)?;
         if self.force {
+            if self.selection.all {
+                selected.extend(damaged(context)?);
+            }
             self.remove_damaged(context, &mut selected)?;
         }
         if self.ignore || self.force {
             selected.retain(|Selected { container, .. }| !matches!(container, Err(failure) if is_missing(failure)));
         }
         each(selected, |container| {
-            context.engine.remove(container, self.force).map_err(|error| match error {
-                selkie_engine::Error::Running { .. } => Failure::from(error).with_code(2),
-                error => error.into(),
-            })
+            context
+                .engine
+                .remove(container, self.force)
+                .map_err(|error| match error {
+                    selkie_engine::Error::Running { .. } => Failure::from(error).with_code(2),
+                    error => error.into(),
+                })
+                .or_else(|failure| if (self.ignore || self.force) && is_missing(&failure) { Ok(()) } else { Err(failure) })
         })
         .map_err(|failure| if is_missing(&failure) { failure.with_code(1) } else { failure })?;
         Ok(ExitCode::SUCCESS)
@@ -58,7 +65,8 @@ impl Rm {
         for selected in selected.drain(..) {
             let id = context.engine.store().find(&selected.called);
             let is_damaged = |id: &selkie_engine::ContainerId| {
-                matches!(selkie_engine::Container::load(context.engine.store(), id), Err(selkie_engine::Error::Record { .. }))
+                let loaded = selkie_engine::Container::load(context.engine.store(), id);
+                !matches!(loaded, Ok(_) | Err(selkie_engine::Error::NoSuchContainer { .. }))
             };
             match id {
                 Ok(id) if is_damaged(&id) => {
@@ -71,6 +79,12 @@ impl Rm {
         *selected = readable;
         Ok(())
     }
+}
+
+/// Those whose records cannot be read, and which `--all` means too.
+fn damaged(context: &Context) -> Result<Vec<Selected>, Failure> {
+    let ids = selkie_engine::Container::damaged(context.engine.store())?;
+    Ok(ids.into_iter().map(|id| Selected { called: id.to_string(), container: context.container(id.as_str()) }).collect())
 }
 
 fn is_missing(failure: &Failure) -> bool {

@@ -97,11 +97,14 @@ fn drop_container(context: &Context, id: &selkie_engine::ContainerId, remove: bo
         return Ok(());
     }
     match Container::load(context.engine.store(), id) {
-        Ok(container) => Ok(context.engine.remove(&container, true)?),
-        // Somebody else was quicker.
-        Err(selkie_engine::Error::NoSuchContainer { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(container) => context.engine.remove(&container, true),
+        Err(error) => Err(error),
     }
+    .or_else(|error| match error {
+        // Somebody else was quicker.
+        selkie_engine::Error::NoSuchContainer { .. } => Ok(()),
+        error => Err(error.into()),
+    })
 }
 
 /// Returns how a client of a container made by `request` behaves.

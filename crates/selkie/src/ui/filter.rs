@@ -56,12 +56,24 @@ impl Filters {
     }
 }
 
+/// Returns whether `name` contains `value`, which `^` binds to its beginning and `$` to its end.
+fn named(name: &str, value: &str) -> bool {
+    let (text, from_start) = value.strip_prefix('^').map_or((value, false), |text| (text, true));
+    let (text, to_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
+    match (from_start, to_end) {
+        (true, true) => name == text,
+        (true, false) => name.starts_with(text),
+        (false, true) => name.ends_with(text),
+        (false, false) => name.contains(text),
+    }
+}
+
 fn accept(context: &Context, container: &Container, known: &[Container], key: &str, value: &str) -> Result<bool, Failure> {
     let record = &container.record;
     let invalid = || Failure::engine(format!("{value:?} is not a valid value of the filter {key}"));
     Ok(match key {
         "id" => record.id.as_str().starts_with(value),
-        "name" => record.name.as_str().contains(value),
+        "name" => named(record.name.as_str(), value),
         "label" => {
             let labels = crate::commands::ps::labels(container);
             match value.split_once('=') {

@@ -1,0 +1,215 @@
+//! Clients, monitors and first processes of containers that are killed.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::installed;
+use crate::oracle::{Watched, kill, killed_after, said, until};
+
+/// After whatever has happened to the container `a`: its name can be had at once, and nothing is left.
+fn next_command_repairs(watched: &Watched, after: &str) {
+    watched.start("run --rm --replace --name a", "true");
+    watched.leaves_nothing(after);
+}
+
+fn milliseconds(range: std::ops::Range<u64>, step: usize) -> impl Iterator<Item = Duration> {
+    range.step_by(step).map(Duration::from_millis)
+}
+
+#[test]
+fn client_of_run_detached_killed_after_any_delay_leaves_nothing() {
+    let Some(watched) = Watched::new() else { return };
+    for delay in milliseconds(0..30, 1) {
+        killed_after(watched.container("run --detach --name a", "sleep 60"), delay);
+        assert!(["", "created", "running"].contains(&watched.state("a").as_str()), "{delay:?}: {}", watched.state("a"));
+        next_command_repairs(&watched, &format!("run --detach killed after {delay:?}"));
+    }
+}
+
+#[test]
+fn client_of_run_rm_killed_after_any_delay_leaves_nothing_without_a_removal() {
+    let Some(watched) = Watched::new() else { return };
+    for delay in milliseconds(0..40, 1) {
+        killed_after(watched.container("run --rm --name a", "true"), delay);
+        until("a container with --rm goes", || watched.state("a").is_empty());
+        watched.is_clean(&format!("run --rm killed after {delay:?}"));
+    }
+}
+
+#[test]
+fn client_of_create_killed_after_any_delay_leaves_nothing() {
+    let Some(watched) = Watched::new() else { return };
+    for delay in milliseconds(0..20, 1) {
+        killed_after(watched.container("create --name a", "true"), delay);
+        next_command_repairs(&watched, &format!("create killed after {delay:?}"));
+    }
+}
+
+#[test]
+fn client_of_rm_killed_after_any_delay_leaves_nothing() {
+    let Some(watched) = Watched::new() else { return };
+    for delay in milliseconds(0..20, 1) {
+        watched.start("run --detach --name a", "sleep 60");
+        killed_after(watched.command(&["rm", "--force", "a"]), delay);
+        assert!(["", "exited", "running"].contains(&watched.state("a").as_str()), "{delay:?}: {}", watched.state("a"));
+        next_command_repairs(&watched, &format!("rm --force killed after {delay:?}"));
+    }
+}
+
+#[test]
+fn client_of_exec_killed_after_any_delay_leaves_the_container_as_it_was() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --name a", "sleep 60");
+    for delay in milliseconds(0..20, 2) {
+        killed_after(watched.command(&["exec", "a", "sleep", "60"]), delay);
+        assert_eq!(watched.ok(&["exec", "a", "echo", "here"]), "here");
+    }
+    watched.leaves_nothing("exec killed");
+}
+
+/// The Nth call of a set kills whoever makes it: the client, the monitor or init, whoever comes to N first.
+fn killed_at_every(calls: &str, limit: u32, start: &str) {
+    let Some(watched) = Watched::new() else { return };
+    if !installed("strace") {
+        return;
+    }
+    let mut fired = 0;
+    for number in 1..=limit {
+        let inject = format!("inject={calls}:signal=KILL:when={number}");
+        let plain = watched.container(start, "true");
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o"]).arg(watched.engine.path("trace")).args(["-e", &format!("trace={calls}"), "-e", &inject]);
+        traced.arg(plain.get_program()).args(plain.get_args()).current_dir(watched.engine.path("")).stdin(Stdio::null());
+        let said = said(&traced.env("CONTAINERS_CONF", "/dev/null").output().unwrap());
+        assert!(!said.stderr.contains("panicked"), "{calls} {number}: {said:?}");
+        let trace = std::fs::read_to_string(watched.engine.path("trace")).unwrap_or_default();
+        let was_killed = trace.contains("killed by SIGKILL");
+        fired += u32::from(was_killed);
+        if was_killed && start.contains("--rm") {
+            until("a container with --rm goes", || watched.state("a").is_empty());
+            watched.is_clean(&format!("{calls} number {number}"));
+        }
+        next_command_repairs(&watched, &format!("{calls} number {number}: {said:?}"));
+        if !was_killed {
+            break;
+        }
+    }
+    assert!(fired > 0, "no {calls} was made");
+}
+
+#[test]
+fn killed_at_any_change_of_the_store_leaves_nothing() {
+    killed_at_every("mkdir,rename,symlink,unlink,unlinkat,rmdir,flock", 16, "run --name a");
+}
+
+#[test]
+fn killed_at_any_new_process_leaves_nothing() {
+    killed_at_every("clone3,execve,execveat", 4, "run --rm --name a");
+}
+
+#[test]
+fn killed_at_any_message_leaves_nothing() {
+    killed_at_every("sendmsg,sendto,recvmsg,recvfrom", 6, "run --rm --name a");
+}
+
+#[test]
+fn killed_at_any_mount_leaves_nothing() {
+    killed_at_every("fsmount,move_mount,mount_setattr,open_tree,pivot_root", 14, "run --rm --name a");
+}
+
+#[test]
+fn killed_at_any_write_leaves_nothing() {
+    killed_at_every("write", 14, "run --rm --name a");
+}
+
+#[test]
+fn monitor_killed_leaves_a_container_that_can_be_used_and_ended() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --name a", "sleep 60");
+    let (init, monitor) = watched.pids("a");
+    kill(monitor);
+    assert_eq!(watched.state("a"), "running");
+    assert_eq!(watched.ok(&["exec", "a", "echo", "here"]), "here");
+    let attached = watched.run(&["attach", "a"]);
+    assert!(attached.code == 125 && attached.stderr.contains("its output cannot be had"), "{attached:?}");
+    let waiting = watched.command(&["wait", "a"]).stdout(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    watched.ok(&["stop", "--time", "0", "a"]);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(said(&waiting.wait_with_output().unwrap()).stdout, "255\n");
+    assert_eq!(watched.state("a"), "exited");
+    assert_eq!(watched.ok(&["inspect", "--format", "{{.State.ExitCode}}", "a"]), "255");
+    assert!(!std::path::Path::new(&format!("/proc/{init}/root/bin")).exists());
+    watched.ok(&["start", "a"]);
+    assert_eq!(watched.state("a"), "running");
+    watched.leaves_nothing("the death of a monitor");
+}
+
+#[test]
+fn monitor_killed_then_rm_force_leaves_nothing() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --name a", "sleep 60");
+    kill(watched.pids("a").1);
+    watched.ok(&["rm", "--force", "a"]);
+    watched.is_clean("rm --force of a container without a monitor");
+}
+
+#[test]
+fn monitor_killed_with_rm_container_is_gone_once_it_has_ended() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --rm --name a", "sleep 60");
+    let (init, monitor) = watched.pids("a");
+    kill(monitor);
+    assert_eq!(watched.state("a"), "running");
+    kill(init);
+    assert_eq!(watched.state("a"), "");
+    watched.is_clean("the end of a container with --rm and without a monitor");
+}
+
+#[test]
+fn monitor_and_init_killed_shows_exited_at_once() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --name a", "sleep 60");
+    let (init, monitor) = watched.pids("a");
+    kill(monitor);
+    kill(init);
+    let began = Instant::now();
+    assert_eq!(watched.state("a"), "exited");
+    assert_eq!(watched.ok(&["wait", "a"]), "255");
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(watched.ok(&["ps", "--all"]).contains("Exited (255)"));
+    watched.leaves_nothing("the death of a monitor and its container");
+}
+
+#[test]
+fn monitor_frozen_does_not_keep_ps_and_inspect_waiting() {
+    let Some(watched) = Watched::new() else { return };
+    watched.start("run --detach --name a", "sleep 60");
+    let monitor = rustix::process::Pid::from_raw(watched.pids("a").1).unwrap();
+    rustix::process::kill_process(monitor, rustix::process::Signal::STOP).unwrap();
+    let began = Instant::now();
+    assert_eq!(watched.state("a"), "running");
+    watched.ok(&["inspect", "a"]);
+    watched.ok(&["logs", "a"]);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    rustix::process::kill_process(monitor, rustix::process::Signal::CONT).unwrap();
+    watched.leaves_nothing("a monitor that was stopped");
+}
+
+#[test]
+fn init_killed_while_it_starts_is_an_error_of_run() {
+    let Some(watched) = Watched::new() else { return };
+    if !installed("strace") {
+        return;
+    }
+    // Only init pivots; it is killed before, and at its last step.
+    for calls in ["pivot_root", "sethostname"] {
+        let plain = watched.container("run --rm --name a", "true");
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:signal=KILL")]);
+        traced.arg(plain.get_program()).args(plain.get_args()).current_dir(watched.engine.path("")).stdin(Stdio::null());
+        let said = said(&traced.env("CONTAINERS_CONF", "/dev/null").output().unwrap());
+        assert!((125..=127).contains(&said.code) && said.stderr.starts_with("Error: "), "{calls}: {said:?}");
+        watched.is_clean(calls);
+    }
+}

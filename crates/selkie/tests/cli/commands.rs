@@ -1,0 +1,174 @@
+//! What the commands do.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{container, engine, run, script};
+
+#[test]
+fn rm_flag_removes_the_container_after_its_end() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run --rm --name a", "true");
+    assert_eq!(engine.ok(&["ps", "-a", "-q"]), "");
+    container(&engine, "run --rm -d --name b", "true");
+    engine.run(&["wait", "b"]);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while run(&engine, "container exists b").code == 0 {
+        assert!(Instant::now() < deadline, "--rm -d is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn files_with_the_id_and_the_pid_are_written() {
+    let Some(engine) = engine() else { return };
+    let (cidfile, pidfile) = (engine.path("cid"), engine.path("pid"));
+    let flags = format!("run -d --name a --cidfile {} --pidfile {}", cidfile.display(), pidfile.display());
+    let said = container(&engine, &flags, "sleep 60");
+    assert_eq!(std::fs::read_to_string(&cidfile).unwrap().trim(), said.stdout.trim());
+    let pid = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "a"]);
+    assert_eq!(std::fs::read_to_string(&pidfile).unwrap().trim(), pid);
+    engine.ok(&["rm", "-f", "-t", "0", "a"]);
+    assert!(!cidfile.exists());
+}
+
+#[test]
+fn logs_select_lines_and_show_times() {
+    let Some(engine) = engine() else { return };
+    script(&engine, "run --name a", "echo one; echo two >&2; echo three");
+    let said = engine.run(&["logs", "a"]);
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("one\nthree\n", "two\n"));
+    // Which of two pipes is read first is nobody's business: the last line is one of them.
+    let last = engine.run(&["logs", "--tail", "1", "a"]);
+    assert_eq!(last.stdout.lines().count() + last.stderr.lines().count(), 1, "{last:?}");
+    assert_eq!(engine.ok(&["logs", "--tail", "0", "a"]), "");
+    assert_eq!(engine.ok(&["logs", "--since", "2100-01-01T00:00:00Z", "a"]), "");
+    assert_eq!(engine.ok(&["logs", "--since", "1h", "a"]), "one\nthree");
+    assert_eq!(engine.ok(&["logs", "--until", "1h", "a"]), "");
+    let timed = engine.ok(&["logs", "-t", "a"]);
+    let (time, line) = timed.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(time.starts_with("20") && time.contains('T') && line == "one", "{timed}");
+}
+
+#[test]
+fn logs_follow_until_the_container_ends() {
+    let Some(engine) = engine() else { return };
+    script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");
+    assert_eq!(engine.ok(&["logs", "-f", "a"]), "one\ntwo");
+}
+
+#[test]
+fn wait_prints_the_status_of_each() {
+    let Some(engine) = engine() else { return };
+    script(&engine, "run -d --name a", "exit 3");
+    script(&engine, "run -d --name b", "sleep 0.2; exit 4");
+    assert_eq!(engine.ok(&["wait", "a", "b"]), "3\n4");
+}
+
+#[test]
+fn rename_gives_the_name_and_frees_the_old_one() {
+    let Some(engine) = engine() else { return };
+    let id = container(&engine, "create --name a", "true").stdout;
+    engine.ok(&["rename", "a", "b"]);
+    assert_eq!(engine.ok(&["inspect", "--format", "{{.Name}} {{.Id}}", "b"]), format!("b {}", id.trim()));
+    assert_eq!(run(&engine, "container exists a").code, 1);
+    container(&engine, "create --name a", "true");
+    let said = run(&engine, "rename a b");
+    assert!(said.code == 125 && said.stderr.contains("already in use"), "{said:?}");
+}
+
+#[test]
+fn pause_stops_every_process_and_unpause_lets_them_go_on() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    engine.ok(&["pause", "a"]);
+    assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "paused");
+    assert_eq!(run(&engine, "exec a true").code, 255);
+    engine.ok(&["unpause", "a"]);
+    assert_eq!(engine.ok(&["exec", "a", "echo", "here"]), "here");
+    engine.ok(&["pause", "a"]);
+    assert_eq!(engine.ok(&["rm", "-f", "-t", "0", "a"]), "a");
+}
+
+#[test]
+fn restart_makes_a_new_process_in_the_same_container() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let seen = || engine.ok(&["inspect", "--format", "{{.Id}} {{.State.Pid}}", "a"]);
+    let before = seen();
+    engine.ok(&["restart", "-t", "0", "a"]);
+    let after = seen();
+    assert!(before != after && before[..64] == after[..64], "{before} {after}");
+}
+
+#[test]
+fn timeout_kills_the_container() {
+    let Some(engine) = engine() else { return };
+    let began = Instant::now();
+    let said = container(&engine, "run --rm --timeout 1", "sleep 60");
+    assert!(said.code == 137 && began.elapsed() < Duration::from_secs(10), "{said:?}");
+}
+
+#[test]
+fn restart_on_failure_gives_up_after_its_count() {
+    let Some(engine) = engine() else { return };
+    let directory = engine.path("rootfs").join("tmp");
+    script(&engine, "run -d --restart on-failure:2 --name a", "echo x >> /tmp/starts; exit 7");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let seen = || engine.ok(&["inspect", "--format", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}", "a"]);
+    while seen() != "2 exited 7" {
+        assert!(Instant::now() < deadline, "{}", seen());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(std::fs::read_to_string(directory.join("starts")).unwrap(), "x\nx\nx\n");
+}
+
+#[test]
+fn filters_of_ps_select() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name run1 --label l=1", "sleep 60");
+    container(&engine, "create --name made --label l=2", "true");
+    script(&engine, "run --name done3 --label k", "true");
+    let names = |filters: &[&str]| {
+        let mut words = vec!["ps", "-a", "--sort", "names", "--format", "{{.Names}}"];
+        filters.iter().for_each(|filter| words.extend(["--filter", filter]));
+        engine.ok(&words).replace('\n', " ")
+    };
+    for (filters, expected) in [
+        (&["status=running"][..], "run1"),
+        (&["status=created"], "made"),
+        (&["label=l"], "made run1"),
+        (&["label=l=2"], "made"),
+        (&["label=l", "status=running"], "run1"),
+        (&["status=running", "status=created"], "made run1"),
+        (&["name=n"], "done3 run1"),
+        (&["name=^r"], "run1"),
+        (&["before=made"], "run1"),
+        (&["since=made"], "done3"),
+        (&["privileged=true"], ""),
+    ] {
+        assert_eq!(names(filters), expected, "{filters:?}");
+    }
+    assert_eq!(engine.run(&["ps", "--filter", "nosuch=1"]).code, 125);
+    assert_eq!(engine.ok(&["ps", "--format", "{{.Names}}"]), "run1");
+    assert_eq!(engine.ok(&["ps", "-a", "-q"]).lines().count(), 3);
+}
+
+#[test]
+fn templates_and_json_have_podmans_names() {
+    let Some(engine) = engine() else { return };
+    let id = container(&engine, "run -d --name a --label x=y", "sleep 60").stdout.trim().to_owned();
+    assert_eq!(engine.ok(&["ps", "--format", "{{.ID}} {{.Names}} {{.Command}} {{.State}}"]), format!("{} a sleep 60 running", &id[..12]));
+    assert_eq!(engine.ok(&["ps", "--no-trunc", "--format", "{{.ID}}"]), id);
+    assert_eq!(
+        engine.ok(&["ps", "--format", "table {{.Names}}\t{{.State}}", "--noheading"]).split_whitespace().collect::<Vec<_>>(),
+        ["a", "running"]
+    );
+    let listed: Value = serde_json::from_str(&engine.ok(&["ps", "--format", "json"])).unwrap();
+    assert_eq!((&listed[0]["Id"], &listed[0]["Names"][0], &listed[0]["Labels"]["x"]), (&id.clone().into(), &"a".into(), &"y".into()));
+    let inspected: Value = serde_json::from_str(&engine.ok(&["inspect", "a"])).unwrap();
+    let state = &inspected[0]["State"];
+    assert_eq!((&inspected[0]["Id"], &state["Status"], &state["Running"]), (&id.into(), &"running".into(), &true.into()));
+    assert_eq!(engine.ok(&["inspect", "--format", "{{json .Config.Labels}}", "a"]), "{\"x\":\"y\"}");
+}

@@ -93,9 +93,12 @@ impl Engine {
         let directory = self.store.running(container.id());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&directory, flags, Mode::empty()).call(|| format!("open({directory:?})"));
-        let socket = opened.and_then(|directory| socket::connect(directory, "attach")).map_err(|error| Error::Monitor {
-            id: container.id().to_string(),
-            problem: format!("is gone ({error}): the container runs on, its output cannot be had"),
+        let socket = opened.and_then(|directory| socket::connect(directory, "attach")).map_err(|error| match live.init.is_alive() {
+            true => Error::Monitor {
+                id: container.id().to_string(),
+                problem: format!("is gone ({error}): the container runs on, its output cannot be had"),
+            },
+            false => Error::State { operation: "you can only attach to running containers".to_owned() },
         })?;
         Ok(Attached::new(socket, live.init.pid, true))
     }

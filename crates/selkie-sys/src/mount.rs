@@ -59,6 +59,14 @@ impl Filesystem {
         Ok(Self { context, kind: kind.to_owned() })
     }
 
+    /// Returns whether the kernel's `kind` looks at options one by one; otherwise it takes whatever it is given and fails in the end.
+    ///
+    /// # Errors
+    /// `ENODEV` when the kernel does not have it.
+    pub fn checks_options(kind: &str) -> Result<bool> {
+        Ok(Self::new(kind)?.flag("an-option-that-nothing-has").is_err())
+    }
+
     /// Sets `key` to `value`, at most 255 bytes.
     ///
     /// # Errors

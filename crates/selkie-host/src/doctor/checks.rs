@@ -111,11 +111,9 @@ fn kernel(facts: &Facts) -> Check {
             format!("{}: openat2(2) is refused, and no path of a container can be opened safely", facts.release),
             "allow openat2 where selkie itself is confined",
         ),
-        Some(version) if version < (6, 5) => warn(
-            "kernel",
-            format!("{}: works; layers are limited to one page of paths", facts.release),
-            "6.5 or newer adds layers one by one",
-        ),
+        Some(version) if version < (6, 7) => {
+            warn("kernel", format!("{}: works; an image has at most 63 layers", facts.release), "6.7 or newer adds layers one by one")
+        }
         Some(_) => ok("kernel", format!("{}: openat2, mount_setattr, clone3", facts.release)),
     }
 }
@@ -209,9 +207,7 @@ fn overlay(facts: &Facts) -> Check {
         Some(overlay) if !overlay.available => {
             fail("overlay", "not in this kernel: images have no writable layer", "modprobe overlay; without it only --rootfs works")
         }
-        Some(overlay) if !overlay.layers_one_by_one => {
-            warn("overlay", "there; all layers' paths share one page, which images of many layers exceed", "Linux 6.5 or newer")
-        }
+        Some(overlay) if !overlay.layers_one_by_one => warn("overlay", "there; an image has at most 63 layers", "Linux 6.7 or newer"),
         Some(overlay) if !overlay.user_attributes => warn("overlay", "there; not for ordinary users (userxattr)", "Linux 5.11 or newer"),
         Some(_) => ok("overlay", "there, with lowerdir+ and userxattr"),
     }

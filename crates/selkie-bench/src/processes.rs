@@ -44,8 +44,8 @@ impl Drop for Crowd {
 
 pub(crate) fn scan(setup: &Setup, report: &mut Report) -> Result<()> {
     // Each child costs a descriptor here.
-    let (_, hard) = process::limit(7).map_err(|error| error.to_string())?;
-    process::set_limit(7, hard, hard).map_err(|error| error.to_string())?;
+    let (_, hard) = process::limit(None, 7).map_err(|error| error.to_string())?;
+    process::set_limit(None, 7, hard, hard).map_err(|error| error.to_string())?;
     let count = COUNT.min(usize::try_from(hard).unwrap_or(COUNT).saturating_sub(100));
     let crowd = Crowd::new(count)?;
     let mut list = vec![

@@ -103,7 +103,7 @@ fn own() -> Result<OwnFacts> {
     let sets = capability::read().map_err(Error::system("read the engine's own capabilities"))?;
     let mut limits = BTreeMap::new();
     for (number, name) in (0..).zip(LIMITS) {
-        let (soft, hard) = process::limit(number).map_err(Error::system("read the engine's own limits"))?;
+        let (soft, hard) = process::limit(None, number).map_err(Error::system("read the engine's own limits"))?;
         limits.insert(name.to_owned(), Limit { soft, hard });
     }
     let euid = rustix::process::geteuid().as_raw();

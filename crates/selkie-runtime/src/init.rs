@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::Pid;
 use selkie_plan::{Mount, MountSource, Namespace, Plan, Rlimit, UserNamespace};
 use selkie_sys::mount::{self as sys, Attributes};
 use selkie_sys::process::{self, SingleThreaded};
@@ -300,10 +301,31 @@ const LIMITS: [&str; 16] = [
 pub(crate) fn set_limits(limits: &[Rlimit]) -> Result<(), Error> {
     for limit in limits {
         let stage = || format!("limit `{}={}:{}`", limit.resource, limit.soft, limit.hard);
-        let number = LIMITS.iter().position(|name| *name == limit.resource).ok_or_else(|| Error::refused(stage(), "unknown resource"))?;
-        process::set_limit(u32::try_from(number).unwrap_or(u32::MAX), limit.soft, limit.hard).during(stage)?;
+        process::set_limit(None, number(limit)?, limit.soft, limit.hard).during(stage)?;
     }
     Ok(())
+}
+
+/// Raises the hard limits of `process` (`None`: this one) to what `limits` will ask for.
+///
+/// No right inside a user namespace raises one, so this is for those outside, before it sets its limits itself.
+pub(crate) fn allow_limits(process: Option<Pid>, limits: &[Rlimit]) -> Result<(), Error> {
+    for limit in limits {
+        let stage = || format!("limit `{}={}:{}`", limit.resource, limit.soft, limit.hard);
+        let (soft, hard) = process::limit(process, number(limit)?).during(stage)?;
+        if limit.hard > hard {
+            process::set_limit(process, number(limit)?, soft, limit.hard).during(stage)?;
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's number of a limit.
+fn number(limit: &Rlimit) -> Result<u32, Error> {
+    let place = LIMITS.iter().position(|name| *name == limit.resource);
+    place
+        .and_then(|place| u32::try_from(place).ok())
+        .ok_or_else(|| Error::refused(format!("limit `{}`", limit.resource), "unknown resource"))
 }
 
 fn attach_stdio(launch: &Launch<'_>, replica: Option<OwnedFd>) -> Result<(), Error> {

@@ -136,6 +136,7 @@ fn be_joiner(
 
 fn make_process(proof: SingleThreaded, join: &Join<'_>, first_own: i32) -> Result<Forked, Error> {
     process::set_dumpable(false).during(|| "exec")?;
+    init::allow_limits(None, &join.process.rlimits)?;
     process::join_namespaces(proof, process::kept(first_own + TARGET), join.namespaces).during(|| "namespaces of the container")?;
     process::fork(proof, process::SIBLING, None).during(|| "exec")
 }

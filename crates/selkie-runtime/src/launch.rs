@@ -155,7 +155,7 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     }
 }
 
-/// Does for init what it cannot do itself: the id maps, and the device rules once its nodes are made.
+/// Does for init what it cannot do itself: the id maps, hard limits in a user namespace, and the device rules once its nodes are made.
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
     if let (Some(cgroup), Namespace::Path(_)) = (launch.cgroup, &launch.plan.namespaces.pid) {
@@ -180,6 +180,7 @@ fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {
         let pid = started.child.pid.as_raw_nonzero();
         write_map(&format!("/proc/{pid}/uid_map"), uids)?;
         write_map(&format!("/proc/{pid}/gid_map"), gids)?;
+        init::allow_limits(Some(started.child.pid), &launch.plan.process.rlimits)?;
         report::go(&started.report)?;
     }
     Ok(())

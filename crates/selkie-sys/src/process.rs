@@ -405,25 +405,30 @@ pub fn set_ids(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).call(|| format!("setresuid({uid})")).map(drop)
 }
 
-/// Sets a resource limit by the kernel's number, `u64::MAX` being infinity: prlimit(2).
+/// Sets a resource limit of `process` (`None`: this one) by the kernel's number, `u64::MAX` being infinity: prlimit(2).
 ///
 /// # Errors
-/// `EPERM` for a hard limit above the current one without `CAP_SYS_RESOURCE`.
-pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+/// `EPERM` for a hard limit above the current one without `CAP_SYS_RESOURCE` in the first user namespace.
+pub fn set_limit(process: Option<Pid>, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the kernel reads one limit; the old one is not asked for.
-    let value = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, core::ptr::null_mut::<libc::rlimit64>()) };
+    let value =
+        unsafe { libc::syscall(libc::SYS_prlimit64, raw(process), resource, &raw const limit, core::ptr::null_mut::<libc::rlimit64>()) };
     check(value).call(|| format!("prlimit({resource}, {soft}:{hard})")).map(drop)
 }
 
-/// Returns soft and hard limit by the kernel's number.
+/// Returns soft and hard limit of `process` (`None`: this one) by the kernel's number.
 ///
 /// # Errors
-/// `EINVAL` for a number that the kernel does not have.
-pub fn limit(resource: u32) -> Result<(u64, u64)> {
+/// `EINVAL` for a number that the kernel does not have, `ESRCH` for a process that has ended.
+pub fn limit(process: Option<Pid>, resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one limit into this frame.
-    let value = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, core::ptr::null::<libc::rlimit64>(), &raw mut limit) };
+    let value = unsafe { libc::syscall(libc::SYS_prlimit64, raw(process), resource, core::ptr::null::<libc::rlimit64>(), &raw mut limit) };
     check(value).call(|| format!("prlimit({resource})"))?;
     Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+fn raw(process: Option<Pid>) -> i32 {
+    process.map_or(0, |pid| pid.as_raw_nonzero().get())
 }

@@ -92,7 +92,7 @@ pub fn read(procfs: &Procfs, storage: &Path, is_static: bool) -> Result<Facts> {
     let mounts = procfs.mounts(std::process::id(), &mut buffer)?.unwrap_or_default();
     let sets = selkie_sys::capability::read()?;
     let storage = existing(storage);
-    let hard = |number: u32| selkie_sys::process::limit(number).map(|(_, hard)| hard);
+    let hard = |number: u32| selkie_sys::process::limit(None, number).map(|(_, hard)| hard);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     Ok(Facts {
         root: rustix::process::geteuid().is_root(),
@@ -183,9 +183,10 @@ fn probe(attempt: Result<()>) -> Option<bool> {
 fn overlay() -> Option<Overlay> {
     let available = probe(Filesystem::new("overlay").map(drop))?;
     let try_it = |set: &dyn Fn(&Filesystem) -> Result<()>| Filesystem::new("overlay").and_then(|overlay| set(&overlay)).is_ok();
+    let checked = Filesystem::checks_options("overlay").unwrap_or(false);
     Some(Overlay {
         available,
-        layers_one_by_one: available && try_it(&|overlay| overlay.set("lowerdir+", "/")),
+        layers_one_by_one: available && checked && try_it(&|overlay| overlay.set("lowerdir+", "/")),
         user_attributes: available && try_it(&|overlay| overlay.flag("userxattr")),
     })
 }

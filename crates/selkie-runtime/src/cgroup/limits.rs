@@ -98,7 +98,8 @@ fn settings(plan: &Cgroup) -> Vec<Setting> {
         let period = plan.cpu_period.unwrap_or(100_000);
         let quota = plan.cpu_quota.unwrap_or(-1);
         let unified = if quota < 0 { format!("max {period}") } else { format!("{quota} {period}") };
-        list.push(Setting { controller: "cpu", v1: Some(("cpu.cfs_period_us", period.to_string())), v2: None, asked: true });
+        // One file in v2, which is written twice then.
+        list.push(Setting::new("cpu", ("cpu.cfs_period_us", period.to_string()), ("cpu.max", unified.clone())));
         list.push(Setting::new("cpu", ("cpu.cfs_quota_us", quota.to_string()), ("cpu.max", unified)));
     }
     if let Some(shares) = plan.cpu_shares {
@@ -114,7 +115,6 @@ fn settings(plan: &Cgroup) -> Vec<Setting> {
         let value = if tasks <= 0 { "max".to_owned() } else { tasks.to_string() };
         list.push(Setting { asked: false, ..Setting::new("pids", ("pids.max", value.clone()), ("pids.max", value)) });
     }
-    // A period and quota of v2 are one file, so the period alone is not required there.
     list
 }
 
@@ -140,6 +140,13 @@ mod tests {
     #[test]
     fn weight_of_the_ends_and_the_default() {
         assert_eq!((weight(2), weight(1024), weight(262_144)), (1, 39, 10_000));
+    }
+
+    #[test]
+    fn require_period_and_quota_on_v2_is_content_with_cpu_max() {
+        let unified = Hierarchy { name: None, mountpoint: "/c".into(), controllers: Vec::new() };
+        let plan = Cgroup { cpu_period: Some(100_000), cpu_quota: Some(50_000), ..Cgroup::default() };
+        assert!(require(&[unified], &plan).is_ok());
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl Cgroup {
     pub fn create(layout: &Layout, plan: &selkie_plan::Cgroup) -> Result<(Self, Vec<String>), Error> {
         let path = plan.path.clone().unwrap_or_default();
         let made = Self { path, hierarchies: layout.used(plan) };
+        limits::require(&made.hierarchies, plan)?;
         let mut missing = Vec::new();
         for hierarchy in &made.hierarchies {
             if let Err(error) = made.set_up(hierarchy, plan, &mut missing) {
@@ -141,7 +142,6 @@ impl Cgroup {
                 return Err(error);
             }
         }
-        limits::require(&made.hierarchies, plan)?;
         Ok((made, missing))
     }
 

@@ -5,13 +5,18 @@
 //!
 //! *Host root* in these texts means every power of uid 0 in the initial user namespace. A capability that a process holds only in
 //! a user namespace of its own counts for what belongs to that namespace, and none of the ways to host root is open to it.
+//!
+//! The texts are `knowledge.txt`, and not a table of constants: each of some thousand pointers in such a table would be written at
+//! every start of the program, and the pages that hold them would be every monitor's own.
 
-mod table;
+use alloc::vec::Vec;
 
 use crate::Capability;
 
+const TEXT: &str = include_str!("knowledge.txt");
+
 /// What an operator should know of one capability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knowledge {
     /// Which one.
     pub capability: Capability,
@@ -24,7 +29,7 @@ pub struct Knowledge {
     /// How it becomes host root; `None` if by itself it does not.
     pub host_root: Option<&'static str>,
     /// What asks for it.
-    pub operations: &'static [Operation],
+    pub operations: Vec<Operation>,
     /// How to do without it.
     pub cheaper: &'static str,
 }
@@ -56,21 +61,52 @@ impl Danger {
 }
 
 /// One thing to do that asks for the capability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// What a person would say is done.
     pub what: &'static str,
     /// The system calls that do it.
-    pub syscalls: &'static [&'static str],
+    pub syscalls: Vec<&'static str>,
     /// The kernel functions that ask, as they stand in a stack trace below `capable`; compiler suffixes such as `.isra.0` cut off.
-    pub sites: &'static [&'static str],
+    pub sites: Vec<&'static str>,
+}
+
+impl Danger {
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Low, Self::Moderate, Self::High, Self::Critical].into_iter().find(|danger| danger.word() == word)
+    }
 }
 
 impl Capability {
     /// Returns what an operator should know of it.
     #[must_use]
-    pub const fn knowledge(self) -> &'static Knowledge {
-        table::of(self)
+    pub fn knowledge(self) -> Knowledge {
+        let mut lines = TEXT.lines().skip_while(|line| *line != self.short_name()).skip(1).take_while(|line| !line.is_empty());
+        Knowledge::parse(self, &mut lines)
+    }
+}
+
+impl Knowledge {
+    /// Reads the lines of one entry. A test sees to it that none is missing or unknown.
+    fn parse(capability: Capability, lines: &mut dyn Iterator<Item = &'static str>) -> Self {
+        let mut entry =
+            Self { capability, summary: "", allows: "", danger: Danger::Critical, host_root: None, operations: Vec::new(), cheaper: "" };
+        for (key, text) in lines.filter_map(|line| line.split_once(':')) {
+            let text = text.trim_start();
+            let words = || text.split(' ').filter(|word| !word.is_empty()).collect();
+            match (key, entry.operations.last_mut()) {
+                ("summary", _) => entry.summary = text,
+                ("allows", _) => entry.allows = text,
+                ("danger", _) => entry.danger = Danger::parse(text).unwrap_or(Danger::Critical),
+                ("root", _) => entry.host_root = Some(text),
+                ("operation", _) => entry.operations.push(Operation { what: text, syscalls: Vec::new(), sites: Vec::new() }),
+                ("  syscalls", Some(operation)) => operation.syscalls = words(),
+                ("  kernel", Some(operation)) => operation.sites = words(),
+                ("cheaper", _) => entry.cheaper = text,
+                _ => {}
+            }
+        }
+        entry
     }
 }
 
@@ -79,9 +115,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knowledge_every_capability_has_its_own_entry() {
-        for capability in Capability::ALL {
-            assert_eq!(capability.knowledge().capability, capability);
+    fn knowledge_entries_are_the_capabilities_in_their_order() {
+        let titles: Vec<&str> = TEXT.lines().filter(|line| !line.contains(':') && !line.is_empty() && !line.starts_with('#')).collect();
+        assert_eq!(titles, Capability::ALL.map(Capability::short_name));
+    }
+
+    #[test]
+    fn knowledge_every_line_is_a_known_field() {
+        let keys = ["summary", "allows", "danger", "root", "operation", "  syscalls", "  kernel", "cheaper"];
+        for (key, text) in TEXT.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':')) {
+            assert!(keys.contains(&key), "{key}");
+            assert!(key != "danger" || Danger::parse(text.trim()).is_some(), "{text}");
         }
     }
 
@@ -101,7 +145,7 @@ mod tests {
     #[test]
     fn knowledge_sites_are_bare_function_names() {
         for operation in Capability::ALL.iter().flat_map(|capability| capability.knowledge().operations) {
-            for site in operation.sites.iter().chain(operation.syscalls) {
+            for site in operation.sites.iter().chain(&operation.syscalls) {
                 assert!(site.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{site}");
             }
         }

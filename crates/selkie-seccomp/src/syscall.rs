@@ -1,6 +1,7 @@
 //! System calls by name and number, and the calls that i386 hides behind `socketcall` and `ipc`.
 
-use crate::{Arch, syscall_table::TABLE};
+use crate::Arch;
+use crate::syscall_table::{Numbers, TABLE};
 
 /// Returns the number of the call `name` on `arch`; `None` where it does not exist, or only behind a multiplexer.
 #[must_use]
@@ -11,7 +12,7 @@ pub fn number(arch: Arch, name: &str) -> Option<u32> {
 /// Returns the name of call `number` on `arch`.
 #[must_use]
 pub fn name(arch: Arch, number: u32) -> Option<&'static str> {
-    TABLE.iter().find(|(_, numbers)| on(numbers, arch) == Some(number)).map(|(name, _)| *name)
+    TABLE.rows().find(|(_, numbers)| on(numbers, arch) == Some(number)).map(|(name, _)| name)
 }
 
 /// Returns whether any architecture has a call of this `name`.
@@ -21,12 +22,11 @@ pub fn exists(name: &str) -> bool {
 }
 
 /// Returns the row of the table, so that one look-up serves all architectures.
-pub(crate) fn numbers(name: &str) -> Option<&'static [i32; 5]> {
-    let index = TABLE.binary_search_by(|(row, _)| (*row).cmp(name)).ok()?;
-    TABLE.get(index).map(|(_, numbers)| numbers)
+pub(crate) fn numbers(name: &str) -> Option<&'static Numbers> {
+    TABLE.find(name)
 }
 
-pub(crate) fn on(numbers: &[i32; 5], arch: Arch) -> Option<u32> {
+pub(crate) fn on(numbers: &Numbers, arch: Arch) -> Option<u32> {
     numbers.get(arch.column()).and_then(|number| u32::try_from(*number).ok())
 }
 
@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn table_is_sorted_by_name() {
-        assert!(TABLE.is_sorted_by(|left, right| left.0 < right.0));
+        let names: Vec<&str> = TABLE.rows().map(|(name, _)| name).collect();
+        assert!(names.is_sorted_by(|left, right| left < right));
+        assert_eq!((names.len(), names.first().copied(), names.last().copied()), (483, Some("_llseek"), Some("writev")));
     }
 
     #[test]
@@ -109,7 +111,7 @@ mod tests {
     #[test]
     fn name_every_number_returns_a_name_of_that_number() {
         for arch in Arch::ALL {
-            for (_, numbers) in TABLE {
+            for (_, numbers) in TABLE.rows() {
                 let Some(wanted) = on(numbers, arch) else { continue };
                 assert_eq!(name(arch, wanted).and_then(|name| number(arch, name)), Some(wanted));
             }

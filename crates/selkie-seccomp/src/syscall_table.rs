@@ -2,11 +2,76 @@
 //!
 //! x32 numbers carry `__X32_SYSCALL_BIT`. Calls of i386 that also go through `socketcall` or `ipc` have their direct number here.
 
-/// One name: its numbers on `[x86_64, x86, x32, aarch64, arm]`, -1 where it does not exist.
-pub(crate) type Row = (&'static str, [i32; 5]);
+use core::cmp::Ordering;
+
+/// The columns of [`TABLE`]: numbers on `[x86_64, x86, x32, aarch64, arm]`, -1 where the call does not exist.
+pub(crate) type Numbers = [i32; 5];
+
+/// Names and numbers apart, so that a row holds no pointer: it would be written at every start of the program, and the pages of the
+/// table would be every monitor's own.
+#[derive(Debug)]
+pub(crate) struct Table {
+    names: &'static str,
+    /// Where each name ends.
+    ends: &'static [u16],
+    numbers: &'static [Numbers],
+}
+
+impl Table {
+    /// Returns the name in `row`.
+    fn name(&self, row: usize) -> Option<&'static str> {
+        let start = match row.checked_sub(1) {
+            Some(before) => self.ends.get(before)?,
+            None => &0,
+        };
+        self.names.get(usize::from(*start)..usize::from(*self.ends.get(row)?))
+    }
+
+    /// Returns all rows.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, &'static Numbers)> {
+        self.numbers.iter().enumerate().filter_map(|(row, numbers)| Some((self.name(row)?, numbers)))
+    }
+
+    /// Returns the numbers of the call `wanted`.
+    pub(crate) fn find(&self, wanted: &str) -> Option<&'static Numbers> {
+        let (mut low, mut high) = (0, self.numbers.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle)?.cmp(wanted) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return self.numbers.get(middle),
+            }
+        }
+        None
+    }
+}
+
+macro_rules! table {
+    ($(($name:literal, $numbers:expr),)*) => {
+        pub(crate) const TABLE: Table = Table {
+            names: concat!($($name),*),
+            ends: &ends([$($name),*]),
+            numbers: &[$($numbers),*],
+        };
+    };
+}
+
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "runs in the compiler; a test reads the last name")]
+const fn ends<const N: usize>(names: [&str; N]) -> [u16; N] {
+    let mut ends = [0; N];
+    let mut row = 0;
+    let mut end = 0;
+    while row < N {
+        end += names[row].len();
+        ends[row] = end as u16;
+        row += 1;
+    }
+    ends
+}
 
 #[rustfmt::skip]
-pub(crate) const TABLE: &[Row] = &[
+table![
     ("_llseek", [-1, 140, -1, -1, 140]),
     ("_newselect", [-1, 142, -1, -1, 142]),
     ("_sysctl", [156, 149, -1, -1, 149]),

@@ -34,12 +34,12 @@ impl Explain {
         }
         let text = match self.format.as_deref() {
             Some(format) => {
-                let values: Vec<Value> = wanted.iter().map(|capability| value(capability.knowledge())).collect();
+                let values: Vec<Value> = wanted.iter().map(|capability| value(&capability.knowledge())).collect();
                 template::render(format, "caps explain", &values)?
             }
             None => {
                 let width = wrap::width();
-                wanted.iter().map(|capability| page(capability.knowledge(), width)).collect::<Vec<_>>().join("\n")
+                wanted.iter().map(|capability| page(&capability.knowledge(), width)).collect::<Vec<_>>().join("\n")
             }
         };
         out::print(&text)?;
@@ -121,7 +121,7 @@ mod tests {
     fn page_of_every_capability_fits_the_width() {
         for capability in Capability::ALL {
             for width in [40, 80] {
-                let page = page(capability.knowledge(), width);
+                let page = page(&capability.knowledge(), width);
                 // The title stands as it is, and so does a long name of a kernel function.
                 assert!(page.lines().skip(1).all(|line| line.chars().count() <= width || !line.trim().contains(' ')), "{page}");
             }

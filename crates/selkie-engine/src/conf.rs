@@ -1,5 +1,6 @@
 //! containers.conf(5): the keys that a plan depends on. Unknown keys never fail; a key of the wrong type does, with its file.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use selkie_plan::ContainersConf;
@@ -52,16 +53,26 @@ impl ConfFiles {
     }
 }
 
-/// Empties the lines that are comments: the files of distributions are hundreds of them. Line numbers stay, and a file with
-/// strings over several lines, in which a `#` could mean something else, stays as it is.
-fn without_comments(text: &str) -> std::borrow::Cow<'_, str> {
+/// Empties the lines that are comments: the files of distributions are hundreds of them, and often nothing else but headers of
+/// tables, which say nothing. Line numbers stay, and a file with strings over several lines, in which a `#` could mean something
+/// else, stays as it is.
+fn without_comments(text: &str) -> Cow<'_, str> {
     if text.contains("\"\"\"") || text.contains("'''") {
         return text.into();
     }
-    text.lines()
-        .map(|line| if line.trim_start().starts_with('#') { "\n".to_owned() } else { format!("{line}\n") })
-        .collect::<String>()
-        .into()
+    let mut says_something = false;
+    let mut rest = String::with_capacity(text.len());
+    for line in text.split('\n') {
+        match line.trim_start().as_bytes() {
+            [] | [b'#', ..] => {}
+            [first, ..] => {
+                says_something |= *first != b'[' || !line.trim_end().ends_with(']');
+                rest.push_str(line);
+            }
+        }
+        rest.push('\n');
+    }
+    if says_something { rest.into() } else { "".into() }
 }
 
 fn drop_ins(directory: &Path) -> Vec<PathBuf> {
@@ -189,9 +200,15 @@ mod tests {
 
     #[test]
     fn comments_go_and_line_numbers_stay() {
-        assert_eq!(without_comments("# a\n  # b\nx = 1 # c\n"), "\n\nx = 1 # c\n");
+        assert_eq!(without_comments("# a\n  # b\nx = 1 # c\n"), "\n\nx = 1 # c\n\n");
         let string = "x = \"\"\"\n# no comment\n\"\"\"\n";
         assert_eq!(without_comments(string), string);
+    }
+
+    #[test]
+    fn headers_without_keys_say_nothing() {
+        assert_eq!(without_comments("[containers]\n# init = true\n[engine] \n"), "");
+        assert_eq!(without_comments("[containers\n"), "[containers\n\n");
     }
 
     #[test]

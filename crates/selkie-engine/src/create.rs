@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use selkie_plan::value::{NetworkMode, UsernsMode};
 use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, UserNamespace, plan};
 
 use crate::engine::Engine;
@@ -43,7 +44,7 @@ impl Engine {
         self.store.prepare()?;
         self.store.heal()?;
         let source = self.source(&request)?;
-        let monitor = to_start.then(Waiting::start).transpose()?;
+        let monitor = to_start.then(|| Waiting::start(has_own_namespaces(&request))).transpose()?;
         if request.lifecycle.replace {
             self.replace(&request)?;
         }
@@ -119,6 +120,10 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         let durability = if volatile { Durability::Volatile } else { Durability::Durable };
+        let root = match &planned {
+            Some(planned) => self.root_for(planned, &record, root)?,
+            None => root,
+        };
         if let Some(planned) = &planned {
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
         }
@@ -216,6 +221,14 @@ impl Engine {
             image: Some(RecordImage { id: image.id, name, digest: image.digest }),
         })
     }
+}
+
+/// Returns whether a container has, by all that is known before it is planned, new namespaces that belong to the host's users.
+pub(crate) fn has_own_namespaces(request: &Request) -> bool {
+    let namespaces = &request.namespaces;
+    let network = matches!(namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
+    let user = matches!(namespaces.user, UsernsMode::Default | UsernsMode::Host);
+    network && user && namespaces.uid_map.is_empty() && namespaces.gid_map.is_empty()
 }
 
 /// Flags of the engine's own part that it knows and cannot do yet.

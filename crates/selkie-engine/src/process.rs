@@ -1,6 +1,7 @@
 //! Which process a record means: its number alone could be somebody else's by now.
 
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use selkie_sys::process::{self, Pid};
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,10 @@ fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// Which boot this is: read once, as nothing outlives one.
 fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    static READ: OnceLock<String> = OnceLock::new();
+    READ.get_or_init(|| std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()).clone()
 }
 
 #[cfg(test)]

@@ -1,20 +1,46 @@
 //! The root file system of a container as a detached mount: it never appears in the host's mount table.
+//!
+//! What every container has mounted somewhere needs places, and few images have them all. A *skeleton*, one directory for all
+//! containers with nothing but these places, lies beneath the layers of an image: the writable layer of a container that writes
+//! nothing stays empty, which makes its start and its removal cheap.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use selkie_plan::Plan;
 use selkie_sys::mount::{self, Attributes, Filesystem};
 use selkie_sys::{Context, Errno, SyscallError};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::record::{Record, RootSource};
+use crate::store::Store;
+
+/// Directories of the skeleton, each the place of a mount or of a file below.
+const SKELETON_DIRECTORIES: [&str; 5] = ["dev", "etc", "proc", "sys", "run"];
+/// Files of the skeleton. The last one says that it is complete.
+const SKELETON_FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "run/.containerenv"];
 
 impl Engine {
-    /// Mounts the root file system of `record`.
+    /// Mounts the root file system of `record` for a plan that is still to be made; [`Self::root_for`] tells whether it fits.
     pub(crate) fn mount_root(&self, record: &Record) -> Result<OwnedFd> {
+        self.mount(record, true)
+    }
+
+    /// Returns `root` if a container with this plan sees nothing of the skeleton in it, and a mount without skeleton otherwise.
+    pub(crate) fn root_for(&self, planned: &Plan, record: &Record, root: OwnedFd) -> Result<OwnedFd> {
+        if !matches!(record.root, RootSource::Image(_)) || covers_skeleton(planned) {
+            return Ok(root);
+        }
+        // Two mounts must not share a writable layer.
+        drop(root);
+        self.mount(record, false)
+    }
+
+    fn mount(&self, record: &Record, skeleton: bool) -> Result<OwnedFd> {
         let directory = self.store.container(&record.id);
         // Whatever a container has removed itself need not survive a power cut.
         let volatile = record.request.lifecycle.remove;
@@ -26,8 +52,40 @@ impl Engine {
                 Ok(tree)
             }
             RootSource::Overlay(path) => overlay(std::slice::from_ref(path), &directory, volatile),
-            RootSource::Image(id) => overlay(&self.images.layers(id)?, &directory, volatile),
+            RootSource::Image(id) => {
+                let mut layers = self.images.layers(id)?;
+                layers.extend(skeleton.then(|| self.store.skeleton()));
+                overlay(&layers, &directory, volatile)
+            }
         }
+    }
+}
+
+/// Returns whether everything of the skeleton has a mount over it.
+fn covers_skeleton(planned: &Plan) -> bool {
+    let covered = |place: &str| planned.mounts.iter().any(|mount| Path::new("/").join(place).starts_with(&mount.destination));
+    ["dev", "proc", "sys"].into_iter().chain(SKELETON_FILES).all(covered)
+}
+
+impl Store {
+    /// Makes the skeleton unless it is there. Two may do so at the same time.
+    pub(crate) fn prepare_skeleton(&self) -> Result<()> {
+        let skeleton = self.skeleton();
+        let [.., last] = SKELETON_FILES;
+        if skeleton.join(last).exists() {
+            return Ok(());
+        }
+        files::make_directories(&self.skeleton())?;
+        for name in SKELETON_DIRECTORIES {
+            make(&skeleton.join(name), 0o755)?;
+        }
+        for name in SKELETON_FILES {
+            let path = skeleton.join(name);
+            let mut options = std::fs::OpenOptions::new();
+            let made = options.write(true).create(true).truncate(false).mode(0o644).open(&path);
+            made.map_err(|source| Error::File { action: "create", path, source })?;
+        }
+        Ok(())
     }
 }
 
@@ -38,35 +96,39 @@ fn overlay(layers: &[PathBuf], directory: &Path, volatile: bool) -> Result<Owned
     // The root of a container is the upper directory: other users of the container have to get in.
     make(&upper, 0o755)?;
     make(&work, 0o700)?;
-    let what = || Error::system("mount the root file system");
-    let filesystem = Filesystem::new("overlay").map_err(what())?;
-    let _place = lower_layers(&filesystem, layers).map_err(what())?;
-    filesystem.set("upperdir", &upper.display().to_string()).map_err(what())?;
-    filesystem.set("workdir", &work.display().to_string()).map_err(what())?;
-    // An image's attributes must not send a look-up anywhere; old kernels without an option have it off.
-    for option in ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off"] {
-        filesystem.option(option).map_err(what())?;
-    }
-    if volatile {
-        filesystem.flag("volatile").map_err(what())?;
-    }
-    filesystem.mount(Attributes::NO_DEVICES).map_err(what())
+    let mounted = match overlay_of(Lower::Each(layers), [&upper, &work], volatile) {
+        // Linux 6.5 and 6.6 refuse an option that they do not have, those before find out when they make the file system.
+        Err(SyscallError { errno: Errno::INVAL, .. }) => {
+            Numbered::new(layers).and_then(|numbered| overlay_of(Lower::Numbered(&numbered), [&upper, &work], volatile))
+        }
+        mounted => mounted,
+    };
+    mounted.map_err(Error::system("mount the root file system"))
 }
 
-/// Says what the layers are: one option each since Linux 6.7, one option for all before. What is returned has to be kept until
-/// the file system is made.
-fn lower_layers(filesystem: &Filesystem, layers: &[PathBuf]) -> selkie_sys::Result<Option<Numbered>> {
-    // Before 6.5 any option is taken, and found wrong in the end.
-    if !Filesystem::checks_options("overlay")? {
-        return Numbered::set(filesystem, layers).map(Some);
+/// How an overlay is told its layers: one option each since Linux 6.7, one option for all before.
+#[derive(Clone, Copy, Debug)]
+enum Lower<'a> {
+    Each(&'a [PathBuf]),
+    Numbered(&'a Numbered),
+}
+
+fn overlay_of(lower: Lower<'_>, [upper, work]: [&Path; 2], volatile: bool) -> selkie_sys::Result<OwnedFd> {
+    let filesystem = Filesystem::new("overlay")?;
+    match lower {
+        Lower::Each(layers) => layers.iter().try_for_each(|layer| filesystem.set("lowerdir+", &layer.display().to_string()))?,
+        Lower::Numbered(numbered) => filesystem.set("lowerdir", &numbered.names())?,
     }
-    for (number, layer) in layers.iter().enumerate() {
-        match filesystem.set("lowerdir+", &layer.display().to_string()) {
-            Err(SyscallError { errno: Errno::INVAL, .. }) if number == 0 => return Numbered::set(filesystem, layers).map(Some),
-            set => set?,
-        }
+    filesystem.set("upperdir", &upper.display().to_string())?;
+    filesystem.set("workdir", &work.display().to_string())?;
+    // An image's attributes must not send a look-up anywhere; old kernels without an option have it off.
+    for option in ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off"] {
+        filesystem.option(option)?;
     }
-    Ok(None)
+    if volatile {
+        filesystem.flag("volatile")?;
+    }
+    filesystem.mount(Attributes::NO_DEVICES)
 }
 
 /// Layers as `lowerdir=10:11:12`: names of descriptors, with `/proc/self/fd` as working directory while this lives.
@@ -76,18 +138,19 @@ fn lower_layers(filesystem: &Filesystem, layers: &[PathBuf]) -> selkie_sys::Resu
 #[derive(Debug)]
 struct Numbered {
     before: OwnedFd,
-    _layers: Vec<OwnedFd>,
+    layers: Vec<OwnedFd>,
 }
 
 impl Numbered {
-    fn set(filesystem: &Filesystem, layers: &[PathBuf]) -> selkie_sys::Result<Self> {
+    fn new(layers: &[PathBuf]) -> selkie_sys::Result<Self> {
         let before = open(Path::new("."))?;
         let layers = layers.iter().map(|layer| open(layer)).collect::<selkie_sys::Result<Vec<_>>>()?;
-        let names = layers.iter().map(|layer| layer.as_raw_fd().to_string()).collect::<Vec<_>>().join(":");
         rustix::process::chdir("/proc/self/fd").call(|| "chdir(\"/proc/self/fd\")")?;
-        let numbered = Self { before, _layers: layers };
-        filesystem.set("lowerdir", &names)?;
-        Ok(numbered)
+        Ok(Self { before, layers })
+    }
+
+    fn names(&self) -> String {
+        self.layers.iter().map(|layer| layer.as_raw_fd().to_string()).collect::<Vec<_>>().join(":")
     }
 }
 

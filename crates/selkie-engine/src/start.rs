@@ -8,7 +8,7 @@ use selkie_plan::{LogDriver, Plan, plan};
 use selkie_sys::socket;
 
 use crate::client::Attached;
-use crate::create::Created;
+use crate::create::{Created, has_own_namespaces};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
@@ -45,7 +45,7 @@ impl Engine {
     /// What could not be planned or made. The container stays as created, or is removed if that was asked for.
     pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
         let Created { record, plan: planned, root, lock, monitor } = created;
-        let started = monitor.map_or_else(Waiting::start, Ok).and_then(|monitor| match planned {
+        let started = monitor.map_or_else(|| Waiting::start(has_own_namespaces(&record.request)), Ok).and_then(|monitor| match planned {
             Some(planned) => self.launch(&record, &planned, Made { root, lock: &lock, monitor }, options),
             None => self.plan_and_launch(&record, Made { root, lock: &lock, monitor }, options),
         });
@@ -74,15 +74,16 @@ impl Engine {
             }
             Status::Created | Status::Exited => {}
         }
-        let monitor = Waiting::start()?;
+        let monitor = Waiting::start(has_own_namespaces(&container.record.request))?;
         self.clean_up(&container)?;
         let root = self.mount_root(&container.record)?;
         self.plan_and_launch(&container.record, Made { root, lock: &lock, monitor }, options)
     }
 
-    fn plan_and_launch(&self, record: &Record, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
+    fn plan_and_launch(&self, record: &Record, mut made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
         let facts = self.facts(record, &made.root)?;
         let planned = plan(&record.request, &record.image_config, &facts)?;
+        made.root = self.root_for(&planned, record, made.root)?;
         write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
         self.launch(record, &planned, made, options)
     }

@@ -8,6 +8,7 @@
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself
+//! ROOT/skeleton                    places of the usual mounts, beneath the layers of every image
 //! RUN/containers/ID/starting.json  there while it is being started
 //! RUN/containers/ID/state.json     its process, while it has one
 //! RUN/containers/ID/removing       there while somebody removes it though it runs
@@ -107,6 +108,11 @@ impl Store {
         self.run.join("rootfs")
     }
 
+    /// Returns the directory that lies beneath the layers of every image: see [`crate::rootfs`].
+    pub(crate) fn skeleton(&self) -> PathBuf {
+        self.root.join("skeleton")
+    }
+
     pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }
@@ -117,6 +123,7 @@ impl Store {
 
     /// Makes the directories that every operation needs.
     pub(crate) fn prepare(&self) -> Result<()> {
+        self.prepare_skeleton()?;
         // The last that is made of each tree: with it, the others are there.
         if self.root.join("names").is_dir() && self.staging().is_dir() {
             return Ok(());

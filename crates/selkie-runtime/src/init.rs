@@ -22,10 +22,19 @@ use crate::mounts::{self, Sources};
 use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
 
+/// What init has been given besides its launch.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The way into its cgroups; `None` if it is put there.
+    pub(crate) entry: Option<Entry>,
+    /// Kinds of namespaces that were made ahead, and are set up.
+    pub(crate) namespaces: u64,
+}
+
 /// Becomes the container's program, or says why not and ends.
-pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, entry: Option<Entry>, report: &OwnedFd) -> ! {
+pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: &OwnedFd) -> ! {
     let plan = launch.plan;
-    let program = prepare(launch, proof, entry, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    let program = prepare(launch, proof, given, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     if let Err(error) = report::made(report) {
@@ -48,16 +57,16 @@ fn end(report: BorrowedFd<'_>, error: &Error) -> ! {
 }
 
 /// Makes everything that the program will find, short of its confinement.
-fn prepare(launch: &Launch<'_>, proof: SingleThreaded, entry: Option<Entry>, report: BorrowedFd<'_>) -> Result<Program, Error> {
+fn prepare(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: BorrowedFd<'_>) -> Result<Program, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
     process::set_dumpable(false).during(|| "container init")?;
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
-    entry.map_or(Ok(()), |entry| entry.enter())?;
+    given.entry.map_or(Ok(()), |entry| entry.enter())?;
     let host = Host::take(launch)?;
-    enter_namespaces(plan, proof, report)?;
+    enter_namespaces(plan, proof, given.namespaces, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
     let _ = keyring::join_session(&format!("_ses.{}", launch.id));
@@ -86,7 +95,7 @@ fn arrange_descriptors(preserve: &[BorrowedFd<'_>], report: BorrowedFd<'_>) -> R
     Ok(process::kept(number))
 }
 
-fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: BorrowedFd<'_>) -> Result<(), Error> {
+fn enter_namespaces(plan: &Plan, proof: SingleThreaded, there: u64, report: BorrowedFd<'_>) -> Result<(), Error> {
     let spaces = &plan.namespaces;
     if let UserNamespace::Private { .. } = spaces.user {
         report::await_go(report)?;
@@ -102,7 +111,7 @@ fn enter_namespaces(plan: &Plan, proof: SingleThreaded, report: BorrowedFd<'_>) 
             process::join_namespace(proof, file).during(stage)?;
         }
     }
-    if spaces.network == Namespace::Private {
+    if spaces.network == Namespace::Private && there & process::NEW_NETWORK == 0 {
         network::bring_up_loopback().during(|| "loopback device")?;
     }
     Ok(())

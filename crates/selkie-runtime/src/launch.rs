@@ -9,6 +9,7 @@ use selkie_sys::process::{self, Child, Forked, SingleThreaded};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket};
 
+use crate::ahead::{Ahead, Entered};
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::error::{During, Error};
 use crate::init;
@@ -39,6 +40,8 @@ pub struct Launch<'a> {
     pub stdio: Stdio<'a>,
     /// The program is executed only after one byte came from here.
     pub start: Option<BorrowedFd<'a>>,
+    /// Namespaces that have been made already, for as far as the plan wants such.
+    pub ahead: Option<&'a Ahead>,
     /// Descriptors that the program gets as 3, 4, ...
     pub preserve: &'a [BorrowedFd<'a>],
 }
@@ -84,6 +87,21 @@ impl Started {
         self.end();
     }
 
+    /// Does for init what it cannot do itself: the id maps, hard limits in a user namespace, and the device rules once its nodes
+    /// are made.
+    ///
+    /// # Errors
+    /// What could not be done, by init or for it; the process has ended then and has been reaped.
+    pub fn accompanied(mut self, launch: &Launch<'_>) -> Result<Self, Error> {
+        match accompany(launch, &mut self) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.end();
+                Err(error)
+            }
+        }
+    }
+
     /// Lets the process go on, and waits until the program has been executed. Returns the master of its terminal, if it has one.
     ///
     /// # Errors
@@ -119,12 +137,12 @@ impl Started {
     }
 }
 
-/// Makes the first process of a container. It waits short of its program for [`Started::executed`], which says whether it could
-/// be executed.
+/// Makes the first process of a container. It needs [`Started::accompanied`], and waits short of its program for
+/// [`Started::executed`], which says whether it could be executed.
 ///
 /// # Errors
 /// What could not be made; nothing is left behind, except that the caller's cgroup stays for the caller to remove.
-pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Error> {
+pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Error> {
     let (ours, theirs) = socket::pair().during(|| "container init")?;
     let spaces = &launch.plan.namespaces;
     if let Namespace::Path(path) = &spaces.pid {
@@ -136,15 +154,24 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     let is_seen = matches!(spaces.pid, Namespace::Path(_));
     let entry = launch.cgroup.filter(|_| !is_seen).map(Cgroup::entry).transpose()?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
-    match process::fork(proof, new_namespaces(launch.plan), unified).during(|| "new namespaces")? {
-        Forked::Child => {
-            drop(ours);
-            init::run(&launch, proof, entry, &theirs)
-        }
+    let stage = || "new namespaces";
+    let wanted = new_namespaces(launch.plan);
+    let ahead = launch.ahead.filter(|_| wanted & process::NEW_USER == 0);
+    let entered = ahead.map(|ahead| ahead.enter(proof, wanted)).transpose().during(stage)?;
+    let there = entered.as_ref().map_or(0, Entered::kinds);
+    let forked = process::fork(proof, wanted & !there, unified);
+    if let Ok(Forked::Child) = forked {
+        drop(ours);
+        init::run(launch, proof, init::Given { entry, namespaces: there }, &theirs)
+    }
+    let left = entered.map_or(Ok(()), |entered| entered.leave(proof)).during(stage);
+    match forked.during(stage)? {
+        // It has gone its way above.
+        Forked::Child => process::exit_now(126),
         Forked::Parent(child) => {
             drop(theirs);
-            let mut started = Started::new(child, None, ours, true);
-            match accompany(&launch, &mut started) {
+            let started = Started::new(child, None, ours, true);
+            match left {
                 Ok(()) => Ok(started),
                 Err(error) => {
                     started.end();
@@ -155,7 +182,6 @@ pub fn launch(proof: SingleThreaded, launch: Launch<'_>) -> Result<Started, Erro
     }
 }
 
-/// Does for init what it cannot do itself: the id maps, hard limits in a user namespace, and the device rules once its nodes are made.
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
     if let (Some(cgroup), Namespace::Path(_)) = (launch.cgroup, &launch.plan.namespaces.pid) {

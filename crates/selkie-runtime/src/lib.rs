@@ -5,6 +5,7 @@
 //! to *confine* is to give up everything that the plan does not grant, and serves `run` and `exec` alike.
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod cgroup;
 mod confine;
 mod devices;
@@ -18,6 +19,7 @@ mod program;
 mod report;
 mod sysctl;
 
+pub use ahead::Ahead;
 pub use error::{Error, Kind, Stage};
 pub use join::{Join, join};
 pub use launch::{Launch, Started, Stdio, launch};

@@ -14,8 +14,10 @@ use selkie::flags;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|verb| verb == "__monitor") {
-        selkie_engine::monitor::main()
+    if let [_, verb, rest @ ..] = &arguments[..]
+        && verb == "__monitor"
+    {
+        selkie_engine::monitor::main(rest)
     }
     if arguments.first().is_some_and(|name| std::path::Path::new(name).file_name().is_some_and(|name| name == "podman-init")) {
         return commands::init::main(&arguments);

@@ -16,10 +16,12 @@ mod start;
 pub(crate) use log::LogTarget;
 pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, Waiting};
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use selkie_caps::CapSet;
+use selkie_runtime::Ahead;
 use selkie_sys::process::SingleThreaded;
 use selkie_sys::{Context, capability, process, socket};
 
@@ -32,6 +34,9 @@ pub(crate) mod descriptor {
     /// The protected copy of the engine's own binary.
     pub(crate) const ENGINE: i32 = 4;
 }
+
+/// Argument of a monitor that makes the namespaces of a container ahead.
+const NAMESPACES: &str = "--namespaces";
 
 /// Messages between a client and a monitor: one byte, then a body.
 pub mod message {
@@ -55,12 +60,13 @@ pub mod message {
     pub const LIMIT: usize = 32 * 1024;
 }
 
-/// Runs the monitor that this process was started as, and does not return.
+/// Runs the monitor that this process was started as, with the arguments behind its verb, and does not return.
 ///
 /// # Errors
 /// Never to a caller; the type lets the steps use `?`. What went wrong is told to the client over the control socket.
-pub fn main() -> ! {
-    let status = match run() {
+pub fn main(arguments: &[OsString]) -> ! {
+    let namespaces = arguments.iter().any(|argument| argument == NAMESPACES);
+    let status = match run(namespaces) {
         Ok(()) => 0,
         Err(_) => 1,
     };
@@ -77,9 +83,11 @@ pub(crate) struct Given {
     subject: OwnedFd,
     /// The container's devpts (session with a terminal), and what the program gets as 3, 4, ...
     further: Vec<OwnedFd>,
+    /// Namespaces of a container.
+    ahead: Option<Ahead>,
 }
 
-fn run() -> Result<(), Error> {
+fn run(namespaces: bool) -> Result<(), Error> {
     let action = || Error::system("be a monitor");
     let proof = SingleThreaded::check().map_err(action())?;
     process::set_name(c"selkie-monitor");
@@ -92,6 +100,8 @@ fn run() -> Result<(), Error> {
     process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
     let control = process::inherited(descriptor::CONTROL).map_err(action())?;
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
+    // Without them the launch makes its own, and says why it cannot.
+    let ahead = namespaces.then(|| Ahead::make(proof).ok()).flatten();
     let mut tag = [0];
     let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
     let mut fds = fds.into_iter();
@@ -100,7 +110,7 @@ fn run() -> Result<(), Error> {
         return Ok(());
     };
     let order = read_order(memory)?;
-    let given = Given { control, engine, subject, further: fds.collect() };
+    let given = Given { control, engine, subject, further: fds.collect(), ahead };
     match order.task {
         Task::Start(start) => start::run(proof, &order.after, start, given),
         Task::Session(session) => session::run(proof, session, given),

@@ -110,15 +110,16 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Starts a monitor. It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the
+    /// Starts a monitor; with `namespaces`, it makes those of a container while it waits. It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the
     /// engine's binary. Without orders it ends when this value goes out of scope.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(namespaces: bool) -> Result<Self> {
         let action = || Error::system("start a monitor");
         let proof = SingleThreaded::check().map_err(action())?;
         let engine = mount::protected_self().map_err(Error::system("protect the engine's own binary"))?;
         let null =
             rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/dev/null\")").map_err(action())?;
-        let arguments = Strings::new(&["selkie", "__monitor"]).map_err(action())?;
+        let arguments = Strings::new(if namespaces { &["selkie", "__monitor", super::NAMESPACES][..] } else { &["selkie", "__monitor"] })
+            .map_err(action())?;
         let environment = Strings::new::<&str>(&[]).map_err(action())?;
         let (control, theirs) = socket::pair().map_err(action())?;
         let null = null.as_fd();

@@ -19,7 +19,7 @@ use crate::process::Identity;
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
     // Only the monitor of a container becomes `selkie` again.
-    let Given { control, engine: _, subject: target, further } = given;
+    let Given { control, engine: _, subject: target, further, ahead: _ } = given;
     let mut relay = match begin(proof, &order, &target, further) {
         Ok(relay) => relay,
         Err(error) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use selkie_runtime::cgroup::{Cgroup, Layout};
-use selkie_runtime::{Launch, Stdio};
+use selkie_runtime::{Ahead, Launch, Stdio};
 use selkie_sys::process::{self, Child, Ended, SingleThreaded, Strings};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket};
@@ -34,12 +34,12 @@ struct Watch {
 
 /// Everything between the start of a container and its end.
 pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
-    let Given { control, engine, subject: root, mut further } = given;
+    let Given { control, engine, subject: root, mut further, ahead } = given;
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
-    let begun = begin(proof, &order, &root, &further, &started);
-    drop(lock);
+    let begun = begin(proof, &order, Subject { root: &root, further: &further, ahead: ahead.as_ref() }, &started);
+    drop((lock, ahead));
     let Begun { mut relay, cgroup } = match begun {
         Ok(begun) => begun,
         Err(error) => {
@@ -84,7 +84,15 @@ struct Begun {
     cgroup: Option<Cgroup>,
 }
 
-fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[OwnedFd], started: &str) -> Result<Begun> {
+/// What a start has at hand besides its orders.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    root: &'a OwnedFd,
+    further: &'a [OwnedFd],
+    ahead: Option<&'a Ahead>,
+}
+
+fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, started: &str) -> Result<Begun> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let files = rustix::fs::open(&order.running, directory, Mode::empty())
         .call(|| format!("open({:?})", order.running))
@@ -98,13 +106,13 @@ fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[O
         None => None,
     };
     let hierarchies = layout.used(&order.plan.cgroup);
-    let preserved: Vec<_> = further.iter().map(AsFd::as_fd).collect();
+    let preserved: Vec<_> = subject.further.iter().map(AsFd::as_fd).collect();
     let ends = Ends::new(order)?;
     let launch = Launch {
         id: &order.id,
         plan: &order.plan,
         filter: filter.as_deref(),
-        root: root.as_fd(),
+        root: subject.root.as_fd(),
         staging: &order.staging,
         files: &order.running,
         engine: &order.engine,
@@ -112,9 +120,10 @@ fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[O
         hierarchies: &hierarchies,
         stdio: ends.stdio(order.size),
         start: None,
+        ahead: subject.ahead,
         preserve: &preserved,
     };
-    let (child, master) = match execute(proof, order, launch, started) {
+    let (child, master) = match execute(proof, order, &launch, started) {
         Ok(running) => running,
         Err(error) => {
             // The reason for the failure is what the user has to hear.
@@ -132,13 +141,14 @@ fn begin(proof: SingleThreaded, order: &StartOrder, root: &OwnedFd, further: &[O
 
 /// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,
 /// what runs can be found, and what cannot be found does not run.
-fn execute(proof: SingleThreaded, order: &StartOrder, launch: Launch<'_>, began: &str) -> Result<(Child, Option<OwnedFd>)> {
+fn execute(proof: SingleThreaded, order: &StartOrder, launch: &Launch<'_>, began: &str) -> Result<(Child, Option<OwnedFd>)> {
     let started = selkie_runtime::launch(proof, launch)?;
+    // It makes the container meanwhile.
     if let Err(error) = record(order, &started.child, began) {
         started.abandon();
         return Err(error);
     }
-    let running = started.executed()?;
+    let running = started.accompanied(launch)?.executed()?;
     files::rename(&order.running, STARTING, STATE)?;
     Ok(running)
 }

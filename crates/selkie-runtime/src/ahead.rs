@@ -1,0 +1,80 @@
+//! Namespaces made ahead: the kernel takes as long for a network namespace as the engine for a plan, so a monitor that waits for its
+//! orders makes them meanwhile. It stays out of them itself: whoever forks a container's process goes in just for that.
+//!
+//! Only namespaces that belong to the host's user namespace can be made ahead; a user namespace has to own those of its containers.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use selkie_sys::process::{self, SingleThreaded};
+use selkie_sys::{Context, network};
+
+/// The kinds that are made ahead, with the names of their files in `/proc/self/ns`.
+const KINDS: [(u64, &str); 2] = [(process::NEW_NETWORK, "net"), (process::NEW_IPC, "ipc")];
+
+/// Namespaces that nobody is in yet. They are gone with this value.
+#[derive(Debug)]
+pub struct Ahead {
+    made: Vec<Space>,
+}
+
+#[derive(Debug)]
+struct Space {
+    kind: u64,
+    home: OwnedFd,
+    new: OwnedFd,
+}
+
+/// The calling process is in namespaces of an [`Ahead`] and has to leave them again.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Entered<'a> {
+    spaces: Vec<&'a Space>,
+}
+
+impl Ahead {
+    /// Makes a network and an IPC namespace, with the loopback device up.
+    ///
+    /// # Errors
+    /// `EPERM` without the rights, `ENOSPC` at a limit; the caller is where it was.
+    pub fn make(proof: SingleThreaded) -> selkie_sys::Result<Self> {
+        let kinds = KINDS.iter().fold(0, |all, (kind, _)| all | kind);
+        let homes = KINDS.iter().map(|(_, name)| open(name)).collect::<selkie_sys::Result<Vec<_>>>()?;
+        process::unshare(proof, kinds)?;
+        let made =
+            network::bring_up_loopback().and_then(|()| KINDS.iter().map(|(_, name)| open(name)).collect::<selkie_sys::Result<Vec<_>>>());
+        homes.iter().try_for_each(|home| process::join_namespace(proof, home))?;
+        let spaces = KINDS.iter().zip(homes).zip(made?);
+        Ok(Self { made: spaces.map(|(((kind, _), home), new)| Space { kind: *kind, home, new }).collect() })
+    }
+
+    /// Goes into those of the kinds `wanted` that there are.
+    pub(crate) fn enter(&self, proof: SingleThreaded, wanted: u64) -> selkie_sys::Result<Entered<'_>> {
+        let mut entered = Entered { spaces: Vec::new() };
+        for space in self.made.iter().filter(|space| space.kind & wanted != 0) {
+            if let Err(error) = process::join_namespace(proof, &space.new) {
+                entered.leave(proof)?;
+                return Err(error);
+            }
+            entered.spaces.push(space);
+        }
+        Ok(entered)
+    }
+}
+
+impl Entered<'_> {
+    /// Returns the kinds that the process is in.
+    pub(crate) fn kinds(&self) -> u64 {
+        self.spaces.iter().fold(0, |all, space| all | space.kind)
+    }
+
+    /// Goes back to the host's.
+    pub(crate) fn leave(self, proof: SingleThreaded) -> selkie_sys::Result<()> {
+        self.spaces.iter().try_for_each(|space| process::join_namespace(proof, &space.home))
+    }
+}
+
+fn open(name: &str) -> selkie_sys::Result<OwnedFd> {
+    let path = format!("/proc/self/ns/{name}");
+    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"))
+}

@@ -32,12 +32,12 @@ pub(crate) fn confine(wanted: Confinement<'_>) -> Result<(), Error> {
         return Err(Error::refused("capabilities", format!("the engine itself lacks {lacking}, which the container has")));
     }
     capability::set_keep_caps(true).during(|| "keep capabilities over the change of user")?;
-    capability::limit_bounding(sets.bounding).during(|| "bounding set")?;
+    capability::drop_bounding(own.bounding.difference(sets.bounding)).during(|| "bounding set")?;
     set_ids(user)?;
     let early_filter = filter.filter(|_| !no_new_privileges);
     if let Some(program) = early_filter {
         // Leaving uid 0 has cleared the effective set; what is permitted is still there.
-        let held = capability::read().during(|| "capabilities")?;
+        let held = capability::held().during(|| "capabilities")?;
         if !held.effective.contains(Capability::SysAdmin) {
             let needed = CapSet::EMPTY.with(Capability::SysAdmin).with(Capability::Setpcap).intersection(held.permitted);
             capability::set(needed, held.permitted, held.inheritable).during(|| "capabilities for the filter")?;

@@ -27,11 +27,22 @@ pub fn last_capability() -> u8 {
     (0..=63).take_while(|number| in_bounding(*number).is_ok()).last().unwrap_or(0)
 }
 
-/// Reads the five sets of the calling thread.
+/// The sets of capget(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What counts at this moment.
+    pub effective: CapSet,
+    /// What may become effective.
+    pub permitted: CapSet,
+    /// What stays over an execve(2) of a file that asks for it.
+    pub inheritable: CapSet,
+}
+
+/// Reads three of the five sets of the calling thread, in one call.
 ///
 /// # Errors
-/// The call that failed; none of them fails on a sane kernel.
-pub fn read() -> Result<FiveSets> {
+/// None on a kernel that has capabilities.
+pub fn held() -> Result<Held> {
     let header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: the kernel reads one header and writes exactly two `Data` for version 3, both of which live in this frame.
@@ -39,6 +50,19 @@ pub fn read() -> Result<FiveSets> {
     check(value).call(|| "capget(0)")?;
     let [low, high] = data;
     let join = |low: u32, high: u32| CapSet::from_bits(u64::from(low) | u64::from(high) << 32);
+    Ok(Held {
+        effective: join(low.effective, high.effective),
+        permitted: join(low.permitted, high.permitted),
+        inheritable: join(low.inheritable, high.inheritable),
+    })
+}
+
+/// Reads the five sets of the calling thread.
+///
+/// # Errors
+/// The call that failed; none of them fails on a sane kernel.
+pub fn read() -> Result<FiveSets> {
+    let Held { effective, permitted, inheritable } = held()?;
     let mut bounding = 0;
     let mut ambient = 0;
     for number in 0..=63 {
@@ -47,18 +71,13 @@ pub fn read() -> Result<FiveSets> {
             Ok(false) => {}
             Err(_) => break,
         }
-        // An ambient capability is always in the bounding set's range; before Linux 4.3 the call is EINVAL: no ambient set.
-        if prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, u64::from(number)) == Ok(1) {
+        // The kernel keeps the ambient set within the two: `cap_ambient_invariant_ok`. Before Linux 4.3 the call is EINVAL: none.
+        let possible = permitted.intersection(inheritable).bits() & (1 << number) != 0;
+        if possible && prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, u64::from(number)) == Ok(1) {
             ambient |= 1 << number;
         }
     }
-    Ok(FiveSets {
-        inheritable: join(low.inheritable, high.inheritable),
-        permitted: join(low.permitted, high.permitted),
-        effective: join(low.effective, high.effective),
-        bounding: CapSet::from_bits(bounding),
-        ambient: CapSet::from_bits(ambient),
-    })
+    Ok(FiveSets { inheritable, permitted, effective, bounding: CapSet::from_bits(bounding), ambient: CapSet::from_bits(ambient) })
 }
 
 /// Sets the effective, permitted and inheritable sets in one call, so that no state between is ever visible.
@@ -79,19 +98,13 @@ pub fn set(effective: CapSet, permitted: CapSet, inheritable: CapSet) -> Result<
     check(value).call(|| format!("capset(effective={effective:x}, permitted={permitted:x}, inheritable={inheritable:x})")).map(drop)
 }
 
-/// Takes everything out of the bounding set that is not in `keep`.
+/// Takes `unwanted` out of the bounding set.
 ///
 /// # Errors
-/// `EPERM` without `CAP_SETPCAP`.
-pub fn limit_bounding(keep: CapSet) -> Result<()> {
-    for number in 0..=63 {
-        match in_bounding(number) {
-            Ok(true) if keep.bits() & (1 << number) == 0 => {
-                prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0).call(|| format!("prctl(PR_CAPBSET_DROP, {})", name(number)))?;
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
+/// `EPERM` without `CAP_SETPCAP`, `EINVAL` for a capability that the kernel does not have.
+pub fn drop_bounding(unwanted: CapSet) -> Result<()> {
+    for number in (0..=63).filter(|number| unwanted.bits() & (1 << number) != 0) {
+        prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0).call(|| format!("prctl(PR_CAPBSET_DROP, {})", name(number)))?;
     }
     Ok(())
 }

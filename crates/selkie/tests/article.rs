@@ -6,7 +6,7 @@ mod harness;
 
 use std::path::{Path, PathBuf};
 
-use harness::{Engine, Said, installed, skip};
+use harness::{Engine, Said, installed, lack};
 
 /// The archive that `tools/make-test-root` makes.
 fn archive() -> Option<PathBuf> {
@@ -14,7 +14,7 @@ fn archive() -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    skip("target/test-data/debian.tar is missing: tools/make-test-root makes it");
+    lack("target/test-data/debian.tar is missing: tools/make-test-root makes it");
     None
 }
 

@@ -10,12 +10,12 @@ mod status;
 #[path = "cli/streams.rs"]
 mod streams;
 
-use harness::{Engine, Said, busybox, skip};
+use harness::{Engine, Said, busybox, lack};
 
 /// An engine with a root file system in which something runs.
 fn engine() -> Option<Engine> {
     if busybox().is_none() {
-        skip("busybox is not installed");
+        lack("busybox is not installed");
         return None;
     }
     Engine::new()

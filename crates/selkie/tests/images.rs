@@ -1,5 +1,5 @@
 //! The verbs on images: output, exit codes and what a container sees of an image.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod harness;
 
@@ -158,7 +158,7 @@ fn container_sees_the_layers_over_each_other() {
     let base = engine.path("base.tar");
     pack(Path::new(&rootfs), &base);
     if !Path::new(&rootfs).join("bin/busybox").exists() {
-        eprintln!("SKIPPED container_sees_the_layers_over_each_other: busybox is not installed");
+        harness::lack("busybox is not installed");
         return;
     }
     // The layers of the archive alone, with busybox bound in.

@@ -1,6 +1,6 @@
 //! `caps`, `privileged`, `top`, `info`, `port`, `doctor`, `completion` as programs: beside the tools that they stand for, and on
 //! containers. A tool that is not installed skips its test, loudly.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod harness;
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use harness::{Engine, SELKIE, busybox, installed};
+use harness::{Engine, SELKIE, busybox, installed, lack, peer, skip};
 
 /// What a command prints.
 fn output(program: &str, words: &[&str]) -> String {
@@ -55,7 +55,7 @@ const STATES: [&[&str]; 7] = [
 fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED: needs root to become somebody else");
+        skip("it needs root to become somebody else");
     }
     root
 }
@@ -163,7 +163,7 @@ fn caps_ps_of_a_hostile_name_is_one_line_without_escapes() {
 /// The command that a root file system with busybox can run for ever.
 fn sleeper<'a>(engine: &Engine, rootfs: &'a str, flags: &[&'a str]) -> Option<String> {
     if busybox().is_none() {
-        eprintln!("SKIPPED: no static busybox is installed");
+        lack("busybox is not installed");
         return None;
     }
     let words: Vec<&str> = [&["run", "-d"], flags, &["--rootfs", rootfs, "sleep", "1000"]].concat();
@@ -236,7 +236,7 @@ fn privileged_answers_from_inside_and_leaves_nothing() {
     let Some(engine) = Engine::new() else { return };
     let rootfs = engine.rootfs();
     if !cfg!(target_feature = "crt-static") {
-        eprintln!("SKIPPED: the program is not static");
+        skip("the program is not static");
         return;
     }
     std::fs::write(Path::new(&rootfs).join("selkie"), "").unwrap();
@@ -335,7 +335,7 @@ fn completion_scripts_are_accepted_by_their_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = output(SELKIE, &["completion", shell]);
         assert!(script.contains("privileged"), "{shell}");
-        if !installed(shell) {
+        if !peer(shell) {
             continue;
         }
         let mut child = Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn().unwrap();
@@ -348,7 +348,7 @@ fn completion_scripts_are_accepted_by_their_shells() {
 fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
     let Some(engine) = Engine::new() else { return };
     let rootfs = engine.rootfs();
-    if busybox().is_none() || !installed("podman") || !installed("runc") {
+    if busybox().is_none() || !peer("podman") || !peer("runc") {
         return;
     }
     let (root, run) = (harness::text(&engine.path("podman-root")), harness::text(&engine.path("podman-run")));
@@ -359,7 +359,7 @@ fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
     let flags = ["--network", "none", "--cap-drop", "all", "--cap-add", "setuid", "--name", "selkie-test", "--rootfs", &rootfs];
     let started = podman(&[&["run", "-d"], &limits[..], &flags[..], &["sleep", "1000"]].concat());
     if !started.status.success() {
-        eprintln!("SKIPPED: podman cannot start a container here: {}", String::from_utf8_lossy(&started.stderr).trim());
+        skip(&format!("podman cannot start a container here: {}", String::from_utf8_lossy(&started.stderr).trim()));
         podman(&["rm", "--force", "--time", "0", "selkie-test"]);
         return;
     }

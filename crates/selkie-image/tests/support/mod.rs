@@ -18,12 +18,21 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Whether the test can make owners, devices and trusted attributes; says so when it cannot.
-pub(crate) fn is_root(test: &str) -> bool {
+pub(crate) fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED {test}: it needs root for owners, devices and trusted attributes");
+        skip("it needs root for owners, devices and trusted attributes");
     }
     root
+}
+
+/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
+pub(crate) fn skip(reason: &str) {
+    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
+    eprint!("SKIPPED {line}");
+    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
+        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
+    }
 }
 
 /// A store in a directory of its own, beside a canary that nobody may touch.

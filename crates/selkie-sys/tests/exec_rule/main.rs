@@ -54,7 +54,7 @@ impl Setting {
         let sets = credentials(&own_state(RAN)).sets;
         let all = sets.permitted.intersection(sets.bounding);
         if !root || !CapSet::parse("setuid,setgid,setpcap,setfcap,sys_admin,chown,fowner,fsetid").unwrap().is_subset(all) {
-            eprintln!("SKIPPED: rules against the kernel: needs root with its usual capabilities");
+            skip("it needs root with its usual capabilities");
             return None;
         }
         let (input, output) = pipe();
@@ -71,6 +71,16 @@ impl Setting {
             REFUSED => (None, report),
             _ => panic!("seed {}: step {} failed with errno {}", self.seed, report[1], report[2]),
         }
+    }
+}
+
+/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
+fn skip(reason: &str) {
+    use std::io::Write;
+    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
+    eprint!("SKIPPED {line}");
+    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
+        File::options().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Engine, Said, busybox, skip, text};
+use crate::harness::{Engine, Said, busybox, lack, text};
 
 /// An engine whose processes and cgroups can be found on the host.
 pub(crate) struct Watched {
@@ -20,7 +20,7 @@ impl Watched {
     /// Makes one; `None` where containers cannot be made, or nothing can run in them.
     pub(crate) fn new() -> Option<Self> {
         if busybox().is_none() {
-            skip("busybox is not installed");
+            lack("busybox is not installed");
             return None;
         }
         let engine = Engine::new()?;

@@ -35,7 +35,7 @@ impl Engine {
     /// Makes an engine; `None`, with the reason on standard error, where containers cannot be made.
     pub fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: containers need root in this version");
+            skip("containers need root in this version");
             return None;
         }
         Some(Self { directory: tempfile::Builder::new().prefix("selkie-test-").tempdir().unwrap() })
@@ -156,13 +156,26 @@ pub fn busybox() -> Option<&'static Path> {
     ["/bin/busybox", "/usr/bin/busybox", "/usr/sbin/busybox"].iter().map(Path::new).find(|path| path.exists())
 }
 
-/// Returns whether `program` is installed; says that the test is skipped if not.
+/// Returns whether `program`, which `make test` installs, is there; says that the test is skipped if not.
 pub fn installed(program: &str) -> bool {
-    let found = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].iter().any(|directory| Path::new(directory).join(program).exists());
+    let found = is_there(program);
     if !found {
-        eprintln!("SKIPPED: {program} is not installed");
+        lack(&format!("{program} is not installed"));
     }
     found
+}
+
+/// The same for a program that is only compared with where somebody has installed it: Podman, another shell.
+pub fn peer(program: &str) -> bool {
+    let found = is_there(program);
+    if !found {
+        skip(&format!("{program} is not installed, and nothing here installs it"));
+    }
+    found
+}
+
+fn is_there(program: &str) -> bool {
+    ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].iter().any(|directory| Path::new(directory).join(program).exists())
 }
 
 /// The bounding set of this very process: the ceiling of every container.
@@ -172,7 +185,18 @@ pub fn own_bounding() -> u64 {
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
 
-/// Says why a test does not run here.
+/// Says why a test, or a part of it, does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
 pub fn skip(reason: &str) {
-    eprintln!("SKIPPED: {reason}");
+    use std::io::Write;
+    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
+    eprint!("SKIPPED {line}");
+    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
+        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// As [`skip`], for what `make test` installs or makes: with `SELKIE_TEST_REQUIRE=1` it is a defect that it is missing.
+pub fn lack(reason: &str) {
+    assert!(std::env::var_os("SELKIE_TEST_REQUIRE").is_none_or(|value| value != "1"), "{reason}");
+    skip(reason);
 }

@@ -18,7 +18,7 @@ use crate::cgroup::Entry;
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind, Stage};
 use crate::launch::{Launch, Stdio};
-use crate::mounts::{self, Sources};
+use crate::mounts::{self, Sources, Tree};
 use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
 
@@ -166,30 +166,34 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
     sys::set_propagation_of_all(sys::Propagation::Private).during(stage)?;
     sys::attach(launch.root, host.staging, "rootfs").during(stage)?;
 
+    let mut tree = Tree::new(launch.root);
     let mut devpts = None;
-    let mut dev = None;
+    let mut dev_readonly = false;
     let mut cgroups = Vec::new();
     for (planned, taken) in plan.mounts.iter().zip(host.sources) {
         if planned.source == MountSource::Cgroup {
             cgroups.push(planned);
         } else if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
             // Read-only only when everything is in it.
-            let made = mounts::make(launch.root, &Mount { readonly: false, ..planned.clone() }, None, &[])?;
+            let made = mounts::make(&tree, &Mount { readonly: false, ..planned.clone() }, None, &[])?;
             devices::populate(&made, &plan.devices, plan.namespaces.user != UserNamespace::Host)?;
-            dev = Some((made, planned.readonly));
+            tree.add("/dev", made);
+            dev_readonly = planned.readonly;
         } else {
-            let made = mounts::make(launch.root, planned, taken, &[])?;
+            let made = mounts::make(&tree, planned, taken, &[])?;
             if is_devpts(planned) {
                 devpts = Some(made);
+            } else if is_kernels(planned) {
+                tree.add(&planned.destination, made);
             }
         }
     }
     let terminal = match devpts {
-        Some(devpts) if plan.process.terminal => Some(console(launch, &devpts, report)?),
+        Some(devpts) if plan.process.terminal => Some(console(launch, &tree, &devpts, report)?),
         _ => None,
     };
-    if let Some((dev, true)) = dev {
-        sys::set_attributes(dev, Attributes::READ_ONLY, None, false).during(|| "/dev")?;
+    if dev_readonly {
+        sys::set_attributes(tree.look_up("/dev").0, Attributes::READ_ONLY, None, false).during(|| "/dev")?;
     }
     report::ready(report)?;
     if plan.namespaces.cgroup == Namespace::Private {
@@ -197,14 +201,14 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
         process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;
     }
     for planned in cgroups {
-        mounts::make(launch.root, planned, None, launch.hierarchies)?;
+        mounts::make(&tree, planned, None, launch.hierarchies)?;
     }
     for path in &plan.readonly_paths {
-        mask::protect(launch.root, path)?;
+        mask::protect(&tree, path)?;
     }
     if let Some(mut covers) = host.covers {
         for path in &plan.masked_paths {
-            covers.mask(launch.root, path)?;
+            covers.mask(&tree, path)?;
         }
     }
     make_working_directory(launch)?;
@@ -217,6 +221,16 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
 
 fn is_devpts(planned: &Mount) -> bool {
     planned.destination == "/dev/pts" && planned.source == MountSource::Devpts
+}
+
+/// Returns whether a mount shows what masked and read-only paths are about: a new file system, or the host's where the
+/// kernel refuses a new one.
+fn is_kernels(planned: &Mount) -> bool {
+    match &planned.source {
+        MountSource::Proc | MountSource::Sysfs => true,
+        MountSource::Bind { path, .. } => *path == planned.destination && matches!(path.as_str(), "/proc" | "/sys"),
+        _ => false,
+    }
 }
 
 /// Makes the working directory, as Podman does, through the image's links but never out of its root.
@@ -255,7 +269,7 @@ pub(crate) fn enter_directory(cwd: &str) -> Result<(), Error> {
 }
 
 /// Opens the terminal, binds it to `/dev/console`, and returns its replica.
-fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+fn console(launch: &Launch<'_>, tree: &Tree<'_>, devpts: &OwnedFd, report: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     let stage = || "terminal";
     let (master, replica, _number) = terminal::open_pair(devpts).during(stage)?;
     if let Stdio::Terminal { size: Some((rows, columns)) } = launch.stdio {
@@ -263,7 +277,8 @@ fn console(launch: &Launch<'_>, devpts: &OwnedFd, report: BorrowedFd<'_>) -> Res
     }
     report::send_master(report, &master)?;
     let copy = sys::clone_tree(&replica, Path::new(""), false).during(stage)?;
-    let target = root::make_file(launch.root, Path::new("/dev/console")).during(stage)?;
+    let (dev, name) = tree.look_up("/dev/console");
+    let target = root::make_file(dev, name).during(stage)?;
     sys::attach(copy, target, "/dev/console").during(stage)?;
     Ok(replica)
 }

@@ -1,9 +1,10 @@
 //! Covers and protects paths of the kernel that a container must not use: OCI `maskedPaths` and `readonlyPaths`.
 //!
 //! Everything goes by descriptor. The cover of a file is the host's null device, checked to be 1:3: a container
-//! that replaces its own `/dev/null` by a link changes nothing (CVE-2025-31133).
+//! that replaces its own `/dev/null` by a link changes nothing (CVE-2025-31133). Where the paths are looked up from, so
+//! that they are the kernel's, is [`Tree`]'s.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{FileType, OFlags};
@@ -11,6 +12,7 @@ use selkie_sys::mount::{Attributes, Filesystem, Propagation};
 use selkie_sys::{Context, Errno, SyscallError, mount, root};
 
 use crate::error::{During, Error};
+use crate::mounts::Tree;
 
 /// What covers are made of, taken from the host before the root is changed.
 #[derive(Debug)]
@@ -42,10 +44,10 @@ impl Covers {
         mount::clone_tree(source, Path::new(""), false)
     }
 
-    /// Covers `path` beneath `container`; one that is missing is skipped.
-    pub(crate) fn mask(&mut self, container: impl AsFd, path: &str) -> Result<(), Error> {
+    /// Covers `path` of `tree`; one that is missing is skipped.
+    pub(crate) fn mask(&mut self, tree: &Tree<'_>, path: &str) -> Result<(), Error> {
         let stage = || format!("masked path `{path}`");
-        let Some(target) = existing(container, path)? else { return Ok(()) };
+        let Some(target) = existing(tree, path)? else { return Ok(()) };
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&target).call(|| format!("fstat({path:?})")).during(stage)?.st_mode);
         let source = if kind == FileType::Directory { &self.directory } else { &self.null };
         let cover = match Self::copy_of(source) {
@@ -60,17 +62,18 @@ impl Covers {
     }
 }
 
-/// Makes `path` beneath `container` read-only with everything under it; one that is missing is skipped.
-pub(crate) fn protect(container: impl AsFd, path: &str) -> Result<(), Error> {
+/// Makes `path` of `tree` read-only with everything under it; one that is missing is skipped.
+pub(crate) fn protect(tree: &Tree<'_>, path: &str) -> Result<(), Error> {
     let stage = || format!("read-only path `{path}`");
-    let Some(target) = existing(container, path)? else { return Ok(()) };
+    let Some(target) = existing(tree, path)? else { return Ok(()) };
     let copy = mount::clone_tree(&target, Path::new(""), true).during(stage)?;
     mount::set_attributes(&copy, Attributes::READ_ONLY, None, true).during(stage)?;
     mount::attach(copy, target, path).during(stage)
 }
 
-fn existing(container: impl AsFd, path: &str) -> Result<Option<OwnedFd>, Error> {
-    match root::open(container, Path::new(path), OFlags::PATH) {
+fn existing(tree: &Tree<'_>, path: &str) -> Result<Option<OwnedFd>, Error> {
+    let (from, rest) = tree.look_up(path);
+    match root::open(from, rest, OFlags::PATH) {
         Ok(found) => Ok(Some(found)),
         Err(SyscallError { errno: Errno::NOENT | Errno::NOTDIR, .. }) => Ok(None),
         Err(error) => Err(Error::setup(format!("path `{path}`"), &error)),

@@ -1,6 +1,6 @@
 //! Makes the mounts of a plan beneath a root that is attached and not yet pivoted to.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -35,13 +35,40 @@ pub(crate) fn take(planned: &Mount, sources: Sources<'_>) -> Result<Option<Owned
     copy.during(stage).map(Some)
 }
 
+/// A container's root with the kernel's file systems that are mounted in it so far.
+///
+/// What lies beneath one of those is looked up from its own root. Directories of the container's root may be shared with
+/// another container, which can exchange `/proc` itself for another directory between two steps of ours: a mask that was
+/// looked up from `/` would land there, and the procfs would stay open at its new place (CVE-2025-31133, CVE-2025-52881).
+#[derive(Debug)]
+pub(crate) struct Tree<'a> {
+    root: BorrowedFd<'a>,
+    kernel: Vec<(String, OwnedFd)>,
+}
+
+impl<'a> Tree<'a> {
+    /// Starts with a root that is attached and has nothing mounted in it.
+    pub(crate) const fn new(root: BorrowedFd<'a>) -> Self {
+        Self { root, kernel: Vec::new() }
+    }
+
+    /// Adds `mount`, in which nobody but the kernel and this process has made anything.
+    pub(crate) fn add(&mut self, destination: &str, mount: OwnedFd) {
+        self.kernel.push((destination.to_owned(), mount));
+    }
+
+    /// Returns where `path` is looked up from, and how from there.
+    pub(crate) fn look_up<'p>(&self, path: &'p str) -> (BorrowedFd<'_>, &'p Path) {
+        let beneath = self.kernel.iter().rev().find_map(|(place, mount)| {
+            let rest = path.strip_prefix(place.as_str())?;
+            if rest.is_empty() { Some((mount.as_fd(), ".")) } else { Some((mount.as_fd(), rest.strip_prefix('/')?)) }
+        });
+        beneath.map_or((self.root, Path::new(path)), |(mount, rest)| (mount, Path::new(rest)))
+    }
+}
+
 /// Makes one mount, of what was [taken](take) for it if anything was, and returns a descriptor of its root.
-pub(crate) fn make(
-    container: BorrowedFd<'_>,
-    planned: &Mount,
-    taken: Option<OwnedFd>,
-    hierarchies: &[Hierarchy],
-) -> Result<OwnedFd, Error> {
+pub(crate) fn make(tree: &Tree<'_>, planned: &Mount, taken: Option<OwnedFd>, hierarchies: &[Hierarchy]) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{}`", planned.destination);
     let attributes = Attributes::NONE
         .and_if(planned.readonly, Attributes::READ_ONLY)
@@ -61,11 +88,11 @@ pub(crate) fn make(
         MountSource::Tmpfs => (new("tmpfs")?, planned.destination == "/dev"),
         MountSource::Devpts => (new("devpts")?, true),
         MountSource::Mqueue => (new("mqueue")?, true),
-        MountSource::Cgroup => return cgroup(container, planned, attributes, hierarchies),
+        MountSource::Cgroup => return cgroup(tree, planned, attributes, hierarchies),
         MountSource::Bind { recursive, .. } => (bind(taken, planned, attributes, *recursive)?, false),
         MountSource::File(_) | MountSource::Engine => (bind(taken, planned, attributes, false)?, false),
     };
-    let target = target(container, &planned.destination, &made, ordinary)?;
+    let target = target(tree, &planned.destination, &made, ordinary)?;
     sys::attach(&made, target, &planned.destination).during(stage)?;
     Ok(made)
 }
@@ -89,9 +116,9 @@ fn bind(taken: Option<OwnedFd>, planned: &Mount, attributes: Attributes, recursi
 
 /// Opens the place that `made` is attached to. File systems of the kernel want an `ordinary` directory: an image whose
 /// `/proc` is a link would get them somewhere else (CVE-2019-19921, CVE-2023-27561).
-fn target(container: BorrowedFd<'_>, destination: &str, made: &OwnedFd, ordinary: bool) -> Result<OwnedFd, Error> {
+fn target(tree: &Tree<'_>, destination: &str, made: &OwnedFd, ordinary: bool) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{destination}`");
-    let path = Path::new(destination);
+    let (container, path) = tree.look_up(destination);
     if ordinary {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
         match rustix::fs::openat2(container, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve) {
@@ -118,10 +145,10 @@ fn target(container: BorrowedFd<'_>, destination: &str, made: &OwnedFd, ordinary
 }
 
 /// Shows the container's own cgroups: one cgroup2 mount, or a tmpfs with a mount for each hierarchy of v1.
-fn cgroup(container: BorrowedFd<'_>, planned: &Mount, attributes: Attributes, hierarchies: &[Hierarchy]) -> Result<OwnedFd, Error> {
+fn cgroup(tree: &Tree<'_>, planned: &Mount, attributes: Attributes, hierarchies: &[Hierarchy]) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{}`", planned.destination);
     let attach = |made: &OwnedFd| {
-        let target = target(container, &planned.destination, made, true)?;
+        let target = target(tree, &planned.destination, made, true)?;
         sys::attach(made, target, &planned.destination).during(stage)
     };
     if let [Hierarchy { name: None, .. }] = hierarchies {

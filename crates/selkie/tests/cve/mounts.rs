@@ -29,6 +29,50 @@ fn c1_a_masked_file_is_covered_by_the_hosts_null_device() {
     assert!(said.stdout.trim() == "1:3" || said.code != 0, "{said:?}");
 }
 
+/// A root file system in a directory that a second container has as `/vol`, where it exchanges two entries of the root for ever.
+struct Raced {
+    rootfs: String,
+    attacker: String,
+}
+
+impl Raced {
+    /// `decoy` is put beside `name` of the root, and takes its place and gives it back all the time.
+    fn new(engine: &Engine, name: &str, decoy: impl FnOnce(&Path)) -> Self {
+        let own = engine.rootfs();
+        let shared = engine.path("shared");
+        std::fs::create_dir_all(&shared).unwrap();
+        let root = shared.join("root");
+        let copied = std::process::Command::new("cp").arg("-a").arg(&own).arg(&root).status().unwrap();
+        assert!(copied.success());
+        decoy(&root.join("decoy"));
+        let volume = format!("{}:/vol", shared.display());
+        let (one, other) = (format!("/vol/root/{name}"), "/vol/root/decoy");
+        let attacker = engine.ok(&["run", "-d", "-v", &volume, "--rootfs", &own, "/attack", "swap", &one, other]);
+        Self { rootfs: crate::harness::text(&root), attacker }
+    }
+
+    fn end(self, engine: &Engine) {
+        engine.ok(&["rm", "-f", "-t", "0", &self.attacker]);
+    }
+}
+
+/// CVE-2025-31133, CVE-2025-52881: `/proc` or `/sys` is exchanged between its mount and its masks, so that those land elsewhere.
+#[test]
+fn c1_masks_land_on_the_mount_that_was_made_even_if_its_directory_is_exchanged() {
+    for name in ["proc", "sys"] {
+        let Some(engine) = Engine::new() else { return };
+        let raced = Raced::new(&engine, name, |decoy| std::fs::create_dir(decoy).unwrap());
+        let (mut started, place) = (0, format!("/{name}"));
+        for _ in 0..60 {
+            let said = engine.run(&["run", "--rm", "--rootfs", &raced.rootfs, "/attack", "hunt", &place, "/decoy"]);
+            started += i32::from(said.code == 0);
+            assert_eq!(said.stdout, "", "{name}");
+        }
+        raced.end(&engine);
+        assert!(started > 0, "{name}: no container has started, so nothing was tried");
+    }
+}
+
 /// CVE-2019-19921, CVE-2023-27561, CVE-2026-41579: `/proc`, `/sys` or `/dev` of the image is a link.
 #[test]
 fn c3_c4_a_link_in_place_of_proc_sys_or_dev_is_refused() {

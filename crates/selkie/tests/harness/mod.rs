@@ -103,7 +103,9 @@ impl Engine {
             for directory in ["bin", "etc", "tmp", "proc", "sys", "dev", "run"] {
                 std::fs::create_dir_all(root.join(directory)).unwrap();
             }
-            std::fs::copy(probe_binary(), root.join("probe")).unwrap();
+            for name in ["probe", "attack"] {
+                std::fs::copy(example(name), root.join(name)).unwrap();
+            }
             std::fs::write(
                 root.join("etc/passwd"),
                 "root:x:0:0:root:/root:/bin/sh\nu1:x:1000:1000::/home/u1:/bin/sh\nbin:x:2:2::/:/bin/sh\n",
@@ -144,9 +146,9 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The probe, an example of this package, beside the program under test.
-fn probe_binary() -> PathBuf {
-    let path = Path::new(SELKIE).parent().unwrap().join("examples/probe");
+/// An example of this package, beside the program under test: `probe` looks, `attack` attacks.
+fn example(name: &str) -> PathBuf {
+    let path = Path::new(SELKIE).parent().unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is not built: cargo build -p selkie --examples", path.display());
     path
 }

@@ -3,11 +3,10 @@
 
 mod support;
 
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use selkie_image::Limits;
-use support::{Item, Place, Tar, attribute, gzip, is_root, tree};
+use support::{Item, Place, Tar, attribute, gzip, is_root, pax_of_four_gigabytes, sparse, tree, zstd_bomb};
 
 /// Imports `archive`, which must be refused for `problem`, and leave nothing anywhere.
 fn assert_refused(archive: &[u8], problem: &str) {
@@ -286,37 +285,12 @@ fn name_with_nul_or_line_feed_is_refused() {
 
 #[test]
 fn pax_records_of_four_gigabytes_are_refused() {
-    let mut archive = Tar::new().item(&Item { kind: b'x', path: "pax", ..Item::default() }).bytes;
-    // The size, 4 GiB, in octal; then the checksum again.
-    archive[124..136].copy_from_slice(b"40000000000\0");
-    let mut header = tar::Header::from_byte_slice(&archive).clone();
-    header.set_cksum();
-    assert_refused(header.as_bytes(), "pax records are longer than 1 MiB");
+    assert_refused(&pax_of_four_gigabytes(), "pax records are longer than 1 MiB");
 }
 
 #[test]
 fn sparse_map_without_end_is_refused() {
-    let mut header = tar::Header::new_gnu();
-    header.set_path("f").unwrap();
-    header.set_entry_type(tar::EntryType::GNUSparse);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(0);
-    header.as_gnu_mut().unwrap().set_is_extended(true);
-    header.set_cksum();
-    let mut archive = header.as_bytes().to_vec();
-    let mut piece = Vec::new();
-    for _ in 0..21 {
-        piece.extend_from_slice(&[b"00000000001\0".as_slice(), b"00000000001\0"].concat());
-    }
-    piece.resize(512, 0);
-    piece[504] = 1;
-    for _ in 0..4000 {
-        archive.extend_from_slice(&piece);
-    }
-    assert_refused(&archive, "a sparse file has more than 65536 pieces");
+    assert_refused(&sparse(0, 4000), "a sparse file has more than 65536 pieces");
 }
 
 #[test]
@@ -353,24 +327,7 @@ fn garbage_behind_the_end_counts_for_the_limit_and_is_ignored() {
 #[test]
 fn zstd_layer_with_absurd_growth_is_refused() {
     let place = Place::new();
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
-    let header = {
-        let mut header = tar::Header::new_gnu();
-        header.set_path("f").unwrap();
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(8 << 30);
-        header.set_cksum();
-        header.as_bytes().to_vec()
-    };
-    encoder.write_all(&header).unwrap();
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..300 {
-        encoder.write_all(&zeros).unwrap();
-    }
-    let error = place.import(&encoder.finish().unwrap()).unwrap_err();
+    let error = place.import(&zstd_bomb()).unwrap_err();
     assert!(error.contains("times its compressed size"), "{error}");
     place.assert_empty();
 }

@@ -227,8 +227,65 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// A header that announces 4 GiB of pax records.
+pub(crate) fn pax_of_four_gigabytes() -> Vec<u8> {
+    let mut archive = Tar::new().item(&Item { kind: b'x', path: "pax", ..Item::default() }).bytes;
+    // The size in octal; then the checksum again.
+    archive[124..136].copy_from_slice(b"40000000000\0");
+    let mut header = tar::Header::from_byte_slice(&archive).clone();
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+/// A file of GNU's sparse form, `size` bytes long without any data, with `maps` further pieces of its map.
+pub(crate) fn sparse(size: u64, maps: u32) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("f").unwrap();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.set_is_extended(maps > 0);
+    gnu.set_real_size(size);
+    header.set_cksum();
+    let mut archive = header.as_bytes().to_vec();
+    let mut piece = Vec::new();
+    for _ in 0..21 {
+        piece.extend_from_slice(&[b"00000000001\0".as_slice(), b"00000000001\0"].concat());
+    }
+    piece.resize(512, 0);
+    piece[504] = 1;
+    (0..maps).for_each(|_| archive.extend_from_slice(&piece));
+    archive
+}
+
+/// A layer of zeros that grows to more than any honest one, packed with zstd.
+pub(crate) fn zstd_bomb() -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.write_all(&announced("f", 8 << 30)).unwrap();
+    let zeros = vec![0; 1 << 20];
+    (0..300).for_each(|_| encoder.write_all(&zeros).unwrap());
+    encoder.finish().unwrap()
+}
+
+/// The header of a file that says that `size` bytes follow.
+fn announced(path: &str, size: u64) -> Vec<u8> {
+    let mut header = tar::Header::from_byte_slice(&header(&Item { path, ..Item::default() })).clone();
+    header.set_size(size);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
 /// A docker-archive with one image of these layers (archives, as they are to lie in it).
 pub(crate) fn docker_archive(names: &[&str], layers: &[Vec<u8>]) -> Vec<u8> {
+    docker_archive_with(names, layers, &json!({"Cmd": ["/bin/sh"]}))
+}
+
+/// The same with another `config` of the image's configuration.
+pub(crate) fn docker_archive_with(names: &[&str], layers: &[Vec<u8>], config: &Value) -> Vec<u8> {
     let mut tar = Tar::new();
     let mut members = Vec::new();
     let mut diff_ids = Vec::new();
@@ -238,7 +295,7 @@ pub(crate) fn docker_archive(names: &[&str], layers: &[Vec<u8>]) -> Vec<u8> {
         members.push(member);
         diff_ids.push(Digest::of(layer).to_string());
     }
-    let config = json!({"created": "2024-01-02T03:04:05Z", "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]},
+    let config = json!({"created": "2024-01-02T03:04:05Z", "architecture": "amd64", "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": diff_ids}})
     .to_string();
     let manifest = json!([{"Config": "config.json", "RepoTags": names, "Layers": members}]).to_string();

@@ -3,12 +3,14 @@
 //! ```text
 //! attack calls       system calls that must be refused, each with its outcome, as JSON
 //! attack swap A B    exchanges two directory entries for ever, for races against whoever uses them
+//! attack cgroups     opens each `cgroup.procs` beneath /sys/fs/cgroup for writing, and says what came of it
 //! attack hunt A B    looks at both places again and again for a procfs or sysfs that is open, and says what is
 //! ```
 #![allow(unsafe_code, reason = "system calls that no library makes, with flags that no library allows")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -19,6 +21,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["swap", one, other] => swap(one, other),
+        ["cgroups"] => cgroups(Path::new("/sys/fs/cgroup"), 2),
         ["hunt", places @ ..] => hunt(places),
         _ => say(&serde_json::json!(calls()).to_string()),
     }
@@ -35,6 +38,17 @@ fn swap(one: &str, other: &str) -> ! {
     loop {
         // What is missing for a moment comes back.
         let _ = rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, rustix::fs::RenameFlags::EXCHANGE);
+    }
+}
+
+fn cgroups(directory: &Path, depth: u32) {
+    let file = directory.join("cgroup.procs");
+    if file.exists() {
+        say(&format!("{} {}", file.display(), outcome(rustix::fs::open(&file, OFlags::WRONLY, Mode::empty()))));
+    }
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().filter(|_| depth > 0);
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        cgroups(&entry.path(), depth - 1);
     }
 }
 
@@ -86,6 +100,7 @@ fn calls() -> BTreeMap<&'static str, String> {
     let socket = |family: u16, kind: SocketType| outcome(rustix::net::socket(AddressFamily::from_raw(family), kind, None));
     [
         ("socket AF_ALG", socket(38, SocketType::SEQPACKET)),
+        ("socket AF_ALG, upper half set", socket_with_upper_half()),
         ("socket AF_VSOCK", socket(40, SocketType::STREAM)),
         ("io_uring_setup", io_uring()),
         ("clone NEWUSER", clone()),
@@ -133,6 +148,12 @@ fn io_uring() -> String {
     let mut parameters = [0_u8; 120];
     // SAFETY: struct io_uring_params has 120 bytes, all of which the kernel may write.
     raw(unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) })
+}
+
+/// The kernel takes the family from the lower half of the register; a filter that compares all of it sees another one.
+fn socket_with_upper_half() -> String {
+    // SAFETY: takes no pointer; the descriptor stays open until the program ends.
+    raw(unsafe { libc::syscall(libc::SYS_socket, 0x1_0000_0000_i64 | i64::from(libc::AF_ALG), libc::SOCK_SEQPACKET, 0) })
 }
 
 fn setns() -> String {

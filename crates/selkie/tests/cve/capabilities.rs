@@ -129,6 +129,33 @@ fn a8_a_cgroup_hierarchy_cannot_be_mounted_or_written() {
     }
 }
 
+/// A user namespace of one's own gives every capability back: by unshare(2), clone(2), clone3(2), or setns(2) into one.
+#[test]
+fn a9_new_user_namespaces_are_refused_unless_asked_for() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    // The kernel itself answers EINVAL to a process that joins its own namespace: then the filter has let it through.
+    let refused = ["errno 1", "errno 38", "errno 1", "errno 1"];
+    let allowed = ["ok", "ok", "errno 22", "ok"];
+    for (flags, expected) in [
+        (&[][..], refused),
+        (&["--cap-drop", "all", "--user", "1000", "--security-opt", "no-new-privileges"], refused),
+        (&["--user", "1000"], refused),
+        (&["--cap-add", "setuid,setgid,sys_ptrace,sys_chroot"], refused),
+        (&["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"], refused),
+        (&["--cap-add", "sys_admin"], allowed),
+        (&["--security-opt", "nested-userns"], allowed),
+        (&["--cap-drop", "all", "--security-opt", "nested-userns"], allowed),
+        (&["--security-opt", "seccomp=unconfined"], allowed),
+    ] {
+        let words: Vec<&str> =
+            ["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["--rootfs", &rootfs, "/attack", "calls"]).collect();
+        let outcome: serde_json::Value = serde_json::from_str(&engine.ok(&words)).unwrap();
+        let found = ["clone NEWUSER", "clone3 NEWUSER", "setns NEWUSER", "unshare NEWUSER"].map(|call| outcome[call].as_str().unwrap());
+        assert_eq!(found, expected, "{flags:?}");
+    }
+}
+
 /// A capability that the engine itself lacks: Podman drops it silently, we say it, and inspect tells the truth.
 #[test]
 fn a10_a_capability_that_cannot_be_given_is_warned_about() {
@@ -173,4 +200,14 @@ fn a12_a_label_never_grants() {
     assert!(text.starts_with("CapBnd:\t00000000800405fb"), "{text}");
     let (text, _) = status(&engine, &["--label", "io.containers.capabilities=chown"], "grep CapBnd /proc/self/status");
     assert_eq!(text, "CapBnd:\t0000000000000001");
+    // The same as a label of an image.
+    let archive = engine.path("image.tar");
+    let packed = std::process::Command::new("tar").args(["-C", &engine.rootfs(), "-cf"]).arg(&archive).arg(".").status().unwrap();
+    assert!(packed.success());
+    for (label, bounding) in [("sys_admin", "00000000800405fb"), ("sys_admin,chown", "00000000800405fb"), ("chown", "0000000000000001")] {
+        let change = format!("LABEL io.containers.capabilities={label}");
+        engine.ok(&["import", "--change", &change, archive.to_str().unwrap(), "labelled"]);
+        let text = engine.ok(&["run", "--rm", "labelled", "grep", "CapBnd", "/proc/self/status"]);
+        assert_eq!(text, format!("CapBnd:\t{bounding}"), "{label}");
+    }
 }

@@ -89,6 +89,60 @@ fn b4_descriptors_of_the_caller_stay_outside() {
     }
 }
 
+/// CVE-2022-1227, CVE-2019-14271: a program or a name service library of the container runs with the host's rights.
+#[test]
+fn b5_nothing_of_a_container_or_a_path_is_run_by_top_load_or_exec() {
+    let Some(engine) = Engine::new() else { return };
+    if !installed("strace") || !installed("gzip") {
+        return;
+    }
+    let rootfs = engine.rootfs();
+    let canary = engine.path("canary");
+    let hostile = format!("#!/bin/sh\necho x > {}; echo x > /executed\n", canary.display());
+    let library = format!("{rootfs}/lib/x86_64-linux-gnu");
+    let path = engine.path("path");
+    std::fs::create_dir_all(&library).unwrap();
+    std::fs::create_dir_all(&path).unwrap();
+    for name in ["ps", "nsenter", "xz", "gzip", "unpigz", "zstd", "tar", "id", "getent", "newuidmap"] {
+        for place in [format!("{rootfs}/bin/{name}"), format!("{}/{name}", path.display())] {
+            let _ = std::fs::remove_file(&place);
+            std::fs::write(&place, &hostile).unwrap();
+            std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+    }
+    for name in ["libnss_files.so.2", "libnss_evil.so.2"] {
+        std::fs::write(format!("{library}/{name}"), "not a library").unwrap();
+    }
+    std::fs::write(format!("{rootfs}/etc/nsswitch.conf"), "passwd: evil\ngroup: evil\n").unwrap();
+    let id = engine.ok(&["run", "-d", "--user", "u1", "--rootfs", &rootfs, "sleep", "1000"]);
+    let archive = engine.path("rootfs.tar");
+    let packed = std::process::Command::new("tar").args(["-C", &rootfs, "-czf"]).arg(&archive).arg(".").status().unwrap();
+    assert!(packed.success());
+    let archive = archive.to_str().unwrap();
+    for (words, expected) in [
+        (&["top", &id][..], 1),
+        (&["top", &id, "user,huser,group,args"], 1),
+        (&["load", "-i", archive], 1),
+        (&["import", archive, "image"], 1),
+        // The monitor, from a copy of our own file, and the program.
+        (&["exec", "--user", "u1", &id, "true"], 3),
+    ] {
+        let trace = engine.path("trace");
+        let plain = engine.command(words);
+        let mut traced = std::process::Command::new("strace");
+        traced.args(["-f", "-qq", "-e", "trace=execve,execveat", "-e", "signal=none", "-e", "status=successful", "-o"]).arg(&trace);
+        traced.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+        traced.env("CONTAINERS_CONF", "/dev/null").env("PATH", format!("{}:/usr/bin:/bin", path.display()));
+        let output = traced.output().unwrap();
+        let executed = std::fs::read_to_string(&trace).unwrap();
+        assert_eq!(executed.lines().filter(|line| line.contains(" execve")).count(), expected, "{words:?}: {output:?}: {executed}");
+        assert!(!canary.exists() && !std::path::Path::new(&rootfs).join("executed").exists(), "{words:?}: {executed}");
+    }
+    // The canary works: the container's own `ps`, asked for, runs in the container.
+    engine.ok(&["exec", "--user", "0", &id, "/bin/ps"]);
+    assert!(std::path::Path::new(&rootfs).join("executed").exists() && !canary.exists());
+}
+
 /// CVE-2021-43784: lengths that overflow on the way to the container's first process.
 #[test]
 fn b6_very_long_values_work_or_fail_cleanly() {

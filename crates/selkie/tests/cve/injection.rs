@@ -1,6 +1,69 @@
-//! F: injection, environment, terminal, exhaustion.
+//! F: injection, environment, terminal, exhaustion, and what is shipped and reachable.
 
-use crate::harness::Engine;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Engine, SELKIE};
+use crate::support::{Item, Tar, docker_archive_with};
+
+/// CVE-2026-57231: a variable of the image without a value is filled with the host's.
+#[test]
+fn f1_a_variable_without_a_value_copies_nothing_of_the_host() {
+    let Some(engine) = Engine::new() else { return };
+    let probe = std::fs::read(format!("{}/probe", engine.rootfs())).unwrap();
+    let layer = ["proc", "sys", "dev", "etc"].into_iter().fold(Tar::new(), Tar::directory);
+    let layer = layer.item(&Item { path: "probe", mode: 0o755, content: &probe, ..Item::default() }).end();
+    let variables = serde_json::json!(["SECRET*", "SECRET_OF_THE_HOST", "*", "", "=x", "AWS_KEY", "KEPT=1"]);
+    let config = serde_json::json!({"Env": variables, "Cmd": ["/probe"]});
+    let archive = engine.path("image.tar");
+    std::fs::write(&archive, docker_archive_with(&["hostile"], &[layer], &config)).unwrap();
+    engine.ok(&["load", "-i", archive.to_str().unwrap()]);
+    let output = engine
+        .command(&["run", "--rm", "hostile"])
+        .envs([("SECRET_OF_THE_HOST", "x"), ("SECRET_A", "x"), ("AWS_KEY", "x")])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let names: Vec<&String> = report["environment"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["HOME", "HOSTNAME", "KEPT", "PATH", "TERM", "container"]);
+    // Each is said to have been ignored, once.
+    assert_eq!(String::from_utf8_lossy(&output.stderr).matches("it is not KEY=value").count(), 6, "{output:?}");
+}
+
+/// CVE-2018-6556, CVE-2022-47952: a helper with the rights of root for everybody.
+#[test]
+fn f10_the_program_has_no_set_user_id_and_no_file_capability() {
+    let data = std::fs::metadata(SELKIE).unwrap();
+    assert_eq!(data.permissions().mode() & 0o6000, 0);
+    let mut value = [0; 64];
+    let attribute = rustix::fs::getxattr(SELKIE, "security.capability", &mut value);
+    assert_eq!(attribute, Err(rustix::io::Errno::NODATA));
+    // What is installed is this one file, without either.
+    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Makefile")).unwrap();
+    let installed: Vec<&str> = makefile.lines().filter(|line| line.trim_start().starts_with("install ")).collect();
+    assert!(matches!(installed.as_slice(), [line] if line.contains(" -m 755 ")), "{installed:?}");
+    assert!(!makefile.contains("setcap") && !makefile.contains("chmod"));
+}
+
+/// Families and calls with a history of holes, and ways around a filter that looks at them.
+#[test]
+fn f11_sockets_past_the_network_namespace_and_io_uring_are_refused() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let calls = ["io_uring_setup", "socket AF_ALG", "socket AF_ALG, upper half set", "socket AF_VSOCK"];
+    let refused = ["errno 38", "errno 1", "errno 1", "errno 1"];
+    let attack = |flags: &[&str]| {
+        let words: Vec<&str> =
+            ["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["--rootfs", &rootfs, "/attack", "calls"]).collect();
+        let outcome: serde_json::Value = serde_json::from_str(&engine.ok(&words)).unwrap();
+        calls.map(|call| outcome[call].as_str().unwrap().to_owned())
+    };
+    for flags in [&[][..], &["--user", "1000"], &["--cap-add", "all"], &["--network", "host"], &["--security-opt", "nested-userns"]] {
+        assert_eq!(attack(flags), refused, "{flags:?}");
+    }
+    // Without a filter it is the kernel that answers, and it says something else.
+    let open = attack(&["--security-opt", "seccomp=unconfined"]);
+    assert!(open.iter().zip(refused).all(|(found, refused)| found != refused), "{open:?}");
+}
 
 /// CVE-2022-4318: a value with the end of a line writes further lines into files of the container.
 #[test]

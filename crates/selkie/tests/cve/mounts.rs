@@ -73,6 +73,59 @@ fn c1_masks_land_on_the_mount_that_was_made_even_if_its_directory_is_exchanged()
     }
 }
 
+/// CVE-2025-31133: the null device of a `/dev` that two containers share is exchanged for a link to what is then bound in its place.
+#[test]
+fn c1_a_null_device_that_is_exchanged_for_a_link_covers_nothing_and_uncovers_nothing() {
+    let Some(engine) = Engine::new() else { return };
+    let null = format!("{}/dev/null", engine.rootfs());
+    let kind = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, &null, kind, rustix::fs::Mode::from_raw_mode(0o666), rustix::fs::makedev(1, 3)).unwrap();
+    let raced = Raced::new(&engine, "dev/null", |decoy| symlink("/proc/sys/kernel/core_pattern", decoy).unwrap());
+    let volume = format!("{}/dev:/dev", raced.rootfs);
+    for _ in 0..40 {
+        let said = engine.run(&["run", "--rm", "-v", &volume, "--rootfs", &raced.rootfs, "/attack", "hunt", "/proc", "/sys"]);
+        assert_eq!((said.stdout.as_str(), said.code), ("", 0), "{said:?}");
+    }
+    raced.end(&engine);
+}
+
+/// CVE-2025-52565: what is bound to `/dev/console`, or the place that it is bound to, is exchanged for a link.
+#[test]
+fn c2_the_console_is_bound_to_nothing_but_the_console() {
+    let find = "/attack hunt /proc; test -t 0 && echo TERMINAL; \
+        while read a b c d place rest; do case \"$rest\" in *' - devpts '*) echo \"$place\";; esac; done < /proc/self/mountinfo";
+    for link in [false, true] {
+        let Some(engine) = Engine::new() else { return };
+        let host = canary(&engine);
+        let target = "/../../../../../../canary";
+        let raced = Raced::new(&engine, "dev", |decoy| {
+            if link {
+                symlink(target, decoy).unwrap();
+            } else {
+                std::fs::create_dir(decoy).unwrap();
+                for (name, target) in [("console", "/proc/sys/kernel/core_pattern"), ("pts", target), ("ptmx", "/etc/passwd")] {
+                    symlink(target, decoy.join(name)).unwrap();
+                }
+            }
+        });
+        let mut started = 0;
+        for _ in 0..40 {
+            let said = engine.run(&["run", "--rm", "-t", "--rootfs", &raced.rootfs, "sh", "-c", find]);
+            assert!(matches!(said.code, 0 | 125 | 126), "{said:?}");
+            if said.code == 0 {
+                started += 1;
+                let lines: Vec<&str> = said.stdout.lines().map(str::trim_end).collect();
+                let [terminal, pts, console] = lines.as_slice() else { panic!("{said:?}") };
+                assert_eq!(*terminal, "TERMINAL");
+                assert!(matches!(*pts, "/dev/pts" | "/decoy/pts") && matches!(*console, "/dev/console" | "/decoy/console"), "{said:?}");
+            }
+        }
+        raced.end(&engine);
+        assert!(started > 0, "no container has started, so nothing was tried");
+        assert_eq!(entries(&host), 0);
+    }
+}
+
 /// CVE-2019-19921, CVE-2023-27561, CVE-2026-41579: `/proc`, `/sys` or `/dev` of the image is a link.
 #[test]
 fn c3_c4_a_link_in_place_of_proc_sys_or_dev_is_refused() {
@@ -129,6 +182,56 @@ fn c6_a_target_that_turns_into_a_link_leads_nowhere() {
     assert!(!mountinfo.contains(engine.path("").to_str().unwrap()), "a mount is left on the host");
 }
 
+/// CVE-2022-23648: a volume of the image is a link to the host, whose files are then copied or written.
+#[test]
+fn c7_a_volume_of_the_image_that_is_a_link_leads_nowhere() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let host = canary(&engine);
+    std::fs::write(host.join("key"), "secret").unwrap();
+    std::fs::set_permissions(&host, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let up = "../".repeat(12);
+    let link = format!("{up}{}", host.display().to_string().trim_start_matches('/'));
+    symlink(&link, format!("{rootfs}/vol")).unwrap();
+    assert_eq!(std::fs::read_to_string(format!("{rootfs}/vol/key")).unwrap(), "secret", "the link does not lead to the host");
+    let archive = engine.path("image.tar");
+    let packed = std::process::Command::new("tar").arg("-C").arg(&rootfs).arg("-cf").arg(&archive).arg(".").status().unwrap();
+    assert!(packed.success());
+    engine.ok(&["import", "--change", "VOLUME /vol /vol/below", archive.to_str().unwrap(), "image"]);
+    let look = "cat /vol/key; echo x > /vol/written; mkdir -p /vol/below; true";
+    for volumes in ["bind", "tmpfs", "ignore", "anonymous"] {
+        let said = engine.run(&["run", "--rm", "--image-volume", volumes, "image", "sh", "-c", look]);
+        assert!(matches!(said.code, 0 | 125 | 126), "{volumes}: {said:?}");
+        assert!(!said.stdout.contains("secret"), "{volumes}: {said:?}");
+        assert_eq!(entries(&host), 1, "{volumes}");
+        assert_eq!(std::fs::read_to_string(host.join("key")).unwrap(), "secret", "{volumes}");
+    }
+}
+
+/// CVE-2023-25809: with the host's cgroup namespace the host's cgroups can be written.
+#[test]
+fn c8_the_hosts_cgroups_are_read_only_in_the_hosts_cgroup_namespace() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    for flags in [&["--cgroupns", "host"][..], &[], &["--cgroupns", "host", "--cap-add", "all"]] {
+        let words: Vec<&str> =
+            ["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["--rootfs", &rootfs, "/attack", "cgroups"]).collect();
+        let output = engine.ok(&words);
+        assert!(!output.is_empty(), "{flags:?}: no cgroup.procs was found");
+        // EROFS, whoever asks.
+        assert!(output.lines().all(|line| line.ends_with(" errno 30")), "{flags:?}: {output}");
+    }
+    // In a user namespace the kernel lets nobody mount the host's cgroups of version 1: then there is no container.
+    let mapped = ["--cgroupns", "host", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
+    let words: Vec<&str> = ["run", "--rm"].into_iter().chain(mapped).chain(["--rootfs", &rootfs, "/attack", "cgroups"]).collect();
+    let said = engine.run(&words);
+    assert!(said.code == 0 || said.stderr.contains("cgroup"), "{said:?}");
+    assert!(said.stdout.lines().all(|line| line.ends_with(" errno 30")), "{said:?}");
+    // The same open succeeds where the user has lifted it: the attack is a real one.
+    let output = engine.ok(&["run", "--rm", "--privileged", "--rootfs", &rootfs, "/attack", "cgroups"]);
+    assert!(output.lines().any(|line| line.ends_with(" ok")), "{output}");
+}
+
 /// CVE-2024-9341: files of accounts that are FIFOs or links.
 #[test]
 fn c9_an_account_file_that_is_none_fails_at_once() {
@@ -148,6 +251,21 @@ fn c9_an_account_file_that_is_none_fails_at_once() {
     let said = engine.run(&["run", "--rm", "--user", "x", "--rootfs", &rootfs, "true"]);
     assert!(matches!(said.code, 125 | 126) && said.stderr.contains("/etc/passwd"), "{said:?}");
     assert_eq!(engine.ok(&["ps", "-aq"]), "");
+}
+
+/// GHSA-jq35-85cj-fj4p, GHSA-6fw5-f8r9-fgfm: power, interrupts and temperatures of the host tell what others compute.
+#[test]
+fn c10_side_channels_of_the_host_are_covered() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let look = "cat /proc/interrupts; find /sys/devices/virtual/powercap /sys/devices/system/cpu/cpu*/thermal_throttle -type f; true";
+    for flags in [&[][..], &["--cap-add", "all"], &["--cgroupns", "host", "--network", "host"]] {
+        let words: Vec<&str> =
+            ["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["--rootfs", &rootfs, "sh", "-c", look]).collect();
+        assert_eq!(engine.ok(&words), "", "{flags:?}");
+    }
+    let open = engine.ok(&["run", "--rm", "--security-opt", "unmask=all", "--rootfs", &rootfs, "sh", "-c", look]);
+    assert!(open.contains("CPU0"), "there is nothing to cover on this host: {open}");
 }
 
 /// Values of mounts that mean nothing.

@@ -150,7 +150,7 @@ pub(crate) fn stop(stop: Stop) -> ExitCode {
             ExitCode::from(ENGINE)
         }
         Stop::Usage(text) => {
-            eprintln!("Error: {text}");
+            eprintln!("Error: {}", printable(&text));
             ExitCode::from(ENGINE)
         }
     }

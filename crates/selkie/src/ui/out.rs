@@ -1,12 +1,15 @@
-//! Standard output: data, and nothing else.
+//! Standard output: data, and nothing else. To a program it goes as it is; to a terminal only what is fit for one, since names,
+//! labels and command lines are an image's or a container's (CVE-2021-25743). Not for the output of containers.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use crate::ui::error::Failure;
+use crate::ui::text::printable;
 
 /// Writes `text` to standard output. A reader that has enough is no error.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
+    let text = if stdout.is_terminal() { &printable(text) } else { text };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::engine(format!("cannot write to standard output: {error}")))

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{Engine, SELKIE};
+use crate::harness::{Engine, SELKIE, installed};
 use crate::support::{Item, Tar, docker_archive_with};
 
 /// CVE-2026-57231: a variable of the image without a value is filled with the host's.
@@ -114,6 +114,54 @@ fn f5_lists_show_no_escapes() {
     for words in [&["ps", "-a", "--no-trunc"][..], &["ps", "-a"]] {
         let text = engine.ok(words);
         assert!(!text.chars().any(|character| (character.is_control() && character != '\n') || character == '\u{202e}'), "{text:?}");
+    }
+}
+
+/// The same in a terminal, for everything that shows what an image or a caller has written, and in errors wherever they go.
+#[test]
+fn f5_nothing_but_a_containers_own_output_moves_the_cursor() {
+    let Some(engine) = Engine::new() else { return };
+    if !installed("script") {
+        return;
+    }
+    let rootfs = engine.rootfs();
+    let evil = "a\u{1b}[31mred\u{9b}2J\u{202e}\u{7f}z";
+    let odd = |text: &str| {
+        text.chars().any(|character| !matches!(character, '\n' | '\r' | '\t') && (character.is_control() || character == '\u{202e}'))
+    };
+    let (label, variable) = (format!("l={evil}"), format!("V={evil}"));
+    engine.ok(&["create", "--name", "c", "--label", &label, "--env", &variable, "--rootfs", &rootfs, "sh", "-c", evil]);
+    engine.ok(&["run", "-d", "--name", "d", "--rootfs", &rootfs, "sh", "-c", &format!("sleep 1000; : {evil}")]);
+    for words in [
+        &["ps", "-a", "--no-trunc"][..],
+        &["ps", "-a", "--format", "json"],
+        &["ps", "-a", "--format", "{{.Labels}} {{.Command}}"],
+        &["inspect", "c"],
+        &["inspect", "--format", "{{.Config.Labels}} {{.Config.Cmd}} {{json .Config.Env}}", "c"],
+        &["top", "d", "args"],
+        &["caps", "ps", "--container", "d"],
+        &["run", "--dry-run", "--env", &variable, "--rootfs", &rootfs, "sh", evil],
+        &["run", "--dry-run=json", "--env", &variable, "--rootfs", &rootfs, "sh", evil],
+    ] {
+        let said = engine.in_terminal(words, "");
+        // script(1) types NULs at the end of its input; a terminal that echoes shows each of them as `^@`.
+        let shown = said.stdout.replace('\0', "");
+        assert!(said.code == 0 && shown.len() > 20 && !odd(&shown), "{words:?}: {shown:?}");
+    }
+    // A program gets what was written.
+    assert_eq!(engine.ok(&["inspect", "--format", "{{.Config.Labels.l}}", "c"]), evil);
+    let flag = format!("--{evil}");
+    for words in [
+        &["run", "--rm", "--rootfs", &rootfs, evil][..],
+        &["run", "--rm", "--name", evil, "--rootfs", &rootfs, "true"],
+        &["run", "--rm", "--user", evil, "--rootfs", &rootfs, "true"],
+        &["run", "--rm", evil],
+        &["run", &flag, "x"],
+        &["rm", evil],
+        &[evil],
+    ] {
+        let said = engine.run(words);
+        assert!(said.code != 0 && said.stderr.starts_with("Error: ") && !odd(&said.stderr), "{words:?}: {said:?}");
     }
 }
 

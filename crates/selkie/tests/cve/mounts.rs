@@ -40,6 +40,7 @@ impl Raced {
     fn new(engine: &Engine, name: &str, decoy: impl FnOnce(&Path)) -> Self {
         let own = engine.rootfs();
         let shared = engine.path("shared");
+        let _ = std::fs::remove_dir_all(&shared);
         std::fs::create_dir_all(&shared).unwrap();
         let root = shared.join("root");
         let copied = std::process::Command::new("cp").arg("-a").arg(&own).arg(&root).status().unwrap();
@@ -157,29 +158,53 @@ fn c5_a_working_directory_is_made_beneath_the_root() {
     assert_eq!(entries(&host), 0);
 }
 
-/// CVE-2021-30465: the target of a mount becomes a link between the check and the mount.
+/// CVE-2021-30465: the target of a mount, or a parent of it, becomes a link between the check and the mount.
 #[test]
 fn c6_a_target_that_turns_into_a_link_leads_nowhere() {
     let Some(engine) = Engine::new() else { return };
-    let rootfs = engine.rootfs();
     let host = canary(&engine);
-    let shared = engine.path("shared");
-    std::fs::create_dir_all(shared.join("real")).unwrap();
-    symlink("/../../../../../../../../canary", shared.join("link")).unwrap();
-    let volume = format!("{}:/vol", shared.display());
-    // One container swaps the directory and the link all the time.
-    let swap = "cd /vol; while true; do mv real d 2>/dev/null; mv d real2 2>/dev/null; mv link d 2>/dev/null; mv d link 2>/dev/null; mv real2 real 2>/dev/null; done";
-    let id = engine.ok(&["run", "-d", "-v", &volume, "--rootfs", &rootfs, "sh", "-c", swap]);
     let source = engine.path("source");
     std::fs::create_dir_all(&source).unwrap();
-    let target = format!("{}:/vol/d/x", source.display());
-    for _ in 0..30 {
-        let _ = engine.run(&["run", "--rm", "-v", &volume, "-v", &target, "--rootfs", &rootfs, "true"]);
+    std::fs::write(engine.path("file"), "file of the source").unwrap();
+    let up = format!("{}canary", "../".repeat(12));
+    let links = [format!("/../../..{}", host.display()), format!("../../../../../../..{}", host.display()), up, "/proc/1/root".to_owned()];
+    // Volumes, a file, a tmpfs, and a working directory that is made.
+    let directory = format!("{}:/d/volume", source.display());
+    let file = format!("{}:/d/file", engine.path("file").display());
+    let flags = ["run", "--rm", "-v", &directory, "-v", &file, "--tmpfs", "/d/tmpfs", "-w", "/d/work/new", "--rootfs"];
+    engine.ok(&[&flags[..], &[&engine.rootfs(), "true"]].concat());
+    for link in links {
+        let raced = Raced::new(&engine, "d", |decoy| {
+            std::fs::create_dir_all(decoy.with_file_name("d")).unwrap();
+            symlink(&link, decoy).unwrap();
+        });
+        for _ in 0..30 {
+            let said = engine.run(&[&flags[..], &[&raced.rootfs, "true"]].concat());
+            assert!(matches!(said.code, 0 | 125 | 126), "{link}: {said:?}");
+        }
+        raced.end(&engine);
+        assert_eq!(entries(&host), 0, "{link}");
     }
-    engine.ok(&["rm", "-f", "-t", "0", &id]);
-    assert_eq!(entries(&host), 0);
+    assert_eq!(std::fs::read_to_string(engine.path("file")).unwrap(), "file of the source");
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mountinfo.contains(engine.path("").to_str().unwrap()), "a mount is left on the host");
+}
+
+/// The same with the directory of the files that the engine writes for every container.
+#[test]
+fn c6_an_etc_that_turns_into_a_link_leads_nowhere() {
+    let Some(engine) = Engine::new() else { return };
+    let host = canary(&engine);
+    let link = format!("/../../..{}", host.display());
+    for name in ["etc", "run"] {
+        let raced = Raced::new(&engine, name, |decoy| symlink(&link, decoy).unwrap());
+        for _ in 0..30 {
+            let said = engine.run(&["run", "--rm", "--init", "--rootfs", &raced.rootfs, "true"]);
+            assert!(matches!(said.code, 0 | 125 | 126 | 127), "{name}: {said:?}");
+        }
+        raced.end(&engine);
+        assert_eq!(entries(&host), 0, "{name}");
+    }
 }
 
 /// CVE-2022-23648: a volume of the image is a link to the host, whose files are then copied or written.

@@ -32,7 +32,10 @@ impl ConfFiles {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(Error::File { action: "read", path, source }),
             };
-            apply(&mut conf, &without_comments(&text)).map_err(|problem| Error::Configuration { path, problem })?;
+            // Only an error is worth the time that the whole text takes: it names a line.
+            if apply(&mut conf, &without_comments(&text)).is_err() {
+                apply(&mut conf, &text).map_err(|problem| Error::Configuration { path, problem })?;
+            }
         }
         Ok(conf)
     }
@@ -53,26 +56,24 @@ impl ConfFiles {
     }
 }
 
-/// Empties the lines that are comments: the files of distributions are hundreds of them, and often nothing else but headers of
-/// tables, which say nothing. Line numbers stay, and a file with strings over several lines, in which a `#` could mean something
-/// else, stays as it is.
+/// Leaves out the lines that are comments or empty: the files of distributions are hundreds of them, around a key or two. A file
+/// with strings over several lines, in which a `#` could mean something else, stays as it is.
 fn without_comments(text: &str) -> Cow<'_, str> {
-    if text.contains("\"\"\"") || text.contains("'''") {
-        return text.into();
-    }
-    let mut says_something = false;
-    let mut rest = String::with_capacity(text.len());
-    for line in text.split('\n') {
-        match line.trim_start().as_bytes() {
-            [] | [b'#', ..] => {}
-            [first, ..] => {
-                says_something |= *first != b'[' || !line.trim_end().ends_with(']');
-                rest.push_str(line);
-            }
+    let mut rest = String::new();
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = text.get(start..end).unwrap_or_default();
+        start = end + 1;
+        if matches!(line.trim_start().as_bytes(), [] | [b'#', ..]) {
+            continue;
         }
+        if line.contains("\"\"\"") || line.contains("'''") {
+            return text.into();
+        }
+        rest.push_str(line);
         rest.push('\n');
     }
-    if says_something { rest.into() } else { "".into() }
+    rest.into()
 }
 
 fn drop_ins(directory: &Path) -> Vec<PathBuf> {
@@ -199,16 +200,19 @@ mod tests {
     }
 
     #[test]
-    fn comments_go_and_line_numbers_stay() {
-        assert_eq!(without_comments("# a\n  # b\nx = 1 # c\n"), "\n\nx = 1 # c\n\n");
-        let string = "x = \"\"\"\n# no comment\n\"\"\"\n";
+    fn comments_go() {
+        assert_eq!(without_comments("# a\n  # b\n\nx = 1 # c\n[y]"), "x = 1 # c\n[y]\n");
+        let string = "# a\nx = \"\"\"\n# no comment\n\"\"\"\n";
         assert_eq!(without_comments(string), string);
     }
 
     #[test]
-    fn headers_without_keys_say_nothing() {
-        assert_eq!(without_comments("[containers]\n# init = true\n[engine] \n"), "");
-        assert_eq!(without_comments("[containers\n"), "[containers\n\n");
+    fn error_behind_comments_names_the_line_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("containers.conf");
+        std::fs::write(&path, "# one\n\n[containers]\n# four\ninit = = true\n").unwrap();
+        let error = ConfFiles { only: Some(path), ..ConfFiles::default() }.read().unwrap_err();
+        assert!(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string).contains("line 5"), "{error}");
     }
 
     #[test]

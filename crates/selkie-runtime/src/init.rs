@@ -37,7 +37,9 @@ pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, given: Given, repo
     let program = prepare(launch, proof, given, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
-    if let Err(error) = report::made(report) {
+    // Whoever writes down what runs had all the time that it took to make it.
+    let held = if launch.is_seen() { Ok(()) } else { report::await_go(report) };
+    if let Err(error) = held.and_then(|()| report::made(report)) {
         end(report, &error);
     }
     let confined = confine(Confinement {
@@ -195,7 +197,7 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
     if dev_readonly {
         sys::set_attributes(tree.look_up("/dev").0, Attributes::READ_ONLY, None, false).during(|| "/dev")?;
     }
-    report::ready(report)?;
+    if launch.is_seen() { report::ready(report) } else { launch.enforce_devices() }?;
     if plan.namespaces.cgroup == Namespace::Private {
         // From within the container's cgroups: the new namespace has its root where its maker is.
         process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;

@@ -46,6 +46,18 @@ pub struct Launch<'a> {
     pub preserve: &'a [BorrowedFd<'a>],
 }
 
+impl Launch<'_> {
+    /// Returns whether others see init, as it joins their PID namespace: it must not hold files of the host's cgroups then.
+    pub(crate) fn is_seen(&self) -> bool {
+        matches!(self.plan.namespaces.pid, Namespace::Path(_))
+    }
+
+    /// Puts the device rules in force, which do not allow for the nodes that init makes before.
+    pub(crate) fn enforce_devices(&self) -> Result<(), Error> {
+        self.cgroup.map_or(Ok(()), |cgroup| cgroup.enforce_devices(&self.plan.device_rules))
+    }
+}
+
 /// What the process gets as standard input, output and error.
 #[derive(Clone, Copy, Debug)]
 pub enum Stdio<'a> {
@@ -87,8 +99,8 @@ impl Started {
         self.end();
     }
 
-    /// Does for init what it cannot do itself: the id maps, hard limits in a user namespace, and the device rules once its nodes
-    /// are made.
+    /// Does for init what it cannot do itself: the id maps and hard limits in a user namespace, and, where others can see it, what
+    /// needs files of the host's cgroups.
     ///
     /// # Errors
     /// What could not be done, by init or for it; the process has ended then and has been reaped.
@@ -151,8 +163,7 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
     if let UserNamespace::Path(path) = &spaces.user {
         return Err(Error::refused(format!("user namespace `{path}`"), "joining one is not supported yet"));
     }
-    let is_seen = matches!(spaces.pid, Namespace::Path(_));
-    let entry = launch.cgroup.filter(|_| !is_seen).map(Cgroup::entry).transpose()?;
+    let entry = launch.cgroup.filter(|_| !launch.is_seen()).map(Cgroup::entry).transpose()?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
     let stage = || "new namespaces";
     let wanted = new_namespaces(launch.plan);
@@ -184,8 +195,10 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
 
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
-    if let (Some(cgroup), Namespace::Path(_)) = (launch.cgroup, &launch.plan.namespaces.pid) {
-        // Others can see init there: it must not hold files of the host's cgroups.
+    if !launch.is_seen() {
+        return Ok(());
+    }
+    if let Some(cgroup) = launch.cgroup {
         cgroup.admit(started.child.pid)?;
     }
     loop {
@@ -195,10 +208,7 @@ fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
             Report::Process(..) | Report::Made | Report::Executed => return Err(Error::refused("container init", "ended without a word")),
         }
     }
-    if let Some(cgroup) = launch.cgroup {
-        cgroup.enforce_devices(&launch.plan.device_rules)?;
-    }
-    Ok(())
+    launch.enforce_devices()
 }
 
 fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {

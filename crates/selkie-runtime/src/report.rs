@@ -3,17 +3,18 @@
 //! ```text
 //! init -> parent   'M' + fd   master of the terminal
 //!                  'P' + fd   (exec) pid of the process, with a descriptor of it
-//!                  'R'        device nodes are made: the device rules may come into force
+//!                  'R'        (others see init) device nodes are made: the device rules may come into force
 //!                  'E' ...    an error, then init ends
 //!                  'X'        (first process) everything is made: only its confinement and the execve are left
 //!                  (closed)   execve succeeded, or the process was killed
-//! parent -> init   'G'        go on: the user namespace has its maps (first), the cgroups and device rules are in force (second)
+//! parent -> init   'G'        go on: the user namespace has its maps (first, if it has one), the container is written down and,
+//!                             if others see init, its cgroups and device rules are in force (then)
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use selkie_sys::process::Child;
-use selkie_sys::{describe, socket};
+use selkie_sys::{Errno, describe, socket};
 
 use crate::error::{During, Error};
 
@@ -45,8 +46,12 @@ pub(crate) enum Report {
 /// What init says has failed.
 pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
     let mut buffer = [0; 4096];
-    let (length, mut fds) =
-        socket::receive_with_descriptors(&socket, &mut buffer).map_err(|errno| Error::refused("container init", describe(errno)))?;
+    let received = match socket::receive_with_descriptors(&socket, &mut buffer) {
+        // Init has ended and has not read our last word. The error comes once and first; what it said before is behind it.
+        Err(Errno::CONNRESET) => socket::receive_with_descriptors(&socket, &mut buffer),
+        received => received,
+    };
+    let (length, mut fds) = received.map_err(|errno| Error::refused("container init", describe(errno)))?;
     match buffer.get(..length).and_then(<[u8]>::split_first) {
         None => Ok(Report::Executed),
         Some((&MASTER, _)) => Ok(Report::Master(fds.pop())),

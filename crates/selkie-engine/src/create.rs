@@ -181,6 +181,7 @@ impl Engine {
         let _ = self.store.release_names(id);
         let _ = files::remove_tree(&self.store.running(id));
         let _ = files::remove_tree(&self.store.container(id));
+        let _ = files::remove_file(&self.store.lock_file(id));
     }
 
     fn replace(&self, request: &Request) -> Result<()> {

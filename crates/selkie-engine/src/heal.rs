@@ -1,5 +1,7 @@
 //! Repairs what a crash has left: any of our processes may have been killed at any moment.
 
+use std::path::PathBuf;
+
 use selkie_plan::Plan;
 use selkie_runtime::cgroup::{Cgroup, Layout};
 
@@ -28,6 +30,7 @@ impl Store {
                 // Whoever began the removal may still be at it; both get the same result.
                 if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
                     let _ = files::remove_tree(&self.running(&id));
+                    let _ = files::remove_file(&self.lock_file(&id));
                 }
                 let _ = files::remove_tree(&entry.path());
             } else if let Some(id) = ContainerId::parse(name)
@@ -62,7 +65,8 @@ impl Store {
         }
         // The directory by which the next command finds the rest goes last.
         files::remove_tree(&self.running(id))?;
-        files::remove_tree(&self.container(id))
+        files::remove_tree(&self.container(id))?;
+        files::remove_file(&self.lock_file(id))
     }
 
     /// Removes a container with `--rm` that has ended, or was never started, if whoever had to remove it is gone.
@@ -113,6 +117,15 @@ impl Store {
     /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,
     /// and what a crash leaves of it the next command removes.
     pub(crate) fn delete(&self, id: &ContainerId) -> Result<()> {
+        let hidden = self.hide(id)?;
+        files::remove_tree(&self.running(id))?;
+        files::remove_file(&self.lock_file(id))?;
+        files::remove_tree(&hidden)
+    }
+
+    /// Makes a container be gone for everybody, and deletes its writable layer. Returns what stays, by which the next command
+    /// finds what is still to be deleted.
+    pub(crate) fn hide(&self, id: &ContainerId) -> Result<PathBuf> {
         let hidden = self.containers().join(format!("{REMOVED}{id}"));
         let directory = self.container(id);
         match std::fs::rename(&directory, &hidden) {
@@ -121,7 +134,9 @@ impl Store {
             }
             _ => {}
         }
-        files::remove_tree(&self.running(id))?;
-        files::remove_tree(&hidden)
+        for layer in ["upper", "work"] {
+            files::remove_tree(&hidden.join(layer))?;
+        }
+        Ok(hidden)
     }
 }

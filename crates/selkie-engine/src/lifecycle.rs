@@ -7,12 +7,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use selkie_runtime::cgroup::Cgroup;
 use selkie_sys::{Errno, process};
 
+use crate::client::Attached;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, remove_file, write_json};
 use crate::id::{ContainerId, Name};
 use crate::process::Identity;
-use crate::record::{Container, Live, REMOVING, STATE, Status};
+use crate::record::{Container, Live, REMOVING, Record, STATE, Status};
 
 /// How to stop a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,31 @@ impl Engine {
         }
         if self.store.owner_of(&container.record.name).as_ref() == Some(id) {
             remove_file(&self.store.name_link(&container.record.name))?;
+        }
+        self.store.delete(id)
+    }
+
+    /// Removes a container whose monitor has just said to this client that it ended, and is writing that down meanwhile.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub fn remove_ended(&self, id: &ContainerId, monitor: &Attached) -> Result<()> {
+        let _lock = self.store.lock(id)?;
+        let record: Record = files::read_json(&self.store.records(id).join("config.json"))?
+            .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        if self.store.owner_of(&record.name).as_ref() == Some(id) {
+            remove_file(&self.store.name_link(&record.name))?;
+        }
+        self.store.hide(id)?;
+        monitor.await_end(LAST_WORDS).map_err(|errno| Error::System {
+            action: "wait for a monitor".to_owned(),
+            source: selkie_sys::SyscallError::new("poll()", errno),
+        })?;
+        let container = Container::load(&self.store, id)?;
+        self.end_monitor(&container)?;
+        self.store.release(&container)?;
+        if let Some(file) = &record.request.lifecycle.cidfile {
+            remove_file(file.as_ref())?;
         }
         self.store.delete(id)
     }

@@ -149,11 +149,22 @@ pub(crate) const REMOVING: &str = "removing";
 pub const LOST: i32 = 255;
 
 impl Container {
-    /// Reads the container `id`.
+    /// Reads the container `id`. One whose process has just ended is waited for, a little: its monitor is writing down how.
     ///
     /// # Errors
     /// A record that is missing or damaged.
     pub fn load(store: &Store, id: &ContainerId) -> Result<Self> {
+        for _ in 0..50 {
+            if let (container, true) = Self::look(store, id)? {
+                return Ok(container);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(Self::look(store, id)?.0)
+    }
+
+    /// Reads the container `id`; returns with it whether what is written is true, or will be in a moment.
+    fn look(store: &Store, id: &ContainerId) -> Result<(Self, bool)> {
         let running = store.running(id);
         // Most containers of a long list do not run: one look saves them the others.
         let has_run_state = running.exists();
@@ -168,12 +179,14 @@ impl Container {
             (None, None, None) => Status::Created,
             (None, _, _) => Status::Exited,
         };
-        let exit = match (live.is_some(), written) {
+        let (exit, is_settled) = match (live.is_some(), written) {
             // Its end is written when it has been seen; a start behind the last end that nobody saw end is lost.
-            (false, Some(written)) if exit.as_ref().is_none_or(|exit| exit.started != written.started) => Some(lost(&written, &running)),
-            _ => exit,
+            (false, Some(written)) if exit.as_ref().is_none_or(|exit| exit.started != written.started) => {
+                (Some(lost(&written, &running)), !written.monitor.is_alive())
+            }
+            _ => (exit, true),
         };
-        Ok(Self { record, live, exit, status })
+        Ok((Self { record, live, exit, status }, is_settled))
     }
 
     /// Finds and reads the container called `name`.

@@ -4,11 +4,11 @@
 //! ROOT/containers/ID/config.json   what was asked for; a container without it is half-made
 //! ROOT/containers/ID/plan.json     what was last planned
 //! ROOT/containers/ID/exit.json     how it last ended
-//! ROOT/containers/ID/lock          held for changes
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself
 //! ROOT/skeleton                    places of the usual mounts, beneath the layers of every image
+//! RUN/locks/ID                     held for changes of a container; nobody has it after a reboot
 //! RUN/containers/ID/starting.json  there while it is being started
 //! RUN/containers/ID/state.json     its process, while it has one
 //! RUN/containers/ID/removing       there while somebody removes it though it runs
@@ -131,6 +131,7 @@ impl Store {
         files::make_directories(&self.containers())?;
         files::make_directories(&self.root.join("names"))?;
         files::make_directories(&self.run.join("containers"))?;
+        files::make_directories(&self.locks())?;
         files::make_directories(&self.staging())
     }
 
@@ -159,6 +160,14 @@ impl Store {
         }
     }
 
+    fn locks(&self) -> PathBuf {
+        self.run.join("locks")
+    }
+
+    pub(crate) fn lock_file(&self, id: &ContainerId) -> PathBuf {
+        self.locks().join(id.as_str())
+    }
+
     fn making(&self) -> PathBuf {
         self.root.join("making.lock")
     }
@@ -174,17 +183,26 @@ impl Store {
     }
 
     fn take(&self, id: &ContainerId, operation: FlockOperation) -> Result<Option<Lock>> {
-        let path = self.container(id).join("lock");
+        let directory = self.container(id);
+        let gone = || Error::NoSuchContainer { name: id.to_string() };
+        if !directory.exists() {
+            return Err(gone());
+        }
+        let path = self.lock_file(id);
         let file = match open_lock(&path) {
-            Ok(file) => file,
             Err(Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoSuchContainer { name: id.to_string() });
+                // The first command after a reboot.
+                files::make_directories(&self.locks())?;
+                open_lock(&path)?
             }
-            Err(error) => return Err(error),
+            opened => opened?,
         };
         match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
             // Whoever had it has removed the container: what we hold is the lock of nothing.
-            Ok(()) if !path.exists() => Err(Error::NoSuchContainer { name: id.to_string() }),
+            Ok(()) if !directory.exists() => {
+                files::remove_file(&path)?;
+                Err(gone())
+            }
             Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::File { action: "lock", path, source: errno.into() }),

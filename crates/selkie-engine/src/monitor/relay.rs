@@ -60,9 +60,11 @@ impl Relay {
         Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None, deadline: None }
     }
 
-    /// Runs until the process has ended; calls `ended` as soon as that is known, and delivers the rest of the output then.
-    pub(super) fn run(mut self, mut ended: impl FnMut(Ended)) -> Vec<Client> {
+    /// Runs until the process has ended, all of its output is delivered, and the clients know how it ended. Calls `ended` when
+    /// its output is in the log, before the clients hear of the end or, if `client_first`, after.
+    pub(super) fn run(mut self, client_first: bool, mut ended: impl FnMut(Ended)) -> Vec<Client> {
         let mut buffer = vec![0; message::LIMIT];
+        let mut is_told = false;
         loop {
             for (source, flags) in self.wait() {
                 self.handle(source, flags, &mut buffer);
@@ -72,10 +74,22 @@ impl Relay {
             while let Some((pid, how)) = process::reap_any() {
                 if pid == self.child.pid {
                     self.ended = Some(how);
-                    ended(how);
                 }
             }
-            if self.ended.is_some() && self.is_drained() {
+            let Some(how) = self.ended else { continue };
+            let is_drained = self.is_drained();
+            // A client that does not read keeps back output, but not that the process has ended.
+            if !is_told && (if is_drained { !client_first } else { self.clients.iter().any(Client::is_full) }) {
+                ended(how);
+                is_told = true;
+            }
+            if is_drained {
+                for client in &mut self.clients {
+                    client.send(message::EXITED, how.code().to_string().as_bytes());
+                }
+                if !is_told {
+                    ended(how);
+                }
                 return self.clients;
             }
         }

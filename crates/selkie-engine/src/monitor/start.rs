@@ -26,7 +26,6 @@ struct Watch {
     id: String,
     container: PathBuf,
     running: PathBuf,
-    attached: bool,
     restarts: u32,
     started: String,
     cgroup: Option<Cgroup>,
@@ -57,25 +56,24 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
         drop(control);
     }
     let StartOrder { id, container, running, attached, restarts, .. } = *order;
-    let watch = Watch { id, container, running, attached, restarts, started, cgroup };
+    let watch = Watch { id, container, running, restarts, started, cgroup };
     if !(attached && after.remove) {
         // For a while, it seems: become as small as can be.
         selkie_sys::memory::release();
     }
     drop((root, further));
     let mut code = crate::record::LOST;
-    let clients = relay.run(|ended| {
+    // The removal is the business of the client that waits for the end, if it is still there.
+    let is_watched = attached && after.remove;
+    let clients = relay.run(is_watched, |ended| {
         code = ended.code();
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
         let _ = finish(&watch, ended);
     });
-    for mut client in clients {
-        client.send(message::EXITED, code.to_string().as_bytes());
-        // The removal is the business of the client that waits for the end, if it is still there.
-        if watch.attached && after.remove && client_takes_over(&client) {
-            return Ok(());
-        }
+    if is_watched && clients.iter().any(client_takes_over) {
+        return Ok(());
     }
+    drop(clients);
     follow(after, &watch, code, &engine)
 }
 

@@ -91,16 +91,17 @@ impl Logs {
 
     /// Shows what comes until the container has ended and nothing comes any more.
     fn follow(&self, context: &Context, container: &Container, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
+        let mut live = container.live.clone();
         loop {
-            let running = Container::load(context.engine.store(), container.id()).is_ok_and(|container| container.live.is_some());
-            let mut seen = false;
+            live = Container::load(context.engine.store(), container.id()).ok().and_then(|container| container.live).or(live);
+            // What the container said last is written when it has ended already.
+            let is_written = live.as_ref().is_none_or(|live| !live.init.is_alive() && !live.monitor.is_alive());
             while let Some(entry) = read_log(reader)? {
-                seen = true;
                 if within(&entry, window) {
                     self.print(container, &entry)?;
                 }
             }
-            if !running && !seen {
+            if is_written {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_engine::{Container, StartOptions};
+use selkie_engine::{Attached, Container, StartOptions};
 use selkie_plan::{Request, Stream};
 
 use crate::commands::create::{check_files, dry_run, warn_all, write_id};
@@ -68,8 +68,9 @@ impl Run {
         match end {
             End::Detached => Ok(ExitCode::SUCCESS),
             End::Exited(code) => {
-                drop_container(context, &record.id, lifecycle.remove)?;
-                drop(attached);
+                if lifecycle.remove {
+                    remove(context, &record.id, &attached)?;
+                }
                 Ok(exit::of_status(code))
             }
         }
@@ -92,19 +93,12 @@ pub(crate) fn preserved(count: u32) -> Result<Vec<std::os::fd::BorrowedFd<'stati
 }
 
 /// Removes the container that this client has waited for.
-fn drop_container(context: &Context, id: &selkie_engine::ContainerId, remove: bool) -> Result<(), Failure> {
-    if !remove {
-        return Ok(());
-    }
-    match Container::load(context.engine.store(), id) {
-        Ok(container) => context.engine.remove(&container, true),
-        Err(error) => Err(error),
-    }
-    .or_else(|error| match error {
+fn remove(context: &Context, id: &selkie_engine::ContainerId, attached: &Attached) -> Result<(), Failure> {
+    match context.engine.remove_ended(id, attached) {
         // Somebody else was quicker.
-        selkie_engine::Error::NoSuchContainer { .. } => Ok(()),
-        error => Err(error.into()),
-    })
+        Err(selkie_engine::Error::NoSuchContainer { .. }) => Ok(()),
+        removed => Ok(removed?),
+    }
 }
 
 /// Returns how a client of a container made by `request` behaves.

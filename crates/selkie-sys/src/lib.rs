@@ -17,6 +17,7 @@ pub mod root;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod spawn;
 pub mod terminal;
 
 pub use error::{Context, Errno, Result, SyscallError, describe};

@@ -159,36 +159,12 @@ pub fn execute_descriptor(fd: BorrowedFd<'_>, arguments: &Strings, environment: 
     last()
 }
 
-/// Starts the program behind `fd` as a child that shares nothing but the descriptors in `keep`, renumbered from 0 on.
-///
-/// It does not wait: a program that cannot be executed shows as a child that ends with 126.
-///
-/// # Errors
-/// What clone3(2) answered.
-pub fn spawn_descriptor(
-    proof: SingleThreaded,
-    fd: BorrowedFd<'_>,
-    arguments: &Strings,
-    environment: &Strings,
+/// Moves `keep` to the numbers 0.. and `extra` behind them (close-on-exec). Allocates nothing if `sources` has room for as many.
+pub(crate) fn renumber<const N: usize>(
     keep: &[BorrowedFd<'_>],
-) -> Result<Child> {
-    match fork(proof, 0, None)? {
-        Forked::Parent(child) => Ok(child),
-        Forked::Child => {
-            let above = u32::try_from(keep.len()).unwrap_or(u32::MAX);
-            // What the caller has left open stays behind; only what is kept has no close-on-exec.
-            if let Ok([program]) = renumber(keep, &[fd.as_raw_fd()])
-                && close_above_on_exec(above).is_ok()
-            {
-                let _ = execute_descriptor(kept(program), arguments, environment);
-            }
-            exit_now(126)
-        }
-    }
-}
-
-/// Moves `keep` to the numbers 0.. and `extra` behind them (close-on-exec).
-fn renumber<const N: usize>(keep: &[BorrowedFd<'_>], extra: &[i32; N]) -> core::result::Result<[i32; N], Errno> {
+    extra: &[i32; N],
+    sources: &mut Vec<i32>,
+) -> core::result::Result<[i32; N], Errno> {
     // First above every target number, so that no dup2 overwrites a source.
     let base = i32::try_from(keep.len()).unwrap_or(0) + 16;
     let high = |fd: i32| {
@@ -196,7 +172,7 @@ fn renumber<const N: usize>(keep: &[BorrowedFd<'_>], extra: &[i32; N]) -> core::
         let value = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, base) };
         if value < 0 { Err(last()) } else { Ok(value) }
     };
-    let mut sources = Vec::with_capacity(keep.len());
+    sources.clear();
     for fd in keep {
         sources.push(high(fd.as_raw_fd())?);
     }
@@ -204,7 +180,7 @@ fn renumber<const N: usize>(keep: &[BorrowedFd<'_>], extra: &[i32; N]) -> core::
     for (to, from) in moved.iter_mut().zip(extra) {
         *to = high(*from)?;
     }
-    for (number, source) in (0..).zip(sources) {
+    for (number, source) in (0..).zip(sources.iter().copied()) {
         // SAFETY: dup2 onto a number below `base`; whatever owned it belongs to a process image that ends here.
         if unsafe { libc::dup2(source, number) } < 0 {
             return Err(last());
@@ -221,7 +197,7 @@ fn renumber<const N: usize>(keep: &[BorrowedFd<'_>], extra: &[i32; N]) -> core::
 /// # Errors
 /// What dup2(2) or close_range(2) answered.
 pub fn keep_descriptors(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    renumber(keep, &[]).call(|| "dup2()")?;
+    renumber(keep, &[], &mut Vec::with_capacity(keep.len())).call(|| "dup2()")?;
     let first = u32::try_from(keep.len()).unwrap_or(u32::MAX);
     // SAFETY: no owner of a closed descriptor is used again, see above.
     let value = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };

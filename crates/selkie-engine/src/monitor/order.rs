@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use selkie_plan::{Plan, Process};
 use selkie_sys::process::{Pid, SingleThreaded, Strings};
-use selkie_sys::{Context, mount, process, socket};
+use selkie_sys::spawn::spawn_descriptor;
+use selkie_sys::{Context, mount, socket};
 use serde::{Deserialize, Serialize};
 
 use super::log::LogTarget;
@@ -124,7 +125,7 @@ impl Waiting {
         let (control, theirs) = socket::pair().map_err(action())?;
         let null = null.as_fd();
         let keep = [null, null, null, theirs.as_fd(), engine.as_fd()];
-        let child = process::spawn_descriptor(proof, engine.as_fd(), &arguments, &environment, &keep).map_err(action())?;
+        let child = spawn_descriptor(proof, engine.as_fd(), &arguments, &environment, &keep).map_err(action())?;
         Ok(Self { control, pid: child.pid })
     }
 

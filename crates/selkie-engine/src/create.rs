@@ -51,7 +51,9 @@ impl Engine {
         let id = ContainerId::random()?;
         let wanted = request.name.as_deref().map(Name::parse).transpose()?;
         let lock = self.store.make(&id)?;
-        let made = self.reserve(wanted, &id).and_then(|name| {
+        // Where its records are says which kind of name it has.
+        let directory = if request.lifecycle.remove { self.store.volatile_records(&id) } else { self.store.container(&id) };
+        let made = files::make_directories(&directory).and_then(|()| self.reserve(wanted, &id)).and_then(|name| {
             let record = Record {
                 id: id.clone(),
                 name,
@@ -106,8 +108,7 @@ impl Engine {
 
     fn write_new(&self, record: Record) -> Result<(Record, Option<Plan>, OwnedFd)> {
         let volatile = record.request.lifecycle.remove;
-        let directory = if volatile { self.store.volatile_records(&record.id) } else { self.store.container(&record.id) };
-        files::make_directories(&directory)?;
+        let directory = self.store.records(&record.id);
         let root = self.mount_root(&record)?;
         let facts = self.facts(&record, &root)?;
         let planned = match plan(&record.request, &record.image_config, &facts) {
@@ -137,42 +138,17 @@ impl Engine {
     /// Reserves `wanted`, or a random name that nobody has.
     fn reserve(&self, wanted: Option<Name>, id: &ContainerId) -> Result<Name> {
         if let Some(name) = wanted {
-            return match self.take_name(&name, id)? {
+            return match self.store.take_name(&name, id)? {
                 None => Ok(name),
                 Some(owner) => Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() }),
             };
         }
         loop {
             let name = Name::random()?;
-            if self.take_name(&name, id)?.is_none() {
+            if self.store.take_name(&name, id)?.is_none() {
                 return Ok(name);
             }
         }
-    }
-
-    /// Makes the link of `name`; returns who has it already.
-    pub(crate) fn take_name(&self, name: &Name, id: &ContainerId) -> Result<Option<ContainerId>> {
-        let link = self.store.name_link(name);
-        for _ in 0..16 {
-            match std::os::unix::fs::symlink(id.as_str(), &link) {
-                Ok(()) => return Ok(None),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(Error::File { action: "create", path: link, source }),
-            }
-            let Some(owner) = std::fs::read_link(&link).ok().and_then(|target| ContainerId::parse(target.to_str()?)) else {
-                files::remove_file(&link)?;
-                continue;
-            };
-            // Somebody who is just creating a container with this name holds its lock; a crash has left neither lock nor record.
-            if self.store.forget_abandoned(&owner)? {
-                continue;
-            }
-            if self.store.is_complete(&owner) || matches!(self.store.try_lock(&owner), Ok(None)) {
-                return Ok(Some(owner));
-            }
-            files::remove_file(&link)?;
-        }
-        Err(Error::Invalid { problem: format!("cannot reserve the name `{name}`: others keep taking it") })
     }
 
     /// Removes what a failed creation has made.

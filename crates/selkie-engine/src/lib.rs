@@ -19,6 +19,7 @@ mod id;
 mod lifecycle;
 mod logs;
 pub mod monitor;
+mod names;
 mod process;
 mod record;
 mod rootfs;

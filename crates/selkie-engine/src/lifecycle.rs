@@ -96,9 +96,7 @@ impl Engine {
         if let Some(file) = &container.record.request.lifecycle.cidfile {
             remove_file(file.as_ref())?;
         }
-        if self.store.owner_of(&container.record.name).as_ref() == Some(id) {
-            remove_file(&self.store.name_link(&container.record.name))?;
-        }
+        self.store.release_name(&container.record.name, id)?;
         self.store.delete(id)
     }
 
@@ -110,9 +108,7 @@ impl Engine {
         let _lock = self.store.lock(id)?;
         let record: Record = files::read_json(&self.store.records(id).join("config.json"))?
             .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
-        if self.store.owner_of(&record.name).as_ref() == Some(id) {
-            remove_file(&self.store.name_link(&record.name))?;
-        }
+        self.store.release_name(&record.name, id)?;
         self.store.hide(id)?;
         monitor.await_end(LAST_WORDS).map_err(|errno| Error::System {
             action: "wait for a monitor".to_owned(),
@@ -193,13 +189,13 @@ impl Engine {
     pub fn rename(&self, container: &Container, name: &str) -> Result<()> {
         let name = Name::parse(name)?;
         let _lock = self.store.lock(container.id())?;
-        if let Some(owner) = self.take_name(&name, container.id())? {
+        if let Some(owner) = self.store.take_name(&name, container.id())? {
             return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
         }
         let mut record = container.record.clone();
         let old = std::mem::replace(&mut record.name, name);
         write_json(&self.store.records(&record.id), "config.json", &record, Durability::Durable)?;
-        remove_file(&self.store.name_link(&old))
+        self.store.release_name(&old, &record.id)
     }
 
     /// Returns the container's cgroups.

@@ -6,7 +6,7 @@
 //! ROOT/containers/ID/exit.json     how it last ended
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
-//! ROOT/names/NAME -> ID            the name, reserved by the link itself
+//! ROOT/names/NAME -> ID            the name, reserved by the link itself; RUN/names/NAME of a container with --rm
 //! ROOT/skeleton                    places of the usual mounts, beneath the layers of every image
 //! RUN/locks/ID                     held for changes of a container; nobody has it after a reboot
 //! RUN/containers/ID/starting.json  there while it is being started
@@ -117,22 +117,24 @@ impl Store {
         self.root.join("containers")
     }
 
-    pub(crate) fn name_link(&self, name: &Name) -> PathBuf {
-        self.root.join("names").join(name.as_str())
+    /// Returns where names are: of containers that outlive a reboot, and of those that do not. See [`crate::names`].
+    pub(crate) fn name_directories(&self) -> [PathBuf; 2] {
+        [self.root.join("names"), self.run.join("names")]
     }
 
     /// Makes the directories that every operation needs.
     pub(crate) fn prepare(&self) -> Result<()> {
         self.prepare_skeleton()?;
         // The last that is made of each tree: with it, the others are there.
-        if self.root.join("names").is_dir() && self.staging().is_dir() {
+        let names = self.name_directories();
+        if names.iter().all(|directory| directory.is_dir()) {
             return Ok(());
         }
         files::make_directories(&self.containers())?;
-        files::make_directories(&self.root.join("names"))?;
         files::make_directories(&self.run.join("containers"))?;
         files::make_directories(&self.locks())?;
-        files::make_directories(&self.staging())
+        files::make_directories(&self.staging())?;
+        names.iter().try_for_each(|directory| files::make_directories(directory))
     }
 
     /// Makes the directory of a new container and takes its lock. Between the two it looks like one that a crash has left,
@@ -247,22 +249,6 @@ impl Store {
             (Some(_), Some(_)) => Err(Error::Ambiguous { name: name.to_owned() }),
             (None, _) => Err(Error::NoSuchContainer { name: name.to_owned() }),
         }
-    }
-
-    /// Returns who has `name`; a link that a crash has left behind belongs to nobody.
-    pub(crate) fn owner_of(&self, name: &Name) -> Option<ContainerId> {
-        let target = std::fs::read_link(self.name_link(name)).ok()?;
-        ContainerId::parse(target.to_str()?).filter(|id| self.is_complete(id))
-    }
-
-    /// Removes every name that belongs to `id`.
-    pub(crate) fn release_names(&self, id: &ContainerId) -> Result<()> {
-        for entry in std::fs::read_dir(self.root.join("names")).into_iter().flatten().flatten() {
-            if std::fs::read_link(entry.path()).is_ok_and(|target| target.to_str() == Some(id.as_str())) {
-                files::remove_file(&entry.path())?;
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn is_complete(&self, id: &ContainerId) -> bool {

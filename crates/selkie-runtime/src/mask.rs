@@ -17,31 +17,43 @@ use crate::mounts::Tree;
 /// What covers are made of, taken from the host before the root is changed.
 #[derive(Debug)]
 pub(crate) struct Covers {
-    null: OwnedFd,
-    directory: OwnedFd,
+    null: Cover,
+    directory: Option<Cover>,
+}
+
+/// One kind of cover. The first use attaches the mount itself and later ones copies of it: every kernel copies an attached mount,
+/// and one that is never attached costs an RCU grace period when it is given up.
+#[derive(Debug)]
+struct Cover {
+    mount: OwnedFd,
+    is_attached: bool,
+}
+
+impl Cover {
+    const fn new(mount: OwnedFd) -> Self {
+        Self { mount, is_attached: false }
+    }
+
+    fn attach(&mut self, target: OwnedFd, path: &str) -> selkie_sys::Result<()> {
+        if self.is_attached {
+            return mount::attach(mount::clone_tree(&self.mount, Path::new(""), false)?, target, path);
+        }
+        self.is_attached = true;
+        mount::attach(&self.mount, target, path)
+    }
 }
 
 impl Covers {
-    /// Takes the null device of the host and an empty, read-only tmpfs.
+    /// Takes the null device of the host.
     pub(crate) fn new() -> Result<Self, Error> {
-        let null = mount::clone_path(Path::new("/dev/null"), false).during(|| "masked paths")?;
-        let stat = rustix::fs::fstat(&null).call(|| "fstat(\"/dev/null\")").during(|| "masked paths")?;
+        let stage = || "masked paths";
+        let null = mount::clone_path(Path::new("/dev/null"), false).during(stage)?;
+        let stat = rustix::fs::fstat(&null).call(|| "fstat(\"/dev/null\")").during(stage)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(1, 3) {
             return Err(Error::refused("masked paths", "the host's /dev/null is not the null device 1:3"));
         }
-        mount::set_attributes(&null, Attributes::NO_EXEC.and(Attributes::NO_SUID), Some(Propagation::Private), false)
-            .during(|| "masked paths")?;
-        let tmpfs = Filesystem::new("tmpfs").during(|| "masked paths")?;
-        for option in ["mode=0555", "size=4k", "nr_inodes=1"] {
-            tmpfs.option(option).during(|| "masked paths")?;
-        }
-        let attributes = Attributes::READ_ONLY.and(Attributes::NO_DEVICES).and(Attributes::NO_EXEC).and(Attributes::NO_SUID);
-        Ok(Self { null, directory: tmpfs.mount(attributes).during(|| "masked paths")? })
-    }
-
-    /// Makes the sources attached somewhere, so that older kernels too can copy them; see [`Self::mask`].
-    fn copy_of(source: &OwnedFd) -> selkie_sys::Result<OwnedFd> {
-        mount::clone_tree(source, Path::new(""), false)
+        mount::set_attributes(&null, Attributes::NO_EXEC.and(Attributes::NO_SUID), Some(Propagation::Private), false).during(stage)?;
+        Ok(Self { null: Cover::new(null), directory: None })
     }
 
     /// Covers `path` of `tree`; one that is missing is skipped.
@@ -49,17 +61,22 @@ impl Covers {
         let stage = || format!("masked path `{path}`");
         let Some(target) = existing(tree, path)? else { return Ok(()) };
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&target).call(|| format!("fstat({path:?})")).during(stage)?.st_mode);
-        let source = if kind == FileType::Directory { &self.directory } else { &self.null };
-        let cover = match Self::copy_of(source) {
-            // Before Linux 6.15 only an attached mount can be copied: make a new one in place of a copy.
-            Err(SyscallError { errno: Errno::INVAL, .. }) => {
-                let fresh = Self::new()?;
-                if kind == FileType::Directory { fresh.directory } else { fresh.null }
-            }
-            copied => copied.during(stage)?,
+        let cover = match (kind, &mut self.directory) {
+            (FileType::Directory, Some(directory)) => directory,
+            (FileType::Directory, none) => none.insert(Cover::new(empty_directory().during(stage)?)),
+            _ => &mut self.null,
         };
-        mount::attach(cover, target, path).during(stage)
+        cover.attach(target, path).during(stage)
     }
+}
+
+/// Makes a read-only tmpfs in which there is room for nothing.
+fn empty_directory() -> selkie_sys::Result<OwnedFd> {
+    let tmpfs = Filesystem::new("tmpfs")?;
+    for option in ["mode=0555", "size=4k", "nr_inodes=1"] {
+        tmpfs.option(option)?;
+    }
+    tmpfs.mount(Attributes::READ_ONLY.and(Attributes::NO_DEVICES).and(Attributes::NO_EXEC).and(Attributes::NO_SUID))
 }
 
 /// Makes `path` of `tree` read-only with everything under it; one that is missing is skipped.

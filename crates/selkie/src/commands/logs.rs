@@ -1,5 +1,6 @@
 //! `selkie logs`
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -65,13 +66,7 @@ impl Logs {
                 "this container is using the 'none' log driver, cannot read logs: this container is not logging output",
             ));
         }
-        let path = context.engine.log_path(container);
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            // Nothing was ever started.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Failure::engine(format!("cannot read `{}`: {error}", path.display()))),
-        };
+        let Some(file) = self.open(context, container)? else { return Ok(()) };
         let mut reader = BufReader::new(file);
         let mut entries = Vec::new();
         while let Some(entry) = read_log(&mut reader)? {
@@ -89,22 +84,35 @@ impl Logs {
         if self.follow { self.follow(context, container, &mut reader, window) } else { Ok(()) }
     }
 
-    /// Shows what comes until the container has ended and nothing comes any more.
-    fn follow(&self, context: &Context, container: &Container, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
-        let mut live = container.live.clone();
+    /// Opens the log, which begins with the first output: `None` if there was none, and none is waited for.
+    fn open(&self, context: &Context, container: &Container) -> Result<Option<File>, Failure> {
+        let path = context.engine.log_path(container);
         loop {
-            live = Container::load(context.engine.store(), container.id()).ok().and_then(|container| container.live).or(live);
-            // What the container said last is written when it has ended already.
-            let is_written = live.as_ref().is_none_or(|live| !live.init.is_alive() && !live.monitor.is_alive());
+            let is_over = !self.follow || is_over(context, container);
+            match File::open(&path) {
+                Ok(file) => return Ok(Some(file)),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Failure::engine(format!("cannot read `{}`: {error}", path.display())));
+                }
+                Err(_) if is_over => return Ok(None),
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// Shows what comes until nothing can come any more.
+    fn follow(&self, context: &Context, container: &Container, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
+        loop {
+            let is_over = is_over(context, container);
             while let Some(entry) = read_log(reader)? {
                 if within(&entry, window) {
                     self.print(container, &entry)?;
                 }
             }
-            if is_written {
+            if is_over {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -123,6 +131,16 @@ impl Logs {
             _ => Ok(()),
         }
     }
+}
+
+/// How long to wait for more.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Returns whether the container has ended and the last that it said is in its log: its monitor is gone, too.
+fn is_over(context: &Context, container: &Container) -> bool {
+    let loaded = Container::load(context.engine.store(), container.id()).ok();
+    let live = loaded.and_then(|container| container.live).or_else(|| container.live.clone());
+    live.is_none_or(|live| !live.init.is_alive() && !live.monitor.is_alive())
 }
 
 /// Seconds and nanoseconds since 1970, from and to.

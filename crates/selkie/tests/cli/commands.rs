@@ -68,13 +68,14 @@ fn wait_prints_the_status_of_each() {
 
 #[test]
 fn rename_gives_the_name_and_frees_the_old_one() {
+    // No hexadecimal digits: those would be the beginning of an id as well.
     let Some(engine) = engine() else { return };
-    let id = container(&engine, "create --name a", "true").stdout;
-    engine.ok(&["rename", "a", "b"]);
-    assert_eq!(engine.ok(&["inspect", "--format", "{{.Name}} {{.Id}}", "b"]), format!("b {}", id.trim()));
-    assert_eq!(run(&engine, "container exists a").code, 1);
-    container(&engine, "create --name a", "true");
-    let said = run(&engine, "rename a b");
+    let id = container(&engine, "create --name one", "true").stdout;
+    engine.ok(&["rename", "one", "two"]);
+    assert_eq!(engine.ok(&["inspect", "--format", "{{.Name}} {{.Id}}", "two"]), format!("two {}", id.trim()));
+    assert_eq!(run(&engine, "container exists one").code, 1);
+    container(&engine, "create --name one", "true");
+    let said = run(&engine, "rename one two");
     assert!(said.code == 125 && said.stderr.contains("already in use"), "{said:?}");
 }
 

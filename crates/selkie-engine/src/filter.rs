@@ -1,9 +1,14 @@
 //! From the choice of a plan to the instructions that the kernel runs at every system call of the container.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use selkie_plan::{Plan, Seccomp};
 use selkie_seccomp::{Arch, DefaultOptions, Facts, KernelVersion, Profile, Resolved, compile, resolve};
 
 use crate::error::{Error, Result};
+use crate::files;
+use crate::store::Store;
 
 /// The rules of the plan's filter that count on this host; `None` without a filter.
 ///
@@ -35,8 +40,55 @@ fn read(path: &str) -> Result<Profile> {
     })
 }
 
+/// How many compiled filters are kept. More than one belongs to containers with other capabilities than the usual ones.
+const KEPT: usize = 64;
+
+/// Makes `name` in `directory` the plan's filter, in the form that a monitor reads; returns whether the plan has one.
+///
+/// A filter of the built-in profile follows from the capabilities, this program and the kernel: it is compiled once a boot, and
+/// containers have links to it.
+///
+/// # Errors
+/// As [`resolved`], or a file that cannot be written.
+pub(crate) fn place(plan: &Plan, store: &Store, binary: &Path, (directory, name): (&Path, &str)) -> Result<bool> {
+    let file = directory.join(name);
+    let kept = kept(plan, binary).map(|name| store.filters().join(name));
+    if kept.as_ref().is_some_and(|kept| std::fs::hard_link(kept, &file).is_ok()) {
+        return Ok(true);
+    }
+    let Some(filter) = compiled(plan)? else { return Ok(false) };
+    files::write_new(directory, name, &filter, 0o600)?;
+    if let Some(kept) = kept {
+        // Whole from the first moment, as it is linked when it is written.
+        keep(&file, &store.filters(), &kept)?;
+    }
+    Ok(true)
+}
+
+/// Returns under which name the filter is kept; `None` for one of a profile that may change.
+fn kept(plan: &Plan, binary: &Path) -> Option<String> {
+    let Seccomp::Default { nested_userns } = plan.seccomp else { return None };
+    let program = std::fs::metadata(binary).ok()?;
+    let kind = if nested_userns { "nested" } else { "plain" };
+    Some(format!("{:x}-{kind}-{:x}-{:x}-{:x}", plan.process.sets.bounding, program.ino(), program.size(), program.mtime_nsec()))
+}
+
+fn keep(file: &Path, directory: &Path, kept: &Path) -> Result<()> {
+    files::make_directories(directory)?;
+    let others: Vec<_> = std::fs::read_dir(directory).into_iter().flatten().flatten().collect();
+    if others.len() >= KEPT {
+        others.iter().try_for_each(|other| files::remove_file(&other.path()))?;
+    }
+    match std::fs::hard_link(file, kept) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::File { action: "link", path: kept.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Compiles the plan's filter to the bytes that a monitor reads: `struct sock_filter` after `struct sock_filter`, little-endian.
-pub(crate) fn compiled(plan: &Plan) -> Result<Option<Vec<u8>>> {
+fn compiled(plan: &Plan) -> Result<Option<Vec<u8>>> {
     let Some(resolved) = resolved(plan)? else { return Ok(None) };
     let program =
         compile(&resolved).map_err(|error| Error::Seccomp { profile: "of the container".to_owned(), problem: error.to_string() })?;

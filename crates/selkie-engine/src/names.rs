@@ -37,11 +37,9 @@ impl Store {
 
     /// Removes every name that belongs to `id`.
     pub(crate) fn release_names(&self, id: &ContainerId) -> Result<()> {
-        let entries = self.name_directories().into_iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten().flatten());
-        entries
-            .map(|entry| entry.path())
-            .filter(|link| target(link).as_ref() == Some(id))
-            .try_for_each(|link| files::remove_file(&link))
+        let entries =
+            self.name_directories().into_iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten().flatten());
+        entries.map(|entry| entry.path()).filter(|link| target(link).as_ref() == Some(id)).try_for_each(|link| files::remove_file(&link))
     }
 
     /// The links of a name: of a container that outlives a reboot, and of one that does not.

@@ -134,11 +134,7 @@ impl Engine {
         for file in &planned.files {
             files::write_new(running, &file.name, file.content.as_bytes(), file.mode)?;
         }
-        let filter = filter::compiled(planned)?;
-        if let Some(filter) = &filter {
-            files::write_new(running, "filter", filter, 0o600)?;
-        }
-        Ok(filter.is_some())
+        filter::place(planned, &self.store, &self.binary, (running, "filter"))
     }
 
     fn log_target(&self, record: &Record) -> Result<Option<LogTarget>> {

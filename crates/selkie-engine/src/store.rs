@@ -9,6 +9,7 @@
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself; RUN/names/NAME of a container with --rm
 //! ROOT/skeleton                    places of the usual mounts, beneath the layers of every image
 //! RUN/locks/ID                     held for changes of a container; nobody has it after a reboot
+//! RUN/filters/NAME                 compiled system call filters, linked to by containers
 //! RUN/containers/ID/starting.json  there while it is being started
 //! RUN/containers/ID/state.json     its process, while it has one
 //! RUN/containers/ID/removing       there while somebody removes it though it runs
@@ -160,6 +161,11 @@ impl Store {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::File { action: "lock", path, source: errno.into() }),
         }
+    }
+
+    /// Returns where compiled filters are kept: see [`crate::filter`].
+    pub(crate) fn filters(&self) -> PathBuf {
+        self.run.join("filters")
     }
 
     fn locks(&self) -> PathBuf {

@@ -37,8 +37,7 @@ pub fn spawn_descriptor(
 ) -> Result<Child> {
     let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
     let end = stack.spare_capacity_mut().as_mut_ptr_range().end;
-    let mut spawn =
-        Spawn { program: fd, keep, sources: Vec::with_capacity(keep.len()), arguments, environment, mask: set_mask(u64::MAX) };
+    let mut spawn = Spawn { program: fd, keep, sources: Vec::with_capacity(keep.len()), arguments, environment, mask: set_mask(u64::MAX) };
     let mut pidfd: i32 = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: CLONE_VFORK stops this thread, the only one (`_proof`), until the child has left this memory by execve(2) or its end,

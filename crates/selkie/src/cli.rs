@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
+use selkie::flags;
+
 use crate::commands::Verb;
 use crate::context::Context;
 use crate::ui::error::{Failure, Stop};
@@ -73,11 +75,13 @@ impl Globals {
 /// Parses the command line.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Stop> {
     let arguments = expand(arguments)?;
-    let parsed = match verb(&arguments).and_then(|name| Verb::command(&name)) {
-        Some(verb) => with(verb).try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches)),
-        None => Cli::try_parse_from(&arguments),
-    };
-    parsed.map_err(|error| explain(&error, &arguments))
+    let name = verb(&arguments);
+    let build = || name.as_deref().and_then(Verb::command).map_or_else(command, with);
+    let (matches, refused) = flags::parse(build, &arguments).map_err(|error| explain(&error, &arguments))?;
+    if let Some(refused) = refused {
+        return Err(Stop::Usage(refused.to_string()));
+    }
+    Cli::from_arg_matches(&matches).map_err(|error| explain(&error, &arguments))
 }
 
 /// The command line with one verb only.

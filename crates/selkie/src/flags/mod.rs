@@ -23,3 +23,4 @@ mod unsupported;
 pub use exec::ExecFlags;
 pub use outside::{Outside, System};
 pub use run::{ContainerFlags, CreateFlags, DryRun, RunFlags};
+pub use unsupported::parse;

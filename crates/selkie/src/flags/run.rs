@@ -16,7 +16,6 @@ use super::outside::Outside;
 use super::process::ProcessFlags;
 use super::security::SecurityFlags;
 use super::switch::switch;
-use super::unsupported::UnsupportedFlags;
 
 /// Runs a command in a new container.
 #[derive(Clone, Debug, Default, Args)]
@@ -110,9 +109,6 @@ pub struct ContainerFlags {
     /// Around the container.
     #[command(flatten)]
     pub lifecycle: LifecycleFlags,
-    /// What is not there yet.
-    #[command(flatten)]
-    pub unsupported: UnsupportedFlags,
     /// Image, command and its words.
     #[arg(value_name = "IMAGE COMMAND", trailing_var_arg = true)]
     pub words: Vec<String>,
@@ -144,7 +140,6 @@ impl CreateFlags {
 
 impl ContainerFlags {
     fn request(&self, outside: &impl Outside) -> Result<Request, PlanError> {
-        self.unsupported.check()?;
         let mut words = self.words.iter().cloned();
         let first = words.next().filter(|word| !word.is_empty()).ok_or(PlanError::NoImage)?;
         let is_rootfs = self.rootfs.unwrap_or(false);

@@ -1,6 +1,10 @@
 //! Podman's flags that this version does not have: they are known, and each says that it is not supported yet.
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use std::ffi::OsStr;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use selkie_plan::PlanError;
 
 /// Long name, short one, and the values that mean the same as no flag.
@@ -79,45 +83,48 @@ const SWITCHES: [Flag; 5] = [
     ("passwd", None, "true|false"),
 ];
 
-/// The first flag given that is not supported.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnsupportedFlags {
-    first: Option<String>,
-}
-
-impl UnsupportedFlags {
-    /// Fails when there is one.
-    pub(super) fn check(&self) -> Result<(), PlanError> {
-        self.first.as_ref().map_or(Ok(()), |flag| Err(PlanError::NotSupportedYet { flag: format!("--{flag}") }))
+/// Parses `words` with the command line that `build` makes.
+///
+/// The flags of this table are as many as all others of `run` together, and building them takes longer than the rest of a
+/// command line: they are looked for only if `words` have a flag that is unknown without them.
+///
+/// # Errors
+/// A command line that means nothing, with these flags too.
+///
+/// Returns with the matches the error of the first flag that this version does not have.
+pub fn parse<T: AsRef<OsStr>>(build: impl Fn() -> Command, words: &[T]) -> Result<(ArgMatches, Option<PlanError>), clap::Error> {
+    let words = || words.iter().map(|word| word.as_ref().to_owned());
+    match build().try_get_matches_from(words()) {
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => {
+            let command = VERBS.iter().fold(build(), |command, verb| match command.find_subcommand(verb) {
+                Some(_) => command.mut_subcommand(verb, |verb| verb.args(arguments())),
+                None => command,
+            });
+            let matches = command.try_get_matches_from(words())?;
+            let first = matches.subcommand().filter(|(verb, _)| VERBS.contains(verb)).and_then(|(_, matches)| first(matches));
+            let refused = first.map(|flag| PlanError::NotSupportedYet { flag: format!("--{flag}") });
+            Ok((matches, refused))
+        }
+        parsed => parsed.map(|matches| (matches, None)),
     }
 }
 
-impl Args for UnsupportedFlags {
-    fn augment_args(command: Command) -> Command {
-        let arg = |(name, short, _): Flag| Arg::new(name).long(name).short(short).hide(true).action(ArgAction::Append);
-        let values = VALUES.map(|flag| arg(flag).allow_hyphen_values(true));
-        let switches = SWITCHES.map(|flag| arg(flag).num_args(0..=1).require_equals(true).default_missing_value("true"));
-        command.args(values).args(switches)
-    }
+/// The verbs that have these flags in Podman.
+const VERBS: [&str; 2] = ["run", "create"];
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+fn arguments() -> Vec<Arg> {
+    let arg = |(name, short, _): &Flag| Arg::new(*name).long(*name).short(*short).hide(true).action(ArgAction::Append);
+    let values = VALUES.iter().map(|flag| arg(flag).allow_hyphen_values(true));
+    let switches = SWITCHES.iter().map(|flag| arg(flag).num_args(0..=1).require_equals(true).default_missing_value("true"));
+    values.chain(switches).collect()
 }
 
-impl FromArgMatches for UnsupportedFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |(name, _, harmless): &Flag| {
-            let values = matches.get_many::<String>(name).into_iter().flatten();
-            matches.value_source(name) == Some(ValueSource::CommandLine)
-                && values.into_iter().any(|value| !harmless.split('|').any(|harmless| harmless == value))
-        };
-        let first = VALUES.iter().chain(&SWITCHES).find(|flag| given(flag)).map(|(name, ..)| (*name).to_owned());
-        Ok(Self { first })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
+/// Returns the first flag that was given with a value that means something.
+fn first(matches: &ArgMatches) -> Option<&'static str> {
+    let given = |(name, _, harmless): &&Flag| {
+        let values = matches.get_many::<String>(name).into_iter().flatten();
+        matches.value_source(name) == Some(ValueSource::CommandLine)
+            && values.into_iter().any(|value| !harmless.split('|').any(|harmless| harmless == value))
+    };
+    VALUES.iter().chain(&SWITCHES).find(given).map(|(name, ..)| *name)
 }

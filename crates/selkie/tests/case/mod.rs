@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Parser, Subcommand};
-use selkie::flags::{CreateFlags, ExecFlags, Outside, RunFlags};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use selkie::flags::{self, CreateFlags, ExecFlags, Outside, RunFlags};
 use selkie_caps::CapSet;
 use selkie_plan::{
     CgroupLayout, DeviceKind, DeviceNode, DevicePath, ExecRequest, HostFacts, IdMap, ImageConfig, JoinedContainer, Limit, PathKind, Plan,
@@ -109,7 +109,11 @@ impl Case {
     }
 
     fn request(&self, words: &[String]) -> Result<Request, PlanError> {
-        match Line::try_parse_from(words).unwrap_or_else(|error| panic!("{words:?}: {error}")).command {
+        let (matches, refused) = flags::parse(Line::command, words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        match Line::from_arg_matches(&matches).unwrap_or_else(|error| panic!("{words:?}: {error}")).command {
             Command::Run(flags) => flags.request(&self.outside),
             Command::Create(flags) => flags.request(&self.outside),
             Command::Exec(_) => panic!("the first line must be run or create"),

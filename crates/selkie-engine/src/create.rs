@@ -128,7 +128,7 @@ impl Engine {
         if let Some(planned) = &planned {
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
         }
-        write_json(&directory, "config.json", &record, durability)?;
+        record.write(&directory, durability)?;
         if durability == Durability::Durable {
             files::sync_directory(&self.store.containers())?;
         }

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 
@@ -24,6 +26,19 @@ pub(crate) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T, 
     let mut text = serde_json::to_vec_pretty(value).map_err(|source| Error::Record { path: path.clone(), source })?;
     text.push(b'\n');
     write(directory, name, &text, 0o600, durability)
+}
+
+/// Takes out of `value` what is the same in `usual`, so that a record says what is special, and is read in less time.
+pub(crate) fn without_defaults(value: &mut Value, usual: &Value) {
+    let (Value::Object(fields), Value::Object(usual)) = (value, usual) else { return };
+    fields.retain(|name, field| match usual.get(name) {
+        Some(usual) if field == usual => false,
+        Some(usual) => {
+            without_defaults(field, usual);
+            true
+        }
+        None => true,
+    });
 }
 
 /// Writes `content` to `directory/name` with the permission bits `mode`.
@@ -83,12 +98,27 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
 
 /// Reads JSON from `path`; `None` when the file is missing.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match std::fs::read(path) {
+    let text = match read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::File { action: "read", path: path.to_path_buf(), source }),
     };
     serde_json::from_slice(&text).map(Some).map_err(|source| Error::Record { path: path.to_path_buf(), source })
+}
+
+/// Reads a whole file of ours: they are small, and each is replaced at once, so that one call tells all of most.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    const USUAL: usize = 16 * 1024;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::with_capacity(USUAL);
+    loop {
+        let room = text.capacity() - text.len();
+        // Of a regular file less than asked for is the rest.
+        if rustix::io::retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)))? < room {
+            return Ok(text);
+        }
+        text.reserve(text.capacity());
+    }
 }
 
 /// Makes `path` and its parents, 0700: other users of the host must not look in.
@@ -127,6 +157,23 @@ mod tests {
     #[test]
     fn read_json_of_a_missing_file_is_none() {
         assert_eq!(read_json::<u8>(Path::new("/nonexistent/selkie")).unwrap(), None);
+    }
+
+    #[test]
+    fn read_of_a_file_longer_than_usual_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        for length in [0, 1, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 100_000] {
+            let content = vec![b'x'; length];
+            std::fs::write(directory.path().join("x"), &content).unwrap();
+            assert_eq!(read(&directory.path().join("x")).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn without_defaults_only_what_differs_stays() {
+        let mut value = serde_json::json!({"a": 1, "b": {"c": false, "d": []}, "e": null, "f": false});
+        without_defaults(&mut value, &serde_json::json!({"a": 1, "b": {"c": true, "d": []}, "e": null, "f": null}));
+        assert_eq!(value, serde_json::json!({"b": {"c": false}, "f": false}));
     }
 
     #[test]

@@ -194,7 +194,8 @@ impl Engine {
         }
         let mut record = container.record.clone();
         let old = std::mem::replace(&mut record.name, name);
-        write_json(&self.store.records(&record.id), "config.json", &record, Durability::Durable)?;
+        let records = self.store.records(&record.id);
+        record.write(&records, if record.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable })?;
         self.store.release_name(&old, &record.id)
     }
 

@@ -7,7 +7,7 @@ use selkie_plan::{ImageConfig, Plan, Request};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::read_json;
+use crate::files::{self, Durability, read_json, write_json};
 use crate::id::{ContainerId, Name};
 use crate::process::Identity;
 use crate::store::Store;
@@ -26,14 +26,36 @@ pub struct Record {
     /// Where its root file system comes from.
     pub root: RootSource,
     /// The flags.
+    #[serde(default)]
     pub request: Request,
     /// What the image said at creation.
+    #[serde(default)]
     pub image_config: ImageConfig,
     /// The command line that created it.
     pub create_command: Vec<String>,
     /// `run` made it: without a start, nobody wanted it.
     #[serde(default)]
     pub to_start: bool,
+}
+
+impl Record {
+    /// Writes `config.json` to `directory`: what every command reads of every container, so only what is not usual.
+    pub(crate) fn write(&self, directory: &Path, durability: Durability) -> Result<()> {
+        const NAME: &str = "config.json";
+        let failed = |source| Error::Record { path: directory.join(NAME), source };
+        if durability == Durability::Volatile {
+            // Read once or twice.
+            return write_json(directory, NAME, self, durability);
+        }
+        let mut value = serde_json::to_value(self).map_err(failed)?;
+        let usual = serde_json::json!({
+            "request": serde_json::to_value(Request::default()).map_err(failed)?,
+            "image_config": serde_json::to_value(ImageConfig::default()).map_err(failed)?,
+            "to_start": false,
+        });
+        files::without_defaults(&mut value, &usual);
+        write_json(directory, NAME, &value, durability)
+    }
 }
 
 /// The image of a container.
@@ -154,20 +176,24 @@ impl Container {
     /// # Errors
     /// A record that is missing or damaged.
     pub fn load(store: &Store, id: &ContainerId) -> Result<Self> {
+        Self::settled(store, id, true)
+    }
+
+    /// Reads the container `id`, which has nothing in the run directory unless `may_run`.
+    fn settled(store: &Store, id: &ContainerId, may_run: bool) -> Result<Self> {
         for _ in 0..50 {
-            if let (container, true) = Self::look(store, id)? {
+            if let (container, true) = Self::look(store, id, may_run)? {
                 return Ok(container);
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        Ok(Self::look(store, id)?.0)
+        Ok(Self::look(store, id, may_run)?.0)
     }
 
     /// Reads the container `id`; returns with it whether what is written is true, or will be in a moment.
-    fn look(store: &Store, id: &ContainerId) -> Result<(Self, bool)> {
+    fn look(store: &Store, id: &ContainerId, may_run: bool) -> Result<(Self, bool)> {
         let running = store.running(id);
-        // Most containers of a long list do not run: one look saves them the others.
-        let has_run_state = running.exists();
+        let has_run_state = may_run && running.exists();
         let directory = if has_run_state { store.records(id) } else { store.container(id) };
         let record: Record = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let written = if has_run_state { written(&running)? } else { None };
@@ -205,8 +231,10 @@ impl Container {
         let mut containers = Vec::new();
         let mut damaged = Vec::new();
         let (ids, mut half_made) = store.ids()?;
+        // Most containers of a long list do not run: one look at all saves each of them some.
+        let running = store.with_run_state();
         for id in ids {
-            match Self::load(store, &id) {
+            match Self::settled(store, &id, running.contains(id.as_str())) {
                 Ok(container) if container.is_abandoned() && store.forget_abandoned(&id)? => {}
                 Ok(container) => containers.push(container),
                 // Half-made or just removed: not there.
@@ -217,7 +245,8 @@ impl Container {
         if half_made {
             store.heal()?;
         }
-        containers.sort_by(|a, b| a.record.created.cmp(&b.record.created));
+        // By the keys first: a container is too large to be moved about.
+        containers.sort_by_cached_key(|container| container.record.created.clone());
         Ok((containers, damaged))
     }
 

@@ -16,6 +16,7 @@
 //! RUN/containers/ID/record/        config.json, plan.json and exit.json of a container with --rm: it does not outlive a reboot
 //! ```
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -101,6 +102,12 @@ impl Store {
     #[must_use]
     pub fn running(&self, id: &ContainerId) -> PathBuf {
         self.run.join("containers").join(id.as_str())
+    }
+
+    /// Returns the ids of all containers that have a directory of running state.
+    pub(crate) fn with_run_state(&self) -> HashSet<String> {
+        let entries = std::fs::read_dir(self.run.join("containers")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// Returns the empty directory over which roots are attached, each in its container's mount namespace.

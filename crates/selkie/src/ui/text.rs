@@ -13,6 +13,9 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// As [`printable`], on one line.
 pub(crate) fn one_line(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     printable(text).replace(['\n', '\t'], " ")
 }
 

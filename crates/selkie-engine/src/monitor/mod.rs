@@ -22,6 +22,7 @@ use std::os::fd::OwnedFd;
 
 use selkie_caps::CapSet;
 use selkie_runtime::Ahead;
+use selkie_runtime::cgroup::Layout;
 use selkie_sys::process::SingleThreaded;
 use selkie_sys::{Context, capability, process, socket};
 
@@ -85,6 +86,8 @@ pub(crate) struct Given {
     further: Vec<OwnedFd>,
     /// Namespaces of a container.
     ahead: Option<Ahead>,
+    /// The host's cgroups.
+    layout: Layout,
 }
 
 fn run(namespaces: bool) -> Result<(), Error> {
@@ -102,6 +105,7 @@ fn run(namespaces: bool) -> Result<(), Error> {
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
     // Without them the launch makes its own, and says why it cannot.
     let ahead = namespaces.then(|| Ahead::make(proof).ok()).flatten();
+    let layout = Layout::detect();
     let mut tag = [0];
     let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
     let mut fds = fds.into_iter();
@@ -110,7 +114,7 @@ fn run(namespaces: bool) -> Result<(), Error> {
         return Ok(());
     };
     let order = read_order(memory)?;
-    let given = Given { control, engine, subject, further: fds.collect(), ahead };
+    let given = Given { control, engine, subject, further: fds.collect(), ahead, layout };
     match order.task {
         Task::Start(start) => start::run(proof, &order.after, start, given),
         Task::Session(session) => session::run(proof, session, given),

@@ -19,8 +19,8 @@ use crate::process::Identity;
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
     // Only the monitor of a container becomes `selkie` again.
-    let Given { control, engine: _, subject: target, further, ahead: _ } = given;
-    let mut relay = match begin(proof, &order, &target, further) {
+    let Given { control, engine: _, subject: target, further, ahead: _, layout } = given;
+    let mut relay = match begin(proof, &order, Subject { target: &target, further, layout: &layout }) {
         Ok(relay) => relay,
         Err(error) => {
             report_failure(&control, &error);
@@ -41,9 +41,17 @@ pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given)
     Ok(())
 }
 
-fn begin(proof: SingleThreaded, order: &SessionOrder, target: &OwnedFd, further: Vec<OwnedFd>) -> Result<Relay> {
+/// What a session has at hand besides its orders.
+struct Subject<'a> {
+    target: &'a OwnedFd,
+    further: Vec<OwnedFd>,
+    layout: &'a Layout,
+}
+
+fn begin(proof: SingleThreaded, order: &SessionOrder, subject: Subject<'_>) -> Result<Relay> {
+    let Subject { target, further, layout } = subject;
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
-    let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(&Layout::detect(), path));
+    let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(layout, path));
     let mut further = further.into_iter().peekable();
     let devpts = further.next_if(|_| order.process.terminal);
     let preserved: Vec<OwnedFd> = further.collect();

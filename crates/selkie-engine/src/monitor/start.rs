@@ -33,11 +33,11 @@ struct Watch {
 
 /// Everything between the start of a container and its end.
 pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
-    let Given { control, engine, subject: root, mut further, ahead } = given;
+    let Given { control, engine, subject: root, mut further, ahead, layout } = given;
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
-    let begun = begin(proof, &order, Subject { root: &root, further: &further, ahead: ahead.as_ref() }, &started);
+    let begun = begin(proof, &order, Subject { root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout }, &started);
     drop((lock, ahead));
     let Begun { mut relay, cgroup } = match begun {
         Ok(begun) => begun,
@@ -61,7 +61,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
         // For a while, it seems: become as small as can be.
         selkie_sys::memory::release();
     }
-    drop((root, further));
+    drop((root, further, layout));
     let mut code = crate::record::LOST;
     // The removal is the business of the client that waits for the end, if it is still there.
     let is_watched = attached && after.remove;
@@ -88,6 +88,7 @@ struct Subject<'a> {
     root: &'a OwnedFd,
     further: &'a [OwnedFd],
     ahead: Option<&'a Ahead>,
+    layout: &'a Layout,
 }
 
 fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, started: &str) -> Result<Begun> {
@@ -98,9 +99,9 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
     let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
     let log = order.log.clone().map(Log::new);
     let listener = if log.is_some() || order.attached { Some(listen(order, &files)?) } else { None };
-    let layout = Layout::detect();
+    let layout = subject.layout;
     let cgroup = match &order.plan.cgroup.path {
-        Some(_) => Some(Cgroup::create(&layout, &order.plan.cgroup)?.0),
+        Some(_) => Some(Cgroup::create(layout, &order.plan.cgroup)?.0),
         None => None,
     };
     let hierarchies = layout.used(&order.plan.cgroup);

@@ -91,11 +91,8 @@ impl Store {
 
 /// Mounts `layers`, the uppermost first, beneath a writable layer in `directory`.
 fn overlay(layers: &[PathBuf], directory: &Path, volatile: bool) -> Result<OwnedFd> {
-    let upper = directory.join("upper");
-    let work = directory.join("work");
-    // The root of a container is the upper directory: other users of the container have to get in.
-    make(&upper, 0o755)?;
-    make(&work, 0o700)?;
+    let (upper, work) = (directory.join("upper"), directory.join("work"));
+    make_writable(directory)?;
     let mounted = match overlay_of(Lower::Each(layers), [&upper, &work], volatile) {
         // Linux 6.5 and 6.6 refuse an option that they do not have, those before find out when they make the file system.
         Err(SyscallError { errno: Errno::INVAL, .. }) => {
@@ -104,6 +101,19 @@ fn overlay(layers: &[PathBuf], directory: &Path, volatile: bool) -> Result<Owned
         mounted => mounted,
     };
     mounted.map_err(Error::system("mount the root file system"))
+}
+
+/// Makes the directories of the writable layer.
+fn make_writable(directory: &Path) -> Result<()> {
+    // The root of a container is the upper directory: other users of the container have to get in.
+    make(&directory.join("upper"), 0o755)?;
+    let work = directory.join("work");
+    if make(&work, 0o700)? {
+        return Ok(());
+    }
+    // An overlay with `volatile` leaves this behind, so that nobody trusts the layer after a power cut; no container with one
+    // outlives its boot.
+    files::remove_tree(&work.join("work/incompat"))
 }
 
 /// How an overlay is told its layers: one option each since Linux 6.7, one option for all before.
@@ -166,11 +176,11 @@ fn open(directory: &Path) -> selkie_sys::Result<OwnedFd> {
         .call(|| format!("open({directory:?}, O_PATH)"))
 }
 
-fn make(path: &Path, mode: u32) -> Result<()> {
+/// Makes a directory; returns whether it was not there.
+fn make(path: &Path, mode: u32) -> Result<bool> {
     match std::fs::DirBuilder::new().mode(mode).create(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Error::File { action: "create directory", path: path.to_path_buf(), source })
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(source) => Err(Error::File { action: "create directory", path: path.to_path_buf(), source }),
     }
 }

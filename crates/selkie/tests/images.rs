@@ -151,6 +151,16 @@ fn load_of_what_is_no_image_is_refused() {
     assert_eq!(engine.ok(&["images", "-qa"]), "");
 }
 
+/// An overlay with `volatile` refuses to be mounted again until its mark is gone: both of these mount a second time.
+#[test]
+fn container_with_rm_can_be_mounted_a_second_time() {
+    let Some((engine, archive)) = engine_with_archive() else { return };
+    engine.ok(&["import", &archive, "x"]);
+    engine.ok(&["run", "--rm", "--no-hosts", "x", "/probe"]);
+    engine.ok(&["create", "--rm", "--name", "c", "x", "/probe"]);
+    engine.ok(&["start", "--attach", "c"]);
+}
+
 #[test]
 fn container_sees_the_layers_over_each_other() {
     let Some(engine) = Engine::new() else { return };

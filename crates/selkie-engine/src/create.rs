@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use selkie_plan::value::{NetworkMode, UsernsMode};
-use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, UserNamespace, plan};
+use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, plan};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -112,10 +112,7 @@ impl Engine {
         let root = self.mount_root(&record)?;
         let facts = self.facts(&record, &root)?;
         let planned = match plan(&record.request, &record.image_config, &facts) {
-            Ok(planned) => {
-                refuse_shifted_layers(&record, &planned)?;
-                Some(planned)
-            }
+            Ok(planned) => Some(planned),
             // Podman finds these out at the start, with another exit code.
             Err(error) if error.exit_code() == 126 => None,
             Err(error) => return Err(error.into()),
@@ -220,16 +217,6 @@ fn refuse_unsupported(request: &Request) -> Result<()> {
     ];
     let first = refused.into_iter().find(|(asked, _)| *asked);
     first.map_or(Ok(()), |(_, what)| Err(Error::NotSupported { what: what.to_owned() }))
-}
-
-/// Ids of layers are the host's: a container in a user namespace of its own would own none of them.
-fn refuse_shifted_layers(record: &Record, planned: &Plan) -> Result<()> {
-    if planned.namespaces.user != UserNamespace::Host && !matches!(record.root, RootSource::Directory(_)) {
-        return Err(Error::NotSupported {
-            what: "an image in a user namespace of its own (use --rootfs with a directory that belongs to its ids)".to_owned(),
-        });
-    }
-    Ok(())
 }
 
 /// Takes what a plan needs out of an image's configuration. What is missing or of another type counts as not said.

@@ -109,6 +109,14 @@ pub enum Error {
         /// What the kernel answered.
         source: selkie_sys::SyscallError,
     },
+    /// A layer of a container's root that cannot be shown with other ids.
+    #[error("cannot map the ids of `{}` for the container's user namespace", path.display())]
+    MapIds {
+        /// The layer.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: selkie_sys::SyscallError,
+    },
     /// A monitor that ended, or said something that it should not.
     #[error("the monitor of container {id} {problem}")]
     Monitor {
@@ -164,6 +172,11 @@ impl Error {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space: `selkie rm` and `selkie rmi` work on a full disk".to_owned())
             }
+            Self::MapIds { source, .. } if source.errno == selkie_sys::Errno::INVAL => Some(
+                "its file system cannot do that in this kernel: tmpfs can since Linux 6.3, ext4, xfs and btrfs can before; use --root \
+                 there, or --rootfs with a directory that belongs to the container's ids"
+                    .to_owned(),
+            ),
             Self::NotSupported { what } if what.starts_with("containers of a user") => {
                 Some("run as root; what only looks (`caps`, `privileged`, `doctor`) works for everybody".to_owned())
             }

@@ -6,10 +6,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use selkie_plan::{
-    ACCOUNT_FILE_LIMIT, CgroupLayout, ContainerFacts, DeviceKind, DeviceNode, DevicePath, HostFacts, JoinedContainer, KernelFacts, Limit,
-    Needs, OwnFacts, PathKind, PlanError, Request, needs,
+    ACCOUNT_FILE_LIMIT, CgroupLayout, ContainerFacts, DeviceKind, DeviceNode, DevicePath, HostFacts, IdMaps, JoinedContainer, KernelFacts,
+    Limit, Needs, OwnFacts, PathKind, PlanError, Request, needs,
 };
 use selkie_runtime::cgroup::{Layout, Version};
+use selkie_runtime::user_namespace;
 use selkie_sys::{Errno, SyscallError, capability, process, root};
 
 use crate::engine::Engine;
@@ -48,6 +49,7 @@ impl Engine {
         facts.passwd = account_file(&container_root, "/etc/passwd")?;
         facts.group = account_file(&container_root, "/etc/group")?;
         self.joined(&record.request, &needs, &mut facts)?;
+        facts.user_namespace = user_namespace_of(&needs, &facts)?;
         Ok(facts)
     }
 
@@ -79,13 +81,20 @@ impl Engine {
             let joined = JoinedContainer {
                 id: container.id().to_string(),
                 pid: container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok()),
-                user_namespace: plan.as_ref().is_some_and(|plan| plan.namespaces.user != selkie_plan::UserNamespace::Host),
+                user_namespace: plan.as_ref().and_then(|plan| plan.namespaces.user.maps().cloned()),
                 hostname: plan.and_then(|plan| plan.hostname).unwrap_or_default(),
             };
             facts.joined.insert(name.clone(), joined);
         }
         Ok(())
     }
+}
+
+/// Reads the maps of the user namespace that is to be joined by its file, if that is there.
+fn user_namespace_of(needs: &Needs, facts: &HostFacts) -> Result<Option<IdMaps>> {
+    let Some(path) = needs.user_namespace.as_ref().filter(|path| facts.namespace_files.contains(path)) else { return Ok(None) };
+    let proof = process::SingleThreaded::check().map_err(Error::system("look into a user namespace"))?;
+    Ok(user_namespace::maps_of_file(proof, Path::new(path))?)
 }
 
 fn container_facts(record: &Record) -> ContainerFacts {

@@ -74,6 +74,15 @@ pub(crate) fn write_new(directory: &Path, name: &str, content: &[u8], mode: u32)
     file.and_then(|mut file| file.write_all(content)).map_err(|source| Error::File { action: "write", path, source })
 }
 
+/// Gives a file to a user and a group.
+pub(crate) fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|source| Error::File {
+        action: "change the owner of",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
 /// Writes `value` as JSON over `directory/name`: readers may see a part of it.
 pub(crate) fn write_json_in_place<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
     let path = directory.join(name);

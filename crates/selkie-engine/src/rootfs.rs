@@ -4,6 +4,8 @@
 //! containers with nothing but these places, lies beneath the layers of an image: the writable layer of a container that writes
 //! nothing stays empty, which makes its start and its removal cheap.
 
+mod idmap;
+
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -27,38 +29,51 @@ const SKELETON_FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "run/.containere
 impl Engine {
     /// Mounts the root file system of `record` for a plan that is still to be made; [`Self::root_for`] tells whether it fits.
     pub(crate) fn mount_root(&self, record: &Record) -> Result<OwnedFd> {
-        self.mount(record, true)
+        self.mount(record, true, None)
     }
 
-    /// Returns `root` if a container with this plan sees nothing of the skeleton in it, and a mount without skeleton otherwise.
+    /// Returns `root` if it fits this plan, and another mount otherwise: without skeleton where a container would see something of
+    /// it, and with the ids of its user namespace.
     pub(crate) fn root_for(&self, planned: &Plan, record: &Record, root: OwnedFd) -> Result<OwnedFd> {
-        if !matches!(record.root, RootSource::Image(_)) || covers_skeleton(planned) {
+        let is_overlay = !matches!(record.root, RootSource::Directory(_));
+        let ids = if is_overlay { idmap::Ids::of(&planned.namespaces.user)? } else { None };
+        let skeleton = !matches!(record.root, RootSource::Image(_)) || covers_skeleton(planned);
+        if skeleton && ids.is_none() {
             return Ok(root);
         }
         // Two mounts must not share a writable layer.
         drop(root);
-        self.mount(record, false)
+        self.mount(record, skeleton, ids.as_ref())
     }
 
-    fn mount(&self, record: &Record, skeleton: bool) -> Result<OwnedFd> {
-        let directory = self.store.container(&record.id);
-        // Whatever a container has removed itself need not survive a power cut.
-        let volatile = record.request.lifecycle.remove;
-        match &record.root {
-            RootSource::Directory(path) => {
-                let tree = mount::clone_path(path, true).map_err(Error::system(format!("use `{}` as root file system", path.display())))?;
-                mount::set_attributes(&tree, Attributes::NONE, Some(mount::Propagation::Private), true)
-                    .map_err(Error::system("make the root file system private"))?;
-                Ok(tree)
-            }
-            RootSource::Overlay(path) => overlay(std::slice::from_ref(path), &directory, volatile),
+    fn mount(&self, record: &Record, skeleton: bool, ids: Option<&idmap::Ids>) -> Result<OwnedFd> {
+        let lower = match &record.root {
+            RootSource::Directory(path) => return directory(path),
+            RootSource::Overlay(path) => vec![path.clone()],
             RootSource::Image(id) => {
                 let mut layers = self.images.layers(id)?;
                 layers.extend(skeleton.then(|| self.store.skeleton()));
-                overlay(&layers, &directory, volatile)
+                layers
+            }
+        };
+        let writable = self.store.container(&record.id);
+        // Whatever a container has removed itself need not survive a power cut.
+        let layers = Layers { lower: &lower, writable: &writable, volatile: record.request.lifecycle.remove };
+        match ids {
+            Some(ids) => idmap::overlay(&layers, ids, &self.store.staging()),
+            None => {
+                make_writable(&writable)?;
+                overlay_at(&layers).map_err(Error::system("mount the root file system"))
             }
         }
     }
+}
+
+fn directory(path: &Path) -> Result<OwnedFd> {
+    let tree = mount::clone_path(path, true).map_err(Error::system(format!("use `{}` as root file system", path.display())))?;
+    mount::set_attributes(&tree, Attributes::NONE, Some(mount::Propagation::Private), true)
+        .map_err(Error::system("make the root file system private"))?;
+    Ok(tree)
 }
 
 /// Returns whether everything of the skeleton has a mount over it.
@@ -89,18 +104,14 @@ impl Store {
     }
 }
 
-/// Mounts `layers`, the uppermost first, beneath a writable layer in `directory`.
-fn overlay(layers: &[PathBuf], directory: &Path, volatile: bool) -> Result<OwnedFd> {
-    let (upper, work) = (directory.join("upper"), directory.join("work"));
-    make_writable(directory)?;
-    let mounted = match overlay_of(Lower::Each(layers), [&upper, &work], volatile) {
-        // Linux 6.5 and 6.6 refuse an option that they do not have, those before find out when they make the file system.
-        Err(SyscallError { errno: Errno::INVAL, .. }) => {
-            Numbered::new(layers).and_then(|numbered| overlay_of(Lower::Numbered(&numbered), [&upper, &work], volatile))
-        }
-        mounted => mounted,
-    };
-    mounted.map_err(Error::system("mount the root file system"))
+/// The directories of an overlay.
+#[derive(Clone, Copy, Debug)]
+struct Layers<'a> {
+    /// The uppermost first.
+    lower: &'a [PathBuf],
+    /// Has `upper` and `work` in it.
+    writable: &'a Path,
+    volatile: bool,
 }
 
 /// Makes the directories of the writable layer.
@@ -116,6 +127,17 @@ fn make_writable(directory: &Path) -> Result<()> {
     files::remove_tree(&work.join("work/incompat"))
 }
 
+/// Mounts `layers`, whose writable directories are there.
+fn overlay_at(layers: &Layers<'_>) -> selkie_sys::Result<OwnedFd> {
+    match overlay_of(Lower::Each(layers.lower), layers) {
+        // Linux 6.5 and 6.6 refuse an option that they do not have, those before find out when they make the file system.
+        Err(SyscallError { errno: Errno::INVAL, .. }) => {
+            Numbered::new(layers.lower).and_then(|numbered| overlay_of(Lower::Numbered(&numbered), layers))
+        }
+        mounted => mounted,
+    }
+}
+
 /// How an overlay is told its layers: one option each since Linux 6.7, one option for all before.
 #[derive(Clone, Copy, Debug)]
 enum Lower<'a> {
@@ -123,19 +145,19 @@ enum Lower<'a> {
     Numbered(&'a Numbered),
 }
 
-fn overlay_of(lower: Lower<'_>, [upper, work]: [&Path; 2], volatile: bool) -> selkie_sys::Result<OwnedFd> {
+fn overlay_of(lower: Lower<'_>, layers: &Layers<'_>) -> selkie_sys::Result<OwnedFd> {
     let filesystem = Filesystem::new("overlay")?;
     match lower {
         Lower::Each(layers) => layers.iter().try_for_each(|layer| filesystem.set("lowerdir+", &layer.display().to_string()))?,
         Lower::Numbered(numbered) => filesystem.set("lowerdir", &numbered.names())?,
     }
-    filesystem.set("upperdir", &upper.display().to_string())?;
-    filesystem.set("workdir", &work.display().to_string())?;
+    filesystem.set("upperdir", &layers.writable.join("upper").display().to_string())?;
+    filesystem.set("workdir", &layers.writable.join("work").display().to_string())?;
     // An image's attributes must not send a look-up anywhere; old kernels without an option have it off.
     for option in ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off"] {
         filesystem.option(option)?;
     }
-    if volatile {
+    if layers.volatile {
         filesystem.flag("volatile")?;
     }
     filesystem.mount(Attributes::NO_DEVICES)

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use selkie_plan::value::RestartPolicy;
-use selkie_plan::{LogDriver, Plan, plan};
+use selkie_plan::{IdMaps, LogDriver, Plan, plan};
 use selkie_sys::socket;
 
 use crate::client::Attached;
@@ -133,6 +133,10 @@ impl Engine {
     fn write_run_files(&self, planned: &Plan, running: &Path) -> Result<bool> {
         for file in &planned.files {
             files::write_new(running, &file.name, file.content.as_bytes(), file.mode)?;
+        }
+        if let Some((uid, gid)) = planned.namespaces.user.maps().and_then(IdMaps::root) {
+            // They are the container's own, as with everybody's ids.
+            planned.files.iter().try_for_each(|file| files::give(&running.join(&file.name), uid, gid))?;
         }
         filter::place(planned, &self.store, &self.binary, (running, "filter"))
     }

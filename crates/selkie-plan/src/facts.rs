@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use selkie_caps::CapSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceKind, IdMap};
+use crate::{DeviceKind, IdMap, IdMaps};
 
 /// Facts for one plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct HostFacts {
     pub joined: BTreeMap<String, JoinedContainer>,
     /// Which of the `ns:PATH` files exist.
     pub namespace_files: Vec<String>,
+    /// The maps of the user namespace behind the file of `--userns ns:PATH`; `None` when it is the engine's own.
+    pub user_namespace: Option<IdMaps>,
 }
 
 /// The engine's own process: the ceiling of all that it can give.
@@ -264,8 +266,8 @@ pub struct JoinedContainer {
     pub id: String,
     /// Its first process on the host; `None` when it does not run.
     pub pid: Option<u32>,
-    /// It has a user namespace of its own.
-    pub user_namespace: bool,
+    /// The maps of its user namespace; `None` when that is the engine's own.
+    pub user_namespace: Option<IdMaps>,
     /// Its host name.
     pub hostname: String,
 }

@@ -36,8 +36,8 @@ pub use lint::{Finding, Severity, lint};
 pub use needs::{Needs, needs};
 pub use part::capabilities::{DEFAULT_CAPABILITIES, Named, cap_add_drop, defaults as default_capabilities, merge, normalise};
 pub use plan::{
-    Cgroup, Device, DeviceKind, DeviceRule, GeneratedFile, IdMap, Mount, MountSource, Namespace, Namespaces, Plan, Process, Propagation,
-    Reason, Rlimit, Root, Seccomp, User, UserNamespace, Warning,
+    Cgroup, Device, DeviceKind, DeviceRule, GeneratedFile, IdMap, IdMaps, Mount, MountSource, Namespace, Namespaces, Plan, Process,
+    Propagation, Reason, Rlimit, Root, Seccomp, User, UserNamespace, Warning,
 };
 pub use request::{
     DevicesRequest, ExecRequest, ImageVolumes, Lifecycle, LimitsRequest, LogDriver, MountsRequest, NamespacesRequest, NetworkRequest,

@@ -19,6 +19,8 @@ pub struct Needs {
     pub containers: BTreeSet<String>,
     /// Candidates of [`crate::HostFacts::namespace_files`].
     pub namespace_files: BTreeSet<String>,
+    /// [`crate::HostFacts::user_namespace`], of this file.
+    pub user_namespace: Option<String>,
     /// [`crate::HostFacts::hosts`].
     pub hosts: bool,
 }
@@ -55,7 +57,10 @@ pub fn needs(request: &Request, conf: &ContainersConf) -> Needs {
     needs.hosts |= conf.netns.as_deref() == Some("host");
     match &asked.user {
         UsernsMode::Container(name) => drop(needs.containers.insert(name.clone())),
-        UsernsMode::Path(path) => drop(needs.namespace_files.insert(path.clone())),
+        UsernsMode::Path(path) => {
+            needs.namespace_files.insert(path.clone());
+            needs.user_namespace = Some(path.clone());
+        }
         _ => {}
     }
     needs
@@ -92,6 +97,7 @@ mod tests {
             bind_sources: set(&["/a", "/etc/localtime"]),
             containers: set(&["db"]),
             namespace_files: set(&["/proc/1/ns/user"]),
+            user_namespace: Some("/proc/1/ns/user".into()),
             hosts: true,
         };
         assert_eq!(needs(&request, &ContainersConf::default()), expected);

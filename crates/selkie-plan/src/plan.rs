@@ -135,14 +135,55 @@ pub enum UserNamespace {
     /// The engine's own.
     Host,
     /// A new one with these maps.
-    Private {
-        /// `/proc/PID/uid_map`.
-        uids: Vec<IdMap>,
-        /// `/proc/PID/gid_map`.
-        gids: Vec<IdMap>,
-    },
+    Private(IdMaps),
     /// The one behind this file of the host.
-    Path(String),
+    Path {
+        /// The file, for example `/proc/42/ns/user`.
+        path: String,
+        /// The maps that it has.
+        #[serde(flatten)]
+        maps: IdMaps,
+    },
+}
+
+impl UserNamespace {
+    /// Returns the maps; `None` for the engine's own, in which every id is itself.
+    #[must_use]
+    pub fn maps(&self) -> Option<&IdMaps> {
+        match self {
+            Self::Host => None,
+            Self::Private(maps) | Self::Path { maps, .. } => Some(maps),
+        }
+    }
+}
+
+/// The maps of a user namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMaps {
+    /// `/proc/PID/uid_map`.
+    pub uids: Vec<IdMap>,
+    /// `/proc/PID/gid_map`.
+    pub gids: Vec<IdMap>,
+}
+
+impl IdMaps {
+    /// Returns the user and group outside that are root inside; `None` when nobody is.
+    #[must_use]
+    pub fn root(&self) -> Option<(u32, u32)> {
+        let host = |maps: &[IdMap]| maps.iter().find_map(|map| map.to_host(0));
+        Some((host(&self.uids)?, host(&self.gids)?))
+    }
+}
+
+impl IdMap {
+    /// Returns what the id `inside` is outside, if this line maps it.
+    #[must_use]
+    pub const fn to_host(&self, inside: u32) -> Option<u32> {
+        match inside.checked_sub(self.container) {
+            Some(offset) if offset < self.size => self.host.checked_add(offset),
+            _ => None,
+        }
+    }
 }
 
 /// One line of `/proc/PID/uid_map` or `gid_map`: user_namespaces(7).

@@ -90,8 +90,8 @@ impl Plan {
         };
         let user = match &namespaces.user {
             UserNamespace::Host => String::from("host"),
-            UserNamespace::Path(path) => plain(path),
-            UserNamespace::Private { uids, gids } => format!("private, uids {}, gids {}", maps(uids), maps(gids)),
+            UserNamespace::Path { path, maps } => format!("{}, uids {}, gids {}", plain(path), id_maps(&maps.uids), id_maps(&maps.gids)),
+            UserNamespace::Private(maps) => format!("private, uids {}, gids {}", id_maps(&maps.uids), id_maps(&maps.gids)),
         };
         vec![
             pair("user", user),
@@ -236,7 +236,7 @@ fn plain(word: &str) -> String {
     if !word.is_empty() && word.chars().all(clean) { word.to_owned() } else { format!("{word:?}") }
 }
 
-fn maps(maps: &[IdMap]) -> String {
+fn id_maps(maps: &[IdMap]) -> String {
     maps.iter().map(|map| format!("{}:{}:{}", map.container, map.host, map.size)).collect::<Vec<_>>().join(" ")
 }
 

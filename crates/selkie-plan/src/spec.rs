@@ -5,7 +5,9 @@ use selkie_caps::{CapSet, Capability};
 use serde_json::{Map, Value, json};
 
 use crate::part::capabilities::sorted;
-use crate::{Cgroup, DeviceKind, DeviceRule, IdMap, Mount, MountSource, Namespace, Namespaces, Plan, Process, Propagation, UserNamespace};
+use crate::{
+    Cgroup, DeviceKind, DeviceRule, IdMap, IdMaps, Mount, MountSource, Namespace, Namespaces, Plan, Process, Propagation, UserNamespace,
+};
 
 /// Builds the specification. `seccomp` is the profile in OCI form, already filtered by the capabilities; what the engine
 /// makes itself (generated files, the init) has a source relative to the bundle.
@@ -92,7 +94,7 @@ fn linux(plan: &Plan, seccomp: Option<Value>) -> Value {
     let mut linux = Map::new();
     let mut put = |key: &str, value: Value| drop(linux.insert(key.to_owned(), value));
     put("namespaces", namespaces(&plan.namespaces));
-    if let UserNamespace::Private { uids, gids } = &plan.namespaces.user {
+    if let UserNamespace::Private(IdMaps { uids, gids }) = &plan.namespaces.user {
         put("uidMappings", maps(uids));
         put("gidMappings", maps(gids));
     }
@@ -138,8 +140,8 @@ fn namespaces(namespaces: &Namespaces) -> Value {
     }));
     match &namespaces.user {
         UserNamespace::Host => {}
-        UserNamespace::Private { .. } => values.push(json!({ "type": "user" })),
-        UserNamespace::Path(path) => values.push(json!({ "type": "user", "path": path })),
+        UserNamespace::Private(_) => values.push(json!({ "type": "user" })),
+        UserNamespace::Path { path, .. } => values.push(json!({ "type": "user", "path": path })),
     }
     Value::Array(values)
 }

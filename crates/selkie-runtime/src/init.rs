@@ -99,9 +99,9 @@ fn arrange_descriptors(preserve: &[BorrowedFd<'_>], report: BorrowedFd<'_>) -> R
 
 fn enter_namespaces(plan: &Plan, proof: SingleThreaded, there: u64, report: BorrowedFd<'_>) -> Result<(), Error> {
     let spaces = &plan.namespaces;
-    if let UserNamespace::Private { .. } = spaces.user {
+    if spaces.user != UserNamespace::Host {
         report::await_go(report)?;
-        // Root of the new namespace, with every capability over it and none outside.
+        // Root of the namespace, with every capability over it and none outside.
         process::set_ids(0, 0, Some(&[])).during(|| "user namespace")?;
     }
     for (name, space) in [("network", &spaces.network), ("ipc", &spaces.ipc), ("uts", &spaces.uts), ("cgroup", &spaces.cgroup)] {

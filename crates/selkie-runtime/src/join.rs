@@ -12,7 +12,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use selkie_plan::Process;
-use selkie_sys::process::{self, Child, Forked, Pid, SingleThreaded};
+use selkie_sys::process::{self, Forked, SingleThreaded};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket, terminal};
 
@@ -22,7 +22,7 @@ use crate::error::{During, Error, Kind};
 use crate::init;
 use crate::launch::{Started, Stdio};
 use crate::program::Program;
-use crate::report::{self, Report};
+use crate::report;
 
 /// What to run, and where.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ pub fn join(proof: SingleThreaded, join: Join<'_>) -> Result<Started, Error> {
         Forked::Child => be_joiner(proof, &join, &program, entry, replica.as_ref(), &theirs),
         Forked::Parent(joiner) => {
             drop((theirs, replica));
-            let made = receive_process(&ours);
+            let made = report::receive_process(&ours, "exec");
             // It has nothing left to do.
             let _ = process::wait(&joiner.pidfd);
             Ok(Started::new(made?, master, ours, false))
@@ -78,18 +78,6 @@ fn open_terminal(join: &Join<'_>) -> Result<Option<(OwnedFd, OwnedFd)>, Error> {
         terminal::resize(&master, rows, columns).during(|| "terminal")?;
     }
     Ok(Some((master, replica)))
-}
-
-/// Receives the process from the joiner.
-fn receive_process(report: &OwnedFd) -> Result<Child, Error> {
-    let child = match report::next(report)? {
-        Report::Process(pid, Some(pidfd)) => match Pid::from_raw(pid) {
-            Some(pid) => Child { pid, pidfd },
-            None => return Err(Error::refused("exec", "the joiner sent no pid")),
-        },
-        _ => return Err(Error::refused("exec", "the joiner ended without a word")),
-    };
-    Ok(child)
 }
 
 /// Descriptors of the joiner and the process behind those that the program gets.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use selkie_plan::{IdMap, Namespace, Plan, UserNamespace};
+use selkie_plan::{Namespace, Plan, UserNamespace};
 use selkie_sys::process::{self, Child, Forked, SingleThreaded};
 use selkie_sys::seccomp::Instruction;
 use selkie_sys::{Context, socket};
@@ -14,6 +14,7 @@ use crate::cgroup::{Cgroup, Hierarchy};
 use crate::error::{During, Error};
 use crate::init;
 use crate::report::{self, Report};
+use crate::user_namespace;
 
 /// A plan with the descriptors that it needs.
 #[derive(Clone, Copy, Debug)]
@@ -157,22 +158,26 @@ impl Started {
 pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Error> {
     let (ours, theirs) = socket::pair().during(|| "container init")?;
     let spaces = &launch.plan.namespaces;
-    if let Namespace::Path(path) = &spaces.pid {
-        join_path(proof, "pid", path)?;
-    }
-    if let UserNamespace::Path(path) = &spaces.user {
-        return Err(Error::refused(format!("user namespace `{path}`"), "joining one is not supported yet"));
+    let joined = match &spaces.user {
+        UserNamespace::Path { path, .. } => Some(user_namespace::open(Path::new(path))?),
+        _ => None,
+    };
+    if joined.is_none() {
+        join_pid(proof, &spaces.pid)?;
     }
     let entry = launch.cgroup.filter(|_| !launch.is_seen()).map(Cgroup::entry).transpose()?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
     let stage = || "new namespaces";
     let wanted = new_namespaces(launch.plan);
-    let ahead = launch.ahead.filter(|_| wanted & process::NEW_USER == 0);
+    let ahead = launch.ahead.filter(|_| spaces.user == UserNamespace::Host);
     let entered = ahead.map(|ahead| ahead.enter(proof, wanted)).transpose().during(stage)?;
     let there = entered.as_ref().map_or(0, Entered::kinds);
-    let forked = process::fork(proof, wanted & !there, unified);
+    let forked = process::fork(proof, if joined.is_some() { 0 } else { wanted & !there }, unified);
     if let Ok(Forked::Child) = forked {
         drop(ours);
+        if let Some(namespace) = &joined {
+            fork_within(proof, launch.plan, namespace, &theirs);
+        }
         init::run(launch, proof, init::Given { entry, namespaces: there }, &theirs)
     }
     let left = entered.map_or(Ok(()), |entered| entered.leave(proof)).during(stage);
@@ -181,6 +186,7 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
         Forked::Child => process::exit_now(126),
         Forked::Parent(child) => {
             drop(theirs);
+            let child = if joined.is_some() { init_of(&child, &ours)? } else { child };
             let started = Started::new(child, None, ours, true);
             match left {
                 Ok(()) => Ok(started),
@@ -191,6 +197,36 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
             }
         }
     }
+}
+
+/// Joins the user namespace `namespace` and returns in a child of the caller's parent, which has the new namespaces and is init.
+///
+/// New namespaces belong to the user namespace that their maker is in, and a process cannot put itself into another PID namespace.
+/// The caller keeps the host's ids meanwhile, as init does at first, so nobody in there may look into it.
+fn fork_within(proof: SingleThreaded, plan: &Plan, namespace: &OwnedFd, report: &OwnedFd) {
+    let forked = process::set_dumpable(false)
+        .during(|| "user namespace")
+        // It may be the host's, over which nobody in the user namespace has a right.
+        .and_then(|()| join_pid(proof, &plan.namespaces.pid))
+        .and_then(|()| process::join_namespace(proof, namespace).during(|| "user namespace"))
+        .and_then(|()| process::fork(proof, new_namespaces(plan) | process::SIBLING, None).during(|| "new namespaces"));
+    let error = match forked {
+        Ok(Forked::Child) => return,
+        Ok(Forked::Parent(child)) => match report::send_process(report, &child) {
+            Ok(()) => process::exit_now(0),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    report::fail(report, &error);
+    process::exit_now(126)
+}
+
+/// Receives init from the process that has joined its user namespace, which has nothing left to do then.
+fn init_of(joiner: &Child, report: &OwnedFd) -> Result<Child, Error> {
+    let made = report::receive_process(report, "container init");
+    let _ = process::wait(&joiner.pidfd);
+    made
 }
 
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
@@ -212,34 +248,31 @@ fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
 }
 
 fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {
-    if let UserNamespace::Private { uids, gids } = &launch.plan.namespaces.user {
-        let pid = started.child.pid.as_raw_nonzero();
-        write_map(&format!("/proc/{pid}/uid_map"), uids)?;
-        write_map(&format!("/proc/{pid}/gid_map"), gids)?;
-        init::allow_limits(Some(started.child.pid), &launch.plan.process.rlimits)?;
-        report::go(&started.report)?;
+    let pid = started.child.pid;
+    match &launch.plan.namespaces.user {
+        UserNamespace::Host => return Ok(()),
+        UserNamespace::Private(maps) => user_namespace::write_maps(pid, maps)?,
+        UserNamespace::Path { .. } => {}
     }
+    init::allow_limits(Some(pid), &launch.plan.process.rlimits)?;
+    // It may have ended; what it said before tells why.
+    let _ = report::go(&started.report);
     Ok(())
 }
 
-fn write_map(path: &str, maps: &[IdMap]) -> Result<(), Error> {
-    let stage = || format!("id map `{path}`");
-    let text: String = maps.iter().map(|map| format!("{} {} {}\n", map.container, map.host, map.size)).collect();
-    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
-    rustix::io::write(&file, text.as_bytes()).call(|| format!("write({text:?})")).during(stage)?;
-    Ok(())
-}
-
-fn join_path(proof: SingleThreaded, name: &str, path: &str) -> Result<(), Error> {
-    let stage = || format!("{name} namespace `{path}`");
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
+/// Puts the children of this process into the PID namespace `space`, if it is one that is there.
+fn join_pid(proof: SingleThreaded, space: &Namespace) -> Result<(), Error> {
+    let Namespace::Path(path) = space else { return Ok(()) };
+    let stage = || format!("pid namespace `{path}`");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path.as_str(), flags, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
     process::join_namespace(proof, file).during(stage)
 }
 
 fn new_namespaces(plan: &Plan) -> u64 {
     let spaces = &plan.namespaces;
     let private = |space: &Namespace, flag: u64| if *space == Namespace::Private { flag } else { 0 };
-    let user = if matches!(spaces.user, UserNamespace::Private { .. }) { process::NEW_USER } else { 0 };
+    let user = if matches!(spaces.user, UserNamespace::Private(_)) { process::NEW_USER } else { 0 };
     process::NEW_MOUNT
         | private(&spaces.pid, process::NEW_PID)
         | private(&spaces.network, process::NEW_NETWORK)

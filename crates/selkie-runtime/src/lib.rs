@@ -18,6 +18,7 @@ mod mounts;
 mod program;
 mod report;
 mod sysctl;
+pub mod user_namespace;
 
 pub use ahead::Ahead;
 pub use error::{Error, Kind, Stage};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! init -> parent   'M' + fd   master of the terminal
-//!                  'P' + fd   (exec) pid of the process, with a descriptor of it
+//!                  'P' + fd   (exec, joined user namespace) pid of the process, with a descriptor of it
 //!                  'R'        (others see init) device nodes are made: the device rules may come into force
 //!                  'E' ...    an error, then init ends
 //!                  'X'        (first process) everything is made: only its confinement and the execve are left
@@ -13,7 +13,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use selkie_sys::process::Child;
+use selkie_sys::process::{Child, Pid};
 use selkie_sys::{Errno, describe, socket};
 
 use crate::error::{During, Error};
@@ -60,6 +60,20 @@ pub(crate) fn next(socket: impl AsFd) -> Result<Report, Error> {
         Some((&PROCESS, body)) => Ok(Report::Process(body.first_chunk().map_or(0, |pid| i32::from_ne_bytes(*pid)), fds.pop())),
         Some((&ERROR, body)) => Err(Error::decode(body)),
         Some(_) => Err(Error::refused("container init", "unexpected message")),
+    }
+}
+
+/// Receives the process that the sender has made.
+///
+/// # Errors
+/// What the sender says has failed.
+pub(crate) fn receive_process(socket: impl AsFd, stage: &str) -> Result<Child, Error> {
+    match next(socket)? {
+        Report::Process(pid, Some(pidfd)) => match Pid::from_raw(pid) {
+            Some(pid) => Ok(Child { pid, pidfd }),
+            None => Err(Error::refused(stage, "the joiner sent no pid")),
+        },
+        _ => Err(Error::refused(stage, "the joiner ended without a word")),
     }
 }
 

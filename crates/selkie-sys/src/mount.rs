@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
-use crate::error::{Context, Result, check};
+use crate::error::{Context, Errno, Result, check};
 
 /// Attributes of a mount: `MOUNT_ATTR_*` of mount_setattr(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,12 +161,27 @@ pub fn set_attributes(mount: impl AsFd, attributes: Attributes, propagation: Opt
         },
         ..MountAttr::default()
     };
+    set(mount, &attr, recursive).call(|| format!("mount_setattr(set={:#x}, propagation={:#x})", attr.set, attr.propagation))
+}
+
+/// Shows the files of the detached `mount` with the ids that `user_namespace` maps theirs to; what is written goes the way back.
+///
+/// # Errors
+/// `EINVAL` when the file system does not support it, or the mount has been attached; `EPERM` when its ids are mapped already.
+pub fn map_ids(mount: impl AsFd, user_namespace: impl AsFd) -> Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    let userns_fd = u64::try_from(user_namespace.as_fd().as_raw_fd()).unwrap_or(u64::MAX);
+    let attr = MountAttr { set: MOUNT_ATTR_IDMAP, userns_fd, ..MountAttr::default() };
+    set(mount, &attr, false).call(|| "mount_setattr(MOUNT_ATTR_IDMAP)")
+}
+
+fn set(mount: impl AsFd, attr: &MountAttr, recursive: bool) -> core::result::Result<(), Errno> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string and the kernel reads exactly `size_of::<MountAttr>()` bytes of `attr`.
     let value = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, mount.as_fd().as_raw_fd(), c"".as_ptr(), flags, &raw const attr, size_of::<MountAttr>())
+        libc::syscall(libc::SYS_mount_setattr, mount.as_fd().as_raw_fd(), c"".as_ptr(), flags, &raw const *attr, size_of::<MountAttr>())
     };
-    check(value).call(|| format!("mount_setattr(set={:#x}, propagation={:#x})", attr.set, attr.propagation)).map(drop)
+    check(value).map(drop)
 }
 
 /// Changes how every mount of the calling mount namespace spreads.
@@ -213,7 +228,7 @@ pub fn protected_self() -> Result<OwnedFd> {
             // This process may already run from such a copy, which is attached nowhere and cannot be copied again.
             let own = rustix::fs::open("/proc/self/exe", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
                 .call(|| "open(\"/proc/self/exe\", O_PATH)")?;
-            return if error.errno == crate::Errno::INVAL && is_read_only(&own)? { Ok(own) } else { Err(error) };
+            return if error.errno == Errno::INVAL && is_read_only(&own)? { Ok(own) } else { Err(error) };
         }
     };
     set_attributes(&clone, Attributes::READ_ONLY, Some(Propagation::Private), false)?;

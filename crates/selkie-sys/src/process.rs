@@ -381,6 +381,23 @@ pub fn set_ids(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).call(|| format!("setresuid({uid})")).map(drop)
 }
 
+/// Sets the ids that the calling thread uses towards file systems, and nothing else. Leaving uid 0 takes the capabilities over
+/// files out of its effective set.
+///
+/// # Errors
+/// `EPERM` without `CAP_SETUID` or `CAP_SETGID`, or for an id that its user namespace does not map.
+pub fn set_file_ids(uid: u32, gid: u32) -> Result<()> {
+    // Both calls return the old id whatever happens; -1 changes nothing and tells the new one.
+    // SAFETY: the raw calls change the calling thread only; they take integers.
+    let gids = unsafe { [libc::syscall(libc::SYS_setfsgid, gid), libc::syscall(libc::SYS_setfsgid, u32::MAX)] };
+    if gids[1] != i64::from(gid) {
+        return Err(Errno::PERM).call(|| format!("setfsgid({gid})"));
+    }
+    // SAFETY: as above.
+    let uids = unsafe { [libc::syscall(libc::SYS_setfsuid, uid), libc::syscall(libc::SYS_setfsuid, u32::MAX)] };
+    if uids[1] == i64::from(uid) { Ok(()) } else { Err(Errno::PERM).call(|| format!("setfsuid({uid})")) }
+}
+
 /// Sets a resource limit of `process` (`None`: this one) by the kernel's number, `u64::MAX` being infinity: prlimit(2).
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Inputs, Notes, files, namespaces, security};
-use crate::value::{BindMount, DevptsMount, NamespaceMode, TmpfsMount, UserMount, format_size, parse_size};
+use crate::value::{BindMount, DevptsMount, NamespaceMode, TmpfsMount, UserMount, UsernsMode, format_size, parse_size};
 use crate::{ImageVolumes, Mount, MountSource, Namespace, PlanError, Propagation, UserNamespace};
 
 /// The mounts, by destination.
@@ -88,11 +88,19 @@ fn defaults(inputs: &Inputs, part: &namespaces::Part, notes: &mut Notes) -> Resu
     mounts.extend(shared_memory(inputs, part, dev_readonly, notes)?);
     mounts.push(match namespaces.ipc {
         Namespace::Private => confined("/dev/mqueue", MountSource::Mqueue),
-        _ if !new_user => confined("/dev/mqueue", MountSource::Mqueue),
+        _ if !new_user || of_same_container(inputs) => confined("/dev/mqueue", MountSource::Mqueue),
         _ => confined("/dev/mqueue", bind("/dev/mqueue", false)),
     });
     mounts.extend(sys(inputs, part, notes));
     Ok(mounts)
+}
+
+/// Returns whether the IPC namespace is that of the container whose user namespace is joined: it belongs to that one.
+fn of_same_container(inputs: &Inputs) -> bool {
+    match (&inputs.request.namespaces.user, &inputs.request.namespaces.ipc) {
+        (UsernsMode::Container(user), NamespaceMode::Container(ipc)) => user == ipc,
+        _ => false,
+    }
 }
 
 /// A new procfs, or the host's where the kernel refuses a new one (host's PID namespace in a new user namespace).
@@ -119,12 +127,7 @@ fn proc(inputs: &Inputs, of_host: bool, notes: &mut Notes) -> Mount {
 
 fn devpts(user: &UserNamespace) -> Mount {
     let mut words = options(["newinstance", "ptmxmode=0666", "mode=0620"]);
-    let tty_is_mapped = match user {
-        UserNamespace::Private { gids, .. } => {
-            gids.iter().any(|map| 5_u32.checked_sub(map.container).is_some_and(|offset| offset < map.size))
-        }
-        _ => true,
-    };
+    let tty_is_mapped = user.maps().is_none_or(|maps| maps.gids.iter().any(|map| map.to_host(5).is_some()));
     if tty_is_mapped {
         words.push(String::from("gid=5"));
     }

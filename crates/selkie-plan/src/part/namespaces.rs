@@ -2,7 +2,7 @@
 
 use super::{Inputs, Notes};
 use crate::value::{NamespaceMode, NetworkMode, UsernsMode};
-use crate::{HostFacts, IdMap, Namespace, Namespaces, PlanError, UserNamespace};
+use crate::{HostFacts, IdMap, IdMaps, Namespace, Namespaces, PlanError, UserNamespace};
 
 /// The namespaces.
 #[derive(Debug)]
@@ -115,11 +115,11 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
             let (uids, gids) = (&asked.uid_map, &asked.gid_map);
             let uids_or_gids = if uids.is_empty() { gids } else { uids };
             let gids_or_uids = if gids.is_empty() { uids } else { gids };
-            (UserNamespace::Private { uids: uids_or_gids.clone(), gids: gids_or_uids.clone() }, None, "--uidmap")
+            (UserNamespace::Private(IdMaps { uids: uids_or_gids.clone(), gids: gids_or_uids.clone() }), None, "--uidmap")
         }
         UsernsMode::Private => return Err(PlanError::NoIdMap),
         UsernsMode::Default | UsernsMode::Host if own.rootless => {
-            return Ok((UserNamespace::Private { uids: own.uid_map.clone(), gids: own.gid_map.clone() }, None));
+            return Ok((UserNamespace::Private(IdMaps { uids: own.uid_map.clone(), gids: own.gid_map.clone() }), None));
         }
         UsernsMode::Default | UsernsMode::Host => return Ok((UserNamespace::Host, None)),
         // Root keeps its ids in the engine's own namespace; other ids would need a map of their own.
@@ -135,22 +135,28 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
         UsernsMode::KeepId { uid, gid, .. } => keep_id(facts, uid, gid),
         UsernsMode::NoMap if !own.rootless => return Err(PlanError::RootlessOnly { mode: "nomap" }),
         UsernsMode::NoMap => {
-            (UserNamespace::Private { uids: without_own(&own.uid_map), gids: without_own(&own.gid_map) }, None, "--userns nomap")
+            let maps = IdMaps { uids: without_own(&own.uid_map), gids: without_own(&own.gid_map) };
+            (UserNamespace::Private(maps), None, "--userns nomap")
         }
         UsernsMode::Container(name) => {
-            let own_one = facts.joined.get(&name).is_some_and(|container| container.user_namespace);
             let path = joined("user", &name, facts)?;
-            (if own_one { UserNamespace::Path(path) } else { UserNamespace::Host }, None, "--userns container")
+            let maps = facts.joined.get(&name).and_then(|container| container.user_namespace.clone());
+            (of_others(path, maps), None, "--userns container")
         }
-        UsernsMode::Path(path) => (UserNamespace::Path(existing("user", &path, facts)?), None, "--userns ns"),
+        UsernsMode::Path(path) => (of_others(existing("user", &path, facts)?, facts.user_namespace.clone()), None, "--userns ns"),
     };
     let decision = match namespace {
         UserNamespace::Host => "the engine's own",
-        UserNamespace::Private { .. } => "new",
-        UserNamespace::Path(_) => "joined",
+        UserNamespace::Private(_) => "new",
+        UserNamespace::Path { .. } => "joined",
     };
     notes.because("user namespace", decision, because);
     Ok((namespace, keep))
+}
+
+/// Returns the namespace behind `path`, which has `maps` unless it is the engine's own.
+fn of_others(path: String, maps: Option<IdMaps>) -> UserNamespace {
+    maps.map_or(UserNamespace::Host, |maps| UserNamespace::Path { path, maps })
 }
 
 /// Maps the caller's own ids onto themselves (or `uid`, `gid`) and the subordinate ids around them.
@@ -159,7 +165,7 @@ fn keep_id(facts: &HostFacts, uid: Option<u32>, gid: Option<u32>) -> (UserNamesp
     let (uid, gid) = (uid.unwrap_or(own.euid), gid.unwrap_or(own.egid));
     let uids = around(&own.uid_map, own.euid, uid);
     let gids = around(&own.gid_map, own.egid, gid);
-    (UserNamespace::Private { uids, gids }, Some((uid, gid)), "--userns keep-id")
+    (UserNamespace::Private(IdMaps { uids, gids }), Some((uid, gid)), "--userns keep-id")
 }
 
 /// Moves the caller's `own` id from 0 to `inside`, and the subordinate ids to what is left, from 0 on.

@@ -9,7 +9,7 @@ use selkie_caps::{CapSet, Capability};
 
 use super::{Inputs, Notes, capabilities};
 use crate::value::parse_sysctl;
-use crate::{Namespace, Namespaces, PlanError, UserNamespace};
+use crate::{Namespace, Namespaces, PlanError};
 
 const PING: &str = "net.ipv4.ping_group_range";
 
@@ -60,8 +60,5 @@ fn raw_dropped(inputs: &Inputs, bounding: CapSet) -> Result<bool, PlanError> {
 }
 
 fn group_0_mapped(namespaces: &Namespaces) -> bool {
-    match &namespaces.user {
-        UserNamespace::Private { gids, .. } => gids.iter().any(|map| map.container == 0),
-        _ => true,
-    }
+    namespaces.user.maps().is_none_or(|maps| maps.gids.iter().any(|map| map.to_host(0).is_some()))
 }

@@ -106,14 +106,13 @@ fn group_id(text: &str, file: Option<&[u8]>) -> Result<u32, PlanError> {
 
 /// Fails when an id is not mapped in the container's user namespace: setgroups(2) and setresuid(2) would.
 pub(crate) fn check_mapped(user: &User, namespace: &UserNamespace) -> Result<(), PlanError> {
-    let UserNamespace::Private { uids, gids } = namespace else { return Ok(()) };
-    let mapped =
-        |maps: &[crate::IdMap], id: u32| maps.iter().any(|map| id.checked_sub(map.container).is_some_and(|offset| offset < map.size));
-    if !mapped(uids, user.uid) {
+    let Some(maps) = namespace.maps() else { return Ok(()) };
+    let mapped = |maps: &[crate::IdMap], id: u32| maps.iter().any(|map| map.to_host(id).is_some());
+    if !mapped(&maps.uids, user.uid) {
         return Err(PlanError::UnmappedId { kind: "uid", id: user.uid });
     }
     let groups = std::iter::once(user.gid).chain(user.groups.iter().copied());
-    match groups.into_iter().find(|gid| !mapped(gids, *gid)) {
+    match groups.into_iter().find(|gid| !mapped(&maps.gids, *gid)) {
         Some(id) => Err(PlanError::UnmappedId { kind: "gid", id }),
         None => Ok(()),
     }

@@ -6,8 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use selkie::flags::{self, CreateFlags, ExecFlags, Outside, RunFlags};
 use selkie_caps::CapSet;
 use selkie_plan::{
-    CgroupLayout, DeviceKind, DeviceNode, DevicePath, ExecRequest, HostFacts, IdMap, ImageConfig, JoinedContainer, Limit, PathKind, Plan,
-    PlanError, Request, Running, plan, plan_exec,
+    CgroupLayout, DeviceKind, DeviceNode, DevicePath, ExecRequest, HostFacts, IdMap, IdMaps, ImageConfig, JoinedContainer, Limit, PathKind,
+    Plan, PlanError, Request, Running, plan, plan_exec,
 };
 
 #[derive(Parser)]
@@ -154,9 +154,11 @@ impl Case {
             "passwd-of" => facts.passwd = Some(vec![b'a'; value.parse().unwrap()]),
             "group" => append(&mut facts.group, value),
             "bind" => drop(facts.bind_sources.insert(value.to_owned(), PathKind::Directory)),
+            "nsmaps" => facts.user_namespace = Some(IdMaps { uids: vec![shifted()], gids: vec![shifted()] }),
             "nsfile" => facts.namespace_files.push(value.to_owned()),
             "container" => {
                 let (pid, own) = (parts.get(1).and_then(|pid| pid.parse().ok()), parts.get(2) == Some(&"userns"));
+                let own = own.then(|| IdMaps { uids: vec![shifted()], gids: vec![shifted()] });
                 let joined = JoinedContainer { id: "f".repeat(64), pid, user_namespace: own, hostname: String::from("other") };
                 drop(facts.joined.insert(parts[0].to_owned(), joined));
             }
@@ -220,6 +222,11 @@ fn append(file: &mut Option<Vec<u8>>, line: &str) {
     let file = file.get_or_insert_default();
     file.extend_from_slice(line.as_bytes());
     file.push(b'\n');
+}
+
+/// The map of every user namespace that is joined.
+fn shifted() -> IdMap {
+    IdMap { container: 0, host: 100_000, size: 65536 }
 }
 
 /// `PATH:KIND:MAJOR:MINOR`.

@@ -1,8 +1,8 @@
 //! A container as `inspect` shows it: Podman's fields in Podman's order.
 
 use selkie_engine::{Container, RootSource, Status};
-use selkie_plan::value::{RestartPolicy, SecurityOpt};
-use selkie_plan::{DEFAULT_CAPABILITIES, LogDriver, MountSource, Namespace, Plan, UserNamespace, cap_add_drop, normalise};
+use selkie_plan::value::{RestartPolicy, SecurityOpt, UsernsMode};
+use selkie_plan::{DEFAULT_CAPABILITIES, IdMap, IdMaps, LogDriver, MountSource, Namespace, Plan, UserNamespace, cap_add_drop, normalise};
 use serde_json::{Map, Value, json};
 
 use crate::commands::ps;
@@ -216,7 +216,7 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         .filter(|mount| mount.source == MountSource::Tmpfs && !["/dev", "/dev/shm"].contains(&mount.destination.as_str()))
         .map(|mount| (mount.destination.clone(), Value::from(mount.options.join(","))))
         .collect();
-    json!({
+    let mut shown = json!({
         "Binds": request.mounts.volumes.iter().map(|bind| format!("{}:{}", bind.source, bind.destination)).collect::<Vec<_>>(),
         "CgroupManager": "cgroupfs",
         "CgroupMode": mode(spaces.map(|spaces| &spaces.cgroup)),
@@ -248,7 +248,8 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         "SecurityOpt": security_options(container, plan),
         "Tmpfs": tmpfs,
         "UTSMode": mode(spaces.map(|spaces| &spaces.uts)),
-        "UsernsMode": match spaces.map(|spaces| &spaces.user) { Some(UserNamespace::Private { .. }) => "private".to_owned(), Some(UserNamespace::Path(path)) => format!("ns:{path}"), _ => String::new() },
+        "UsernsMode": user_mode(context, container, spaces.map(|spaces| &spaces.user)),
+        "IDMappings": spaces.and_then(|spaces| spaces.user.maps()).map(id_mappings),
         "ShmSize": request.mounts.shm_size.unwrap_or(65_536_000),
         "Runtime": "oci",
         "ConsoleSize": [0, 0],
@@ -270,7 +271,30 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         "PidsLimit": limits.pids.unwrap_or(0),
         "Ulimits": plan.into_iter().flat_map(|plan| &plan.process.rlimits).map(|limit| json!({"Name": format!("RLIMIT_{}", limit.resource.to_ascii_uppercase()), "Soft": limit.soft.cast_signed(), "Hard": limit.hard.cast_signed()})).collect::<Vec<_>>(),
         "CgroupConf": null,
-    })
+    });
+    if let Some(object) = shown.as_object_mut().filter(|object| object.get("IDMappings") == Some(&Value::Null)) {
+        // Podman leaves it out where ids are the host's.
+        object.shift_remove("IDMappings");
+    }
+    shown
+}
+
+/// `container:ID`, `ns:PATH`, `private`, or nothing for the engine's own.
+fn user_mode(context: &Context, container: &Container, space: Option<&UserNamespace>) -> String {
+    match (space, &container.record.request.namespaces.user) {
+        (Some(UserNamespace::Path { .. }), UsernsMode::Container(name)) => {
+            let id = context.engine.store().find(name).map_or_else(|_| name.clone(), |id| id.to_string());
+            format!("container:{id}")
+        }
+        (Some(UserNamespace::Path { path, .. }), _) => format!("ns:{path}"),
+        (Some(UserNamespace::Private(_)), _) => "private".to_owned(),
+        (Some(UserNamespace::Host) | None, _) => String::new(),
+    }
+}
+
+fn id_mappings(maps: &IdMaps) -> Value {
+    let texts = |maps: &[IdMap]| maps.iter().map(|map| format!("{}:{}:{}", map.container, map.host, map.size)).collect::<Vec<_>>();
+    json!({"UidMap": texts(&maps.uids), "GidMap": texts(&maps.gids)})
 }
 
 fn mode(space: Option<&Namespace>) -> String {

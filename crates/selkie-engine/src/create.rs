@@ -110,6 +110,8 @@ impl Engine {
         let volatile = record.request.lifecycle.remove;
         let directory = self.store.records(&record.id);
         let root = self.mount_root(&record)?;
+        // Until the plan is written.
+        let _ids = self.lock_ids(&record.request)?;
         let facts = self.facts(&record, &root)?;
         let planned = match plan(&record.request, &record.image_config, &facts) {
             Ok(planned) => Some(planned),

@@ -49,6 +49,7 @@ impl Engine {
         facts.passwd = account_file(&container_root, "/etc/passwd")?;
         facts.group = account_file(&container_root, "/etc/group")?;
         self.joined(&record.request, &needs, &mut facts)?;
+        facts.subordinate_ids = self.subordinate_ids(&needs, &record.id)?;
         facts.user_namespace = user_namespace_of(&needs, &facts)?;
         Ok(facts)
     }

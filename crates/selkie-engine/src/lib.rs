@@ -16,6 +16,7 @@ mod files;
 mod filter;
 mod heal;
 mod id;
+mod ids;
 mod lifecycle;
 mod logs;
 pub mod monitor;

@@ -81,10 +81,12 @@ impl Engine {
     }
 
     fn plan_and_launch(&self, record: &Record, mut made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
+        let ids = self.lock_ids(&record.request)?;
         let facts = self.facts(record, &made.root)?;
         let planned = plan(&record.request, &record.image_config, &facts)?;
         made.root = self.root_for(&planned, record, made.root)?;
         write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
+        drop(ids);
         self.launch(record, &planned, made, options)
     }
 

@@ -7,6 +7,7 @@
 //! ROOT/containers/ID/{upper,work}  its writable layer
 //! ROOT/containers/ID/ctr.log       its output
 //! ROOT/names/NAME -> ID            the name, reserved by the link itself; RUN/names/NAME of a container with --rm
+//! ROOT/ids.lock                    held while a container gets ids of the host (`--userns auto`)
 //! ROOT/skeleton                    places of the usual mounts, beneath the layers of every image
 //! RUN/locks/ID                     held for changes of a container; nobody has it after a reboot
 //! RUN/filters/NAME                 compiled system call filters, linked to by containers
@@ -181,6 +182,15 @@ impl Store {
 
     pub(crate) fn lock_file(&self, id: &ContainerId) -> PathBuf {
         self.locks().join(id.as_str())
+    }
+
+    /// Takes the right to give ids of the host to a container.
+    pub(crate) fn lock_ids(&self) -> Result<Lock> {
+        let path = self.root.join("ids.lock");
+        let file = open_lock(&path)?;
+        let locked = rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive));
+        locked.map_err(|errno| Error::File { action: "lock", path, source: errno.into() })?;
+        Ok(Lock(file))
     }
 
     fn making(&self) -> PathBuf {

@@ -340,6 +340,28 @@ pub enum PlanError {
         /// As written.
         text: String,
     },
+    /// An option of `--userns auto`.
+    #[error("{problem} option specified: {option:?}")]
+    AutoOption {
+        /// `invalid` or `unknown`.
+        problem: &'static str,
+        /// As written.
+        option: String,
+    },
+    /// `--userns auto` where all ids are taken, or there are none.
+    #[error("creating container storage: not enough unused IDs in user namespace")]
+    NotEnoughIds {
+        /// How many ranges of ids there are.
+        ranges: usize,
+    },
+    /// `--userns auto` with an image that needs very many ids.
+    #[error("the container needs a user namespace with size {size} that is bigger than the maximum value allowed with userns=auto {most}")]
+    TooManyIds {
+        /// How many it needs.
+        size: u32,
+        /// How many it may have.
+        most: u32,
+    },
     /// `--userns` beside a map.
     #[error("--userns and --uidmap/--gidmap/--subuidname/--subgidname are mutually exclusive")]
     UsernsAndMaps,
@@ -617,6 +639,12 @@ impl PlanError {
                 Some(String::from("start the container with this --cap-add, or give --privileged to this exec"))
             }
             Self::LimitAboveOwn { resource, ours, .. } => Some(format!("--ulimit {resource}={ours}:{ours} is the most that works here")),
+            Self::NotEnoughIds { ranges: 0 } => Some(String::from(
+                "no ranges for user \"containers\" in /etc/subuid or /etc/subgid; for example containers:2147483647:2147483648",
+            )),
+            Self::NotEnoughIds { .. } => {
+                Some(String::from("remove containers, or give user \"containers\" more in /etc/subuid and /etc/subgid"))
+            }
             Self::NoIdMap => Some(String::from("add --uidmap 0:100000:65536 --gidmap 0:100000:65536")),
             Self::RootDestination { .. } => Some(String::from("--rootfs PATH runs another root file system")),
             _ => None,

@@ -42,6 +42,8 @@ pub struct HostFacts {
     pub joined: BTreeMap<String, JoinedContainer>,
     /// Which of the `ns:PATH` files exist.
     pub namespace_files: Vec<String>,
+    /// Ids that may be given to containers, for `--userns auto`.
+    pub subordinate_ids: SubordinateIds,
     /// The maps of the user namespace behind the file of `--userns ns:PATH`; `None` when it is the engine's own.
     pub user_namespace: Option<IdMaps>,
 }
@@ -215,6 +217,37 @@ pub struct ContainerFacts {
     pub image_id: String,
     /// The parent of its cgroup, for example `/selkie`; `None` where the engine cannot make one.
     pub cgroup_parent: Option<String>,
+}
+
+/// Ids that may be given to containers: subuid(5), subgid(5), user `containers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubordinateIds {
+    /// Users.
+    pub uids: Vec<IdRange>,
+    /// Groups.
+    pub gids: Vec<IdRange>,
+    /// The maps of all other containers.
+    pub taken: IdMaps,
+    /// The maps that the container had before.
+    pub before: Option<IdMaps>,
+}
+
+/// One line of subuid(5) or subgid(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// The first id.
+    pub start: u32,
+    /// How many.
+    pub size: u32,
+}
+
+impl IdRange {
+    /// Returns what is left behind the first `count` ids.
+    #[must_use]
+    pub const fn after(self, count: u32) -> Self {
+        Self { start: self.start.saturating_add(count), size: self.size.saturating_sub(count) }
+    }
 }
 
 /// A device node of the host.

@@ -28,8 +28,8 @@ pub use assemble::plan;
 pub use error::PlanError;
 pub use exec::{Running, plan_exec};
 pub use facts::{
-    CgroupLayout, ContainerFacts, ContainersConf, DeviceNode, DevicePath, HostFacts, JoinedContainer, KernelFacts, Limit, OwnFacts,
-    PathKind,
+    CgroupLayout, ContainerFacts, ContainersConf, DeviceNode, DevicePath, HostFacts, IdRange, JoinedContainer, KernelFacts, Limit,
+    OwnFacts, PathKind, SubordinateIds,
 };
 pub use image::ImageConfig;
 pub use lint::{Finding, Severity, lint};

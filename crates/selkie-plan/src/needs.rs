@@ -21,6 +21,8 @@ pub struct Needs {
     pub namespace_files: BTreeSet<String>,
     /// [`crate::HostFacts::user_namespace`], of this file.
     pub user_namespace: Option<String>,
+    /// [`crate::HostFacts::subordinate_ids`].
+    pub subordinate_ids: bool,
     /// [`crate::HostFacts::hosts`].
     pub hosts: bool,
 }
@@ -61,6 +63,8 @@ pub fn needs(request: &Request, conf: &ContainersConf) -> Needs {
             needs.namespace_files.insert(path.clone());
             needs.user_namespace = Some(path.clone());
         }
+        UsernsMode::Auto(_) => needs.subordinate_ids = true,
+        UsernsMode::Default => needs.subordinate_ids = conf.userns.as_deref().is_some_and(|mode| mode.starts_with("auto")),
         _ => {}
     }
     needs
@@ -98,6 +102,7 @@ mod tests {
             containers: set(&["db"]),
             namespace_files: set(&["/proc/1/ns/user"]),
             user_namespace: Some("/proc/1/ns/user".into()),
+            subordinate_ids: false,
             hosts: true,
         };
         assert_eq!(needs(&request, &ContainersConf::default()), expected);

@@ -256,3 +256,40 @@ fn file_system_without_idmapped_mounts_is_named() {
     assert!(said.stderr.contains("cannot map the ids of `/proc`") || said.stderr.contains("cannot mount"), "{said:?}");
     assert_eq!(engine.ok(&["ps", "--all", "--quiet"]), "");
 }
+
+/// Runs a command where `/etc/subuid` and `/etc/subgid` have a line for containers.
+fn with_ranges(engine: &Engine, words: &[&str]) -> Said {
+    let file = engine.path("subid");
+    std::fs::write(&file, "containers:2000000:10000\n").unwrap();
+    let script = "mount --bind \"$0\" /etc/subuid && mount --bind \"$0\" /etc/subgid && exec \"$@\"";
+    let selkie = engine.command(words);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(&file).arg(selkie.get_program()).args(selkie.get_args());
+    command.env("CONTAINERS_CONF", "/dev/null").stdin(std::process::Stdio::null());
+    let output = command.output().unwrap();
+    Said {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+    }
+}
+
+#[test]
+fn auto_gives_every_container_ids_of_its_own() {
+    let Some(engine) = engine_with_image() else { return };
+    let shown = |words: &[&str]| {
+        let said = with_ranges(&engine, words);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.stdout.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let look = ["image:1", "sh", "-c", "cat /proc/self/uid_map; test -e /mine && stat -c %u /mine; echo x >/mine"];
+    let run = |flags: &[&str]| shown(&[&["run"], flags, &look].concat());
+    assert_eq!(run(&["--name", "a", "--userns", "auto"]), ["0", "2000000", "1024"]);
+    assert_eq!(run(&["--name", "b", "--userns", "auto:size=2000"]), ["0", "2001024", "2000"]);
+    assert_eq!(shown(&["start", "--attach", "b"]), ["0", "2001024", "2000", "0"]);
+    engine.ok(&["rm", "a"]);
+    assert_eq!(run(&["--rm", "--userns", "auto:size=500"]), ["0", "2000000", "500"]);
+    let said = with_ranges(&engine, &["create", "--userns", "auto:size=9000", "image:1"]);
+    assert_eq!(said.code, 125);
+    assert!(said.stderr.contains("creating container storage: not enough unused IDs in user namespace"), "{said:?}");
+}

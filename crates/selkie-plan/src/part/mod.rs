@@ -1,5 +1,6 @@
 //! One file for each topic of a plan: each is a pure function from the inputs to its part.
 
+pub(crate) mod auto;
 pub(crate) mod capabilities;
 pub(crate) mod devices;
 pub(crate) mod files;

@@ -1,6 +1,6 @@
 //! Which namespaces are new, the host's, or another container's: namespaces(7).
 
-use super::{Inputs, Notes};
+use super::{Inputs, Notes, auto};
 use crate::value::{NamespaceMode, NetworkMode, UsernsMode};
 use crate::{HostFacts, IdMap, IdMaps, Namespace, Namespaces, PlanError, UserNamespace};
 
@@ -133,6 +133,10 @@ fn user(inputs: &Inputs, notes: &mut Notes) -> Result<(UserNamespace, Option<(u3
             return Err(PlanError::NotSupportedYet { flag: String::from("--userns keep-id:size") });
         }
         UsernsMode::KeepId { uid, gid, .. } => keep_id(facts, uid, gid),
+        UsernsMode::Auto(_) if own.rootless => {
+            return Err(PlanError::NotSupportedYet { flag: String::from("--userns auto of a user who is not root") });
+        }
+        UsernsMode::Auto(asked) => (UserNamespace::Private(auto::maps(inputs, &asked)?), None, "--userns auto"),
         UsernsMode::NoMap if !own.rootless => return Err(PlanError::RootlessOnly { mode: "nomap" }),
         UsernsMode::NoMap => {
             let maps = IdMaps { uids: without_own(&own.uid_map), gids: without_own(&own.gid_map) };

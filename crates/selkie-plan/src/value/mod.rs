@@ -25,7 +25,7 @@ pub use host::HostEntry;
 pub use idmap::parse_id_map;
 pub use mount::{DevptsMount, UserMount};
 pub use name::parse_name;
-pub use namespace::{NamespaceMode, NetworkMode, UsernsMode};
+pub use namespace::{AutoUserns, NamespaceMode, NetworkMode, UsernsMode};
 pub use number::{parse_cpus, parse_signed, parse_umask, parse_unsigned};
 pub use restart::RestartPolicy;
 pub use security::{Label, SecurityOpt};

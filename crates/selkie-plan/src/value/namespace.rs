@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::PlanError;
+use super::parse_id_map;
+use crate::{IdMap, PlanError};
 
 /// What to do about a kind of namespace, as asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,8 @@ pub enum UsernsMode {
         /// How many ids.
         size: Option<u32>,
     },
+    /// A new one with ids that no other container has.
+    Auto(AutoUserns),
     /// The caller's id is not mapped at all.
     NoMap,
     /// That of another container.
@@ -113,11 +116,23 @@ pub enum UsernsMode {
     Path(String),
 }
 
+/// Options of `--userns auto`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AutoUserns {
+    /// How many ids; `None` is what the image needs.
+    pub size: Option<u32>,
+    /// Users that are mapped by hand.
+    pub uid_map: Vec<IdMap>,
+    /// Groups that are mapped by hand.
+    pub gid_map: Vec<IdMap>,
+}
+
 impl UsernsMode {
     /// Parses the value of `--userns`.
     ///
     /// # Errors
-    /// [`PlanError::NamespaceMode`]; [`PlanError::NotSupportedYet`] for `auto` and `pod`.
+    /// [`PlanError::NamespaceMode`]; [`PlanError::NotSupportedYet`] for `pod`; [`PlanError::AutoOption`] and [`PlanError::IdMap`].
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         match text.split_once(':').map_or((text, None), |(mode, rest)| (mode, Some(rest))) {
             ("", None) => Ok(Self::Default),
@@ -125,7 +140,7 @@ impl UsernsMode {
             ("private", None) => Ok(Self::Private),
             ("nomap", None) => Ok(Self::NoMap),
             ("keep-id", options) => keep_id(text, options.unwrap_or_default()),
-            ("auto", _) => Err(PlanError::NotSupportedYet { flag: String::from("--userns auto") }),
+            ("auto", options) => auto(options.unwrap_or_default()).map(Self::Auto),
             ("pod", None) => Err(PlanError::NotSupportedYet { flag: String::from("--userns pod") }),
             _ => match joined(text)? {
                 Joined::Container(name) => Ok(Self::Container(name)),
@@ -149,6 +164,21 @@ fn keep_id(text: &str, options: &str) -> Result<UsernsMode, PlanError> {
         }
     }
     Ok(UsernsMode::KeepId { uid, gid, size })
+}
+
+fn auto(options: &str) -> Result<AutoUserns, PlanError> {
+    let mut auto = AutoUserns::default();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        let error = |problem| PlanError::AutoOption { problem, option: option.to_owned() };
+        let (key, value) = option.split_once('=').ok_or_else(|| error("invalid"))?;
+        match key {
+            "size" => auto.size = Some(value.parse().ok().filter(|size| *size > 0).ok_or_else(|| error("invalid"))?),
+            "uidmapping" => auto.uid_map.push(parse_id_map("UID", value)?),
+            "gidmapping" => auto.gid_map.push(parse_id_map("GID", value)?),
+            _ => return Err(error("unknown")),
+        }
+    }
+    Ok(auto)
 }
 
 enum Joined {
@@ -182,6 +212,9 @@ mod tests {
     #[test]
     fn mode_of_the_user_namespace() {
         assert_eq!(UsernsMode::parse("keep-id:uid=5,gid=6"), Ok(UsernsMode::KeepId { uid: Some(5), gid: Some(6), size: None }));
+        let auto = AutoUserns { size: Some(5), uid_map: vec![IdMap { container: 1, host: 2, size: 3 }], gid_map: Vec::new() };
+        assert_eq!(UsernsMode::parse("auto:size=5,uidmapping=1:2:3"), Ok(UsernsMode::Auto(auto)));
+        assert_eq!(UsernsMode::parse("auto"), Ok(UsernsMode::Auto(AutoUserns::default())));
         assert_eq!(UsernsMode::parse("bogus"), Err(PlanError::NamespaceMode { mode: "bogus".into() }));
         assert_eq!(UsernsMode::parse("keep-id:x=1"), Err(PlanError::NamespaceMode { mode: "keep-id:x=1".into() }));
     }

@@ -6,8 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use selkie::flags::{self, CreateFlags, ExecFlags, Outside, RunFlags};
 use selkie_caps::CapSet;
 use selkie_plan::{
-    CgroupLayout, DeviceKind, DeviceNode, DevicePath, ExecRequest, HostFacts, IdMap, IdMaps, ImageConfig, JoinedContainer, Limit, PathKind,
-    Plan, PlanError, Request, Running, plan, plan_exec,
+    CgroupLayout, DeviceKind, DeviceNode, DevicePath, ExecRequest, HostFacts, IdMap, IdMaps, IdRange, ImageConfig, JoinedContainer, Limit,
+    PathKind, Plan, PlanError, Request, Running, plan, plan_exec,
 };
 
 #[derive(Parser)]
@@ -154,6 +154,20 @@ impl Case {
             "passwd-of" => facts.passwd = Some(vec![b'a'; value.parse().unwrap()]),
             "group" => append(&mut facts.group, value),
             "bind" => drop(facts.bind_sources.insert(value.to_owned(), PathKind::Directory)),
+            "subid" => {
+                let range = IdRange { start: number(0), size: number(1) };
+                let ids = &mut facts.subordinate_ids;
+                [&mut ids.uids, &mut ids.gids].into_iter().for_each(|ranges| ranges.push(range));
+            }
+            "taken" => {
+                let map = IdMap { container: 0, host: number(0), size: number(1) };
+                let taken = &mut facts.subordinate_ids.taken;
+                [&mut taken.uids, &mut taken.gids].into_iter().for_each(|maps| maps.push(map));
+            }
+            "before" => {
+                let map = IdMap { container: 0, host: number(0), size: number(1) };
+                facts.subordinate_ids.before = Some(IdMaps { uids: vec![map], gids: vec![map] });
+            }
             "nsmaps" => facts.user_namespace = Some(IdMaps { uids: vec![shifted()], gids: vec![shifted()] }),
             "nsfile" => facts.namespace_files.push(value.to_owned()),
             "container" => {

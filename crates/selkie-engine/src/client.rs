@@ -1,9 +1,7 @@
 //! The other end of a monitor: a client that is attached to a process.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use selkie_sys::{Context, Errno, socket};
 
@@ -50,24 +48,6 @@ impl Attached {
                 std::str::from_utf8(status).ok().and_then(|text| text.parse().ok()).map_or(Event::Lost, Event::Exited)
             }
             _ => Event::Lost,
-        }
-    }
-
-    /// Waits until the monitor has nothing more to do, or `patience` is over.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub(crate) fn await_end(&self, patience: Duration) -> std::result::Result<(), Errno> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            // It hangs up by ending.
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::empty())], Some(&timeout)) {
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
         }
     }
 

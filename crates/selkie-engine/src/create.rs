@@ -107,7 +107,6 @@ impl Engine {
     }
 
     fn write_new(&self, record: Record) -> Result<(Record, Option<Plan>, OwnedFd)> {
-        let volatile = record.request.lifecycle.remove;
         let directory = self.store.records(&record.id);
         let root = self.mount_root(&record)?;
         // Until the plan is written.
@@ -119,7 +118,6 @@ impl Engine {
             Err(error) if error.exit_code() == 126 => None,
             Err(error) => return Err(error.into()),
         };
-        let durability = if volatile { Durability::Volatile } else { Durability::Durable };
         let root = match &planned {
             Some(planned) => self.root_for(planned, &record, root)?,
             None => root,
@@ -127,8 +125,8 @@ impl Engine {
         if let Some(planned) = &planned {
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
         }
-        record.write(&directory, durability)?;
-        if durability == Durability::Durable {
+        record.write(&directory)?;
+        if record.durability() == Durability::Durable {
             files::sync_directory(&self.store.containers())?;
         }
         Ok((record, planned, root))

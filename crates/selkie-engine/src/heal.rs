@@ -81,12 +81,10 @@ impl Store {
             Ok(container) if container.is_abandoned() => container,
             _ => return Ok(false),
         };
-        self.release(&container)?;
-        if let Some(file) = &container.record.request.lifecycle.cidfile {
-            files::remove_file(file.as_ref())?;
-        }
+        self.release(id)?;
+        // A crash in the middle of a rename has left two.
         self.release_names(id)?;
-        self.delete(id)?;
+        self.erase(&container.record)?;
         Ok(true)
     }
 
@@ -103,15 +101,25 @@ impl Store {
     }
 
     /// Removes what a container that does not run may have left in the kernel and in the run directory.
-    pub(crate) fn release(&self, container: &Container) -> Result<()> {
-        let running = self.running(container.id());
+    pub(crate) fn release(&self, id: &ContainerId) -> Result<()> {
+        let running = self.running(id);
         if !running.join(STATE).exists() && !running.join(STARTING).exists() {
             return Ok(());
         }
-        if let Some(cgroup) = self.cgroup_of(container.id()) {
+        if let Some(cgroup) = self.cgroup_of(id) {
             cgroup.remove()?;
         }
-        self.clear_running(container.id())
+        self.clear_running(id)
+    }
+
+    /// Removes all that there is of a container that does not run and whose lock the caller holds.
+    pub(crate) fn erase(&self, record: &Record) -> Result<()> {
+        self.release(&record.id)?;
+        if let Some(file) = &record.request.lifecycle.cidfile {
+            files::remove_file(file.as_ref())?;
+        }
+        self.release_name(&record.name, &record.id)?;
+        self.delete(&record.id)
     }
 
     /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,

@@ -92,12 +92,7 @@ impl Engine {
             )?;
         }
         self.end_monitor(container)?;
-        self.store.release(container)?;
-        if let Some(file) = &container.record.request.lifecycle.cidfile {
-            remove_file(file.as_ref())?;
-        }
-        self.store.release_name(&container.record.name, id)?;
-        self.store.delete(id)
+        self.store.erase(&container.record)
     }
 
     /// Removes a container whose monitor has just said to this client that it ended, and is writing that down meanwhile.
@@ -110,17 +105,9 @@ impl Engine {
             .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         self.store.release_name(&record.name, id)?;
         self.store.hide(id)?;
-        monitor.await_end(LAST_WORDS).map_err(|errno| Error::System {
-            action: "wait for a monitor".to_owned(),
-            source: selkie_sys::SyscallError::new("poll()", errno),
-        })?;
-        let container = Container::load(&self.store, id)?;
-        self.end_monitor(&container)?;
-        self.store.release(&container)?;
-        if let Some(file) = &record.request.lifecycle.cidfile {
-            remove_file(file.as_ref())?;
-        }
-        self.store.delete(id)
+        // It hangs up by ending.
+        await_event(monitor, PollFlags::empty(), Some(LAST_WORDS))?;
+        self.store.erase(&record)
     }
 
     /// Removes a container whose record cannot be read, with what it has in the kernel.
@@ -194,8 +181,7 @@ impl Engine {
         }
         let mut record = container.record.clone();
         let old = std::mem::replace(&mut record.name, name);
-        let records = self.store.records(&record.id);
-        record.write(&records, if record.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable })?;
+        record.write(&self.store.records(&record.id))?;
         self.store.release_name(&old, &record.id)
     }
 
@@ -234,7 +220,7 @@ impl Engine {
         {
             write_json(&self.store.records(container.id()), "exit.json", exit, Durability::Volatile)?;
         }
-        self.store.release(container)
+        self.store.release(container.id())
     }
 
     /// Returns whether the last end of a container was wanted by somebody.
@@ -319,19 +305,23 @@ fn send(target: &Identity, signal: i32) -> Result<()> {
 
 /// Waits until the process has ended; returns false when the patience is over.
 fn wait_for(target: &Identity, patience: Option<Duration>) -> Result<bool> {
-    let Some(pidfd) = target.open()? else { return Ok(true) };
+    target.open()?.map_or(Ok(true), |pidfd| await_event(pidfd, PollFlags::IN, patience))
+}
+
+/// Waits until one of `events`, or the end of the other side, has happened to `fd`; returns false when the patience is over.
+fn await_event(fd: impl AsFd, events: PollFlags, patience: Option<Duration>) -> Result<bool> {
     let deadline = patience.map(|patience| Instant::now() + patience);
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.map(|left| Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() });
-        match poll(&mut [PollFd::new(&pidfd.as_fd(), PollFlags::IN)], timeout.as_ref()) {
+        match poll(&mut [PollFd::new(&fd, events)], timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
             Err(Errno::INTR) => {}
             Err(errno) => {
                 return Err(Error::System {
                     action: "wait for a process".to_owned(),
-                    source: selkie_sys::SyscallError::new("poll(pidfd)", errno),
+                    source: selkie_sys::SyscallError::new("poll()", errno),
                 });
             }
         }

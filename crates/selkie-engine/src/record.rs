@@ -40,9 +40,10 @@ pub struct Record {
 
 impl Record {
     /// Writes `config.json` to `directory`: what every command reads of every container, so only what is not usual.
-    pub(crate) fn write(&self, directory: &Path, durability: Durability) -> Result<()> {
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         const NAME: &str = "config.json";
         let failed = |source| Error::Record { path: directory.join(NAME), source };
+        let durability = self.durability();
         if durability == Durability::Volatile {
             // Read once or twice.
             return write_json(directory, NAME, self, durability);
@@ -55,6 +56,11 @@ impl Record {
         });
         files::without_defaults(&mut value, &usual);
         write_json(directory, NAME, &value, durability)
+    }
+
+    /// Returns whether the container has to be there after a power cut: not with `--rm`.
+    pub(crate) fn durability(&self) -> Durability {
+        if self.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable }
     }
 }
 

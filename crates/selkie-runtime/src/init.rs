@@ -17,7 +17,7 @@ use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
 use crate::cgroup::Entry;
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind, Stage};
-use crate::launch::{Launch, Stdio};
+use crate::launch::{Launch, Stdio, join_if_there};
 use crate::mounts::{self, Sources, Tree};
 use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
@@ -79,9 +79,6 @@ fn prepare(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: Bor
     attach_stdio(launch, terminal)?;
     enter_directory(&plan.process.cwd)?;
     rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask));
-    if let Some(start) = launch.start {
-        await_start(start)?;
-    }
     Ok(program)
 }
 
@@ -105,13 +102,7 @@ fn enter_namespaces(plan: &Plan, proof: SingleThreaded, there: u64, report: Borr
         process::set_ids(0, 0, Some(&[])).during(|| "user namespace")?;
     }
     for (name, space) in [("network", &spaces.network), ("ipc", &spaces.ipc), ("uts", &spaces.uts), ("cgroup", &spaces.cgroup)] {
-        if let Namespace::Path(path) = space {
-            let stage = || format!("{name} namespace `{path}`");
-            let file = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .call(|| format!("open({path:?})"))
-                .during(stage)?;
-            process::join_namespace(proof, file).during(stage)?;
-        }
+        join_if_there(proof, name, space)?;
     }
     if spaces.network == Namespace::Private && there & process::NEW_NETWORK == 0 {
         network::bring_up_loopback().during(|| "loopback device")?;
@@ -374,12 +365,4 @@ pub(crate) fn use_descriptors(stdin: impl AsFd, stdout: impl AsFd, stderr: impl 
     rustix::stdio::dup2_stdin(stdin).call(|| "dup2(0)").during(stage)?;
     rustix::stdio::dup2_stdout(stdout).call(|| "dup2(1)").during(stage)?;
     rustix::stdio::dup2_stderr(stderr).call(|| "dup2(2)").during(stage)
-}
-
-fn await_start(start: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
-    let mut byte = [0];
-    match rustix::io::retry_on_intr(|| rustix::io::read(start, &mut byte)) {
-        Ok(1) => Ok(()),
-        _ => Err(Error::refused("start", "the engine ended before the container was started")),
-    }
 }

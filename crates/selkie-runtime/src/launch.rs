@@ -39,8 +39,6 @@ pub struct Launch<'a> {
     pub hierarchies: &'a [Hierarchy],
     /// Standard streams.
     pub stdio: Stdio<'a>,
-    /// The program is executed only after one byte came from here.
-    pub start: Option<BorrowedFd<'a>>,
     /// Namespaces that have been made already, for as far as the plan wants such.
     pub ahead: Option<&'a Ahead>,
     /// Descriptors that the program gets as 3, 4, ...
@@ -163,7 +161,7 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
         _ => None,
     };
     if joined.is_none() {
-        join_pid(proof, &spaces.pid)?;
+        join_if_there(proof, "pid", &spaces.pid)?;
     }
     let entry = launch.cgroup.filter(|_| !launch.is_seen()).map(Cgroup::entry).transpose()?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
@@ -207,7 +205,7 @@ fn fork_within(proof: SingleThreaded, plan: &Plan, namespace: &OwnedFd, report: 
     let forked = process::set_dumpable(false)
         .during(|| "user namespace")
         // It may be the host's, over which nobody in the user namespace has a right.
-        .and_then(|()| join_pid(proof, &plan.namespaces.pid))
+        .and_then(|()| join_if_there(proof, "pid", &plan.namespaces.pid))
         .and_then(|()| process::join_namespace(proof, namespace).during(|| "user namespace"))
         .and_then(|()| process::fork(proof, new_namespaces(plan) | process::SIBLING, None).during(|| "new namespaces"));
     let error = match forked {
@@ -260,10 +258,10 @@ fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts the children of this process into the PID namespace `space`, if it is one that is there.
-fn join_pid(proof: SingleThreaded, space: &Namespace) -> Result<(), Error> {
+/// Joins the namespace `space` of this `kind` if it is one that is there; a PID namespace is that of the children only.
+pub(crate) fn join_if_there(proof: SingleThreaded, kind: &str, space: &Namespace) -> Result<(), Error> {
     let Namespace::Path(path) = space else { return Ok(()) };
-    let stage = || format!("pid namespace `{path}`");
+    let stage = || format!("{kind} namespace `{path}`");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path.as_str(), flags, Mode::empty()).call(|| format!("open({path:?})")).during(stage)?;
     process::join_namespace(proof, file).during(stage)

@@ -111,8 +111,9 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Starts a monitor; with `namespaces`, it makes those of a container while it waits. It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the
-    /// engine's binary. Without orders it ends when this value goes out of scope.
+    /// Starts a monitor; with `namespaces`, it makes those of a container while it waits. It runs from a read-only copy of our own
+    /// mount, so that nothing in a container can ever write to the engine's binary. Without orders it ends when this value goes out
+    /// of scope.
     pub(crate) fn start(namespaces: bool) -> Result<Self> {
         let action = || Error::system("start a monitor");
         let proof = SingleThreaded::check().map_err(action())?;

@@ -62,9 +62,14 @@ impl Relay {
 
     /// Runs until the process has ended, all of its output is delivered, and the clients know how it ended. Calls `ended` when
     /// its output is in the log, before the clients hear of the end or, if `client_first`, after.
-    pub(super) fn run(mut self, client_first: bool, mut ended: impl FnMut(Ended)) -> Vec<Client> {
+    pub(super) fn run(mut self, client_first: bool, ended: impl FnOnce(Ended)) -> Vec<Client> {
         let mut buffer = vec![0; message::LIMIT];
-        let mut is_told = false;
+        let mut ended = Some(ended);
+        let mut tell = |how| {
+            if let Some(ended) = ended.take() {
+                ended(how);
+            }
+        };
         loop {
             for (source, flags) in self.wait() {
                 self.handle(source, flags, &mut buffer);
@@ -77,21 +82,21 @@ impl Relay {
                 }
             }
             let Some(how) = self.ended else { continue };
-            let is_drained = self.is_drained();
-            // A client that does not read keeps back output, but not that the process has ended.
-            if !is_told && (if is_drained { !client_first } else { self.clients.iter().any(Client::is_full) }) {
-                ended(how);
-                is_told = true;
-            }
-            if is_drained {
-                for client in &mut self.clients {
-                    client.send(message::EXITED, how.code().to_string().as_bytes());
+            if !self.is_drained() {
+                // A client that does not read keeps back output, but not that the process has ended.
+                if self.clients.iter().any(Client::is_full) {
+                    tell(how);
                 }
-                if !is_told {
-                    ended(how);
-                }
-                return self.clients;
+                continue;
             }
+            if !client_first {
+                tell(how);
+            }
+            for client in &mut self.clients {
+                client.send(message::EXITED, how.code().to_string().as_bytes());
+            }
+            tell(how);
+            return self.clients;
         }
     }
 

@@ -118,7 +118,6 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         cgroup: cgroup.as_ref(),
         hierarchies: &hierarchies,
         stdio: ends.stdio(order.size),
-        start: None,
         ahead: subject.ahead,
         preserve: &preserved,
     };

@@ -23,7 +23,7 @@ lint: ## formatting, clippy, the rules of the house
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 test-unit: ## all tests, those that need root or a kernel feature say why they are skipped
-	$(CARGO) build -p selkie --bins --examples
+	$(CARGO) build -p selkie -p selkie-sys --bins --examples
 	tools/run-tests
 
 test-kernels: ## the same invariants on Debian's stock kernels 6.1 and 6.12 in QEMU

@@ -68,6 +68,14 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_crate() {
         assert!(read(&format!("crates/{name}/src/lib.rs")).contains("#![forbid(unsafe_code)]"), "{name}");
     }
     assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));
+    // Tests, benches and examples too.
+    let output =
+        Command::new("git").args(["grep", "-lE", r"\bunsafe( extern)? ?\{", "--", "*.rs"]).current_dir(repository()).output().unwrap();
+    let files = String::from_utf8(output.stdout).unwrap();
+    assert!(files.contains("crates/selkie-sys/src/process.rs"), "{files}");
+    for file in files.lines() {
+        assert!(file.starts_with("crates/selkie-sys/"), "{file} has unsafe code");
+    }
 }
 
 #[test]

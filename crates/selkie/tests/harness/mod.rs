@@ -149,7 +149,7 @@ pub fn text(path: &Path) -> String {
 /// An example of this package, beside the program under test: `probe` looks, `attack` attacks.
 fn example(name: &str) -> PathBuf {
     let path = Path::new(SELKIE).parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is not built: cargo build -p selkie --examples", path.display());
+    assert!(path.exists(), "{} is not built: cargo build -p selkie -p selkie-sys --bins --examples", path.display());
     path
 }
 

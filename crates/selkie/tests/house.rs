@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of ours may use of the others; the direction of ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("selkie-caps", &[]),
     ("selkie-seccomp", &["selkie-caps"]),
     ("selkie-plan", &["selkie-caps", "selkie-seccomp"]),
@@ -16,6 +16,8 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("selkie-host", &["selkie-caps", "selkie-sys"]),
     ("selkie-image", &["selkie-sys"]),
     ("selkie-runtime", &["selkie-caps", "selkie-plan", "selkie-seccomp", "selkie-sys"]),
+    ("selkie-learn", &["selkie-caps", "selkie-seccomp"]),
+    ("selkie-observe", &["selkie-caps", "selkie-learn", "selkie-seccomp", "selkie-sys"]),
     ("selkie-engine", &["selkie-caps", "selkie-host", "selkie-image", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"]),
     (
         "selkie",
@@ -25,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates without any effect: no files, environment, clock, randomness, processes.
-const PURE: [&str; 3] = ["selkie-caps", "selkie-seccomp", "selkie-plan"];
+const PURE: [&str; 4] = ["selkie-caps", "selkie-seccomp", "selkie-plan", "selkie-learn"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -1,0 +1,20 @@
+//! Learning: from recorded capability checks to a proven set of capabilities. Pure: no I/O.
+//!
+//! A *check* is the kernel asking whether a task has a capability; a *trace* is what an observer recorded of one run;
+//! a *run* is a container started with a *set*, judged by an *oracle* from outside. A set is *proven* when it passes and each
+//! capability of it has a run without it that was seen failing (*1-minimal*).
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that panics has failed, which is what it is for"
+    )
+)]
+
+pub mod trace;
+
+pub use trace::{Call, Check, Count, Credentials, Detail, Ending, Flags, Lost, Rung, Trace, TraceError};

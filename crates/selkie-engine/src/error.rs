@@ -75,6 +75,12 @@ pub enum Error {
     /// A container that could not be started.
     #[error(transparent)]
     Runtime(#[from] selkie_runtime::Error),
+    /// A container that could not be watched, and was not let go therefore.
+    #[error("cannot watch the container: {problem}")]
+    Observe {
+        /// What failed.
+        problem: String,
+    },
     /// A file of the engine.
     #[error("cannot {action} `{}`", path.display())]
     File {

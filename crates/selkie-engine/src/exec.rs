@@ -101,7 +101,7 @@ impl Engine {
         let mut extra: Vec<BorrowedFd<'_>> = devpts.iter().map(AsFd::as_fd).collect();
         extra.extend_from_slice(preserve);
         let ours = monitor.order(&order, target.as_fd(), &extra)?;
-        let pid = await_started(&ours, container.id().as_str())?;
+        let pid = await_started(&ours, container.id().as_str(), None)?;
         Ok((session, Attached::new(ours, pid, !request.detach)))
     }
 

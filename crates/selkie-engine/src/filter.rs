@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use selkie_caps::CapSet;
 use selkie_plan::{Plan, Seccomp};
 use selkie_seccomp::{Arch, DefaultOptions, Facts, KernelVersion, Profile, Resolved, compile, resolve};
 
@@ -10,12 +11,23 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::store::Store;
 
+/// Which filter: a profile, and the capabilities that it is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter<'a> {
+    pub(crate) seccomp: &'a Seccomp,
+    pub(crate) capabilities: CapSet,
+}
+
 /// The rules of the plan's filter that count on this host; `None` without a filter.
 ///
 /// # Errors
 /// A profile that cannot be read, is not one, or a machine that no table of system calls is known for.
 pub fn resolved(plan: &Plan) -> Result<Option<Resolved>> {
-    let (profile, name) = match &plan.seccomp {
+    resolved_for(Filter { seccomp: &plan.seccomp, capabilities: plan.process.sets.bounding })
+}
+
+fn resolved_for(filter: Filter<'_>) -> Result<Option<Resolved>> {
+    let (profile, name) = match filter.seccomp {
         Seccomp::Unconfined => return Ok(None),
         Seccomp::Default { nested_userns } => {
             let options = DefaultOptions { nested_userns: *nested_userns, ..DefaultOptions::default() };
@@ -27,7 +39,7 @@ pub fn resolved(plan: &Plan) -> Result<Option<Resolved>> {
         return Err(Error::Seccomp { profile: name, problem: "this machine's architecture is not supported".to_owned() });
     };
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let facts = Facts { capabilities: plan.process.sets.bounding, arch, kernel: KernelVersion::parse(&release) };
+    let facts = Facts { capabilities: filter.capabilities, arch, kernel: KernelVersion::parse(&release) };
     Ok(Some(resolve(&profile, &facts)))
 }
 
@@ -50,14 +62,14 @@ const KEPT: usize = 64;
 ///
 /// # Errors
 /// As [`resolved`], or a file that cannot be written.
-pub(crate) fn place(plan: &Plan, store: &Store, binary: &Path, (directory, name): (&Path, &str)) -> Result<bool> {
+pub(crate) fn place(filter: Filter<'_>, store: &Store, binary: &Path, (directory, name): (&Path, &str)) -> Result<bool> {
     let file = directory.join(name);
-    let kept = kept(plan, binary).map(|name| store.filters().join(name));
+    let kept = kept(filter, binary).map(|name| store.filters().join(name));
     if kept.as_ref().is_some_and(|kept| std::fs::hard_link(kept, &file).is_ok()) {
         return Ok(true);
     }
-    let Some(filter) = compiled(plan)? else { return Ok(false) };
-    files::write_new(directory, name, &filter, 0o600)?;
+    let Some(compiled) = compiled(filter)? else { return Ok(false) };
+    files::write_new(directory, name, &compiled, 0o600)?;
     if let Some(kept) = kept {
         // Whole from the first moment, as it is linked when it is written.
         keep(&file, &store.filters(), &kept)?;
@@ -66,11 +78,11 @@ pub(crate) fn place(plan: &Plan, store: &Store, binary: &Path, (directory, name)
 }
 
 /// Returns under which name the filter is kept; `None` for one of a profile that may change.
-fn kept(plan: &Plan, binary: &Path) -> Option<String> {
-    let Seccomp::Default { nested_userns } = plan.seccomp else { return None };
+fn kept(filter: Filter<'_>, binary: &Path) -> Option<String> {
+    let Seccomp::Default { nested_userns } = *filter.seccomp else { return None };
     let program = std::fs::metadata(binary).ok()?;
     let kind = if nested_userns { "nested" } else { "plain" };
-    Some(format!("{:x}-{kind}-{:x}-{:x}-{:x}", plan.process.sets.bounding, program.ino(), program.size(), program.mtime_nsec()))
+    Some(format!("{:x}-{kind}-{:x}-{:x}-{:x}", filter.capabilities, program.ino(), program.size(), program.mtime_nsec()))
 }
 
 fn keep(file: &Path, directory: &Path, kept: &Path) -> Result<()> {
@@ -88,8 +100,8 @@ fn keep(file: &Path, directory: &Path, kept: &Path) -> Result<()> {
 }
 
 /// Compiles the plan's filter to the bytes that a monitor reads: `struct sock_filter` after `struct sock_filter`, little-endian.
-fn compiled(plan: &Plan) -> Result<Option<Vec<u8>>> {
-    let Some(resolved) = resolved(plan)? else { return Ok(None) };
+fn compiled(filter: Filter<'_>) -> Result<Option<Vec<u8>>> {
+    let Some(resolved) = resolved_for(filter)? else { return Ok(None) };
     let program =
         compile(&resolved).map_err(|error| Error::Seccomp { profile: "of the container".to_owned(), problem: error.to_string() })?;
     let mut bytes = Vec::with_capacity(program.instructions().len() * 8);

@@ -26,6 +26,7 @@ mod record;
 mod rootfs;
 mod start;
 mod store;
+pub mod trial;
 
 pub use client::{Attached, Event};
 pub use conf::ConfFiles;
@@ -39,5 +40,5 @@ pub use lifecycle::StopOptions;
 pub use logs::{LogEntry, read_log};
 pub use process::Identity;
 pub use record::{Container, Exit, LOST, Live, Record, RecordImage, RootSource, Status, now};
-pub use start::StartOptions;
+pub use start::{Hold, StartOptions};
 pub use store::Store;

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use selkie_caps::CapSet;
 use selkie_plan::value::RestartPolicy;
 use selkie_plan::{IdMaps, LogDriver, Plan, plan};
 use selkie_sys::socket;
@@ -12,7 +13,7 @@ use crate::create::{Created, has_own_namespaces};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
-use crate::filter;
+use crate::filter::{self, Filter};
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
 use crate::record::{Container, Record, STARTING, Status};
 use crate::store::Lock;
@@ -28,6 +29,22 @@ pub struct StartOptions<'a> {
     pub preserve: Vec<BorrowedFd<'a>>,
     /// How often the restart policy has started it before.
     pub restarts: u32,
+    /// Called with the pid of the container's first process, which waits short of its program until this returns.
+    pub hold: Option<Hold<'a>>,
+    /// The container is killed when nobody is attached to it any more.
+    pub bound: bool,
+    /// The system call filter is that of a container with these capabilities, whatever this one has.
+    pub filter_for: Option<CapSet>,
+}
+
+/// What is done with a process that waits short of its program.
+#[derive(Clone, Copy)]
+pub struct Hold<'a>(pub &'a dyn Fn(i32) -> std::result::Result<(), String>);
+
+impl std::fmt::Debug for Hold<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Hold")
+    }
 }
 
 /// What a start needs besides the plan.
@@ -96,7 +113,7 @@ impl Engine {
         files::make_directories(&running)?;
         self.store.clear_running(&record.id)?;
         files::write_new(&running, STARTING, b"", 0o600)?;
-        let filtered = self.write_run_files(planned, &running)?;
+        let filtered = self.write_run_files(planned, &running, options.filter_for)?;
         let lifecycle = &record.request.lifecycle;
         let order = Order {
             task: Task::Start(Box::new(StartOrder {
@@ -113,6 +130,8 @@ impl Engine {
                 restarts: options.restarts,
                 timeout: lifecycle.timeout.filter(|seconds| *seconds > 0),
                 filtered,
+                held: options.hold.is_some(),
+                bound: options.bound,
             })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
         };
@@ -127,12 +146,12 @@ impl Engine {
                 source,
             })?;
         }
-        let pid = await_started(&ours, record.id.as_str())?;
+        let pid = await_started(&ours, record.id.as_str(), options.hold)?;
         Ok(Attached::new(ours, pid, options.attach))
     }
 
     /// Writes the generated files and the filter; returns whether there is a filter.
-    fn write_run_files(&self, planned: &Plan, running: &Path) -> Result<bool> {
+    fn write_run_files(&self, planned: &Plan, running: &Path, filter_for: Option<CapSet>) -> Result<bool> {
         for file in &planned.files {
             files::write_new(running, &file.name, file.content.as_bytes(), file.mode)?;
         }
@@ -140,7 +159,8 @@ impl Engine {
             // They are the container's own, as with everybody's ids.
             planned.files.iter().try_for_each(|file| files::give(&running.join(&file.name), uid, gid))?;
         }
-        filter::place(planned, &self.store, &self.binary, (running, "filter"))
+        let wanted = Filter { seccomp: &planned.seccomp, capabilities: filter_for.unwrap_or(planned.process.sets.bounding) };
+        filter::place(wanted, &self.store, &self.binary, (running, "filter"))
     }
 
     fn log_target(&self, record: &Record) -> Result<Option<LogTarget>> {
@@ -181,7 +201,7 @@ fn restart(policy: RestartPolicy) -> Option<Restart> {
 }
 
 /// Waits until the monitor says that the program runs; returns its pid.
-pub(crate) fn await_started(control: &OwnedFd, id: &str) -> Result<i32> {
+pub(crate) fn await_started(control: &OwnedFd, id: &str, hold: Option<Hold<'_>>) -> Result<i32> {
     let mut buffer = [0; 8192];
     let length = socket::receive(control, &mut buffer, false).unwrap_or(0);
     let Some((tag, body)) = buffer.get(..length).and_then(<[u8]>::split_first) else {
@@ -189,6 +209,15 @@ pub(crate) fn await_started(control: &OwnedFd, id: &str) -> Result<i32> {
     };
     let text = String::from_utf8_lossy(body);
     match *tag {
+        message::HELD => {
+            let odd = || Error::Monitor { id: id.to_owned(), problem: format!("said {text:?} in place of a pid") };
+            let pid = text.parse().map_err(|_| odd())?;
+            let hold = hold.ok_or_else(odd)?;
+            hold.0(pid).map_err(|problem| Error::Observe { problem })?;
+            // A monitor that is gone says so below, by not answering.
+            let _ = socket::send(control, message::GO, &[], false);
+            await_started(control, id, None)
+        }
         message::STARTED => {
             text.parse().map_err(|_| Error::Monitor { id: id.to_owned(), problem: format!("said {text:?} in place of a pid") })
         }

@@ -51,6 +51,10 @@ pub mod message {
     pub const ERROR: u8 = b'e';
     /// Monitor: the process has ended; body is its status as text.
     pub const EXITED: u8 = b'x';
+    /// Monitor: the process waits short of its program; body is its pid as text. It goes on at [`GO`].
+    pub const HELD: u8 = b'h';
+    /// Client: let the process that is held go on.
+    pub const GO: u8 = b'g';
     /// Client: data for standard input.
     pub const INPUT: u8 = b'i';
     /// Client: standard input has ended.

@@ -53,6 +53,10 @@ pub(crate) struct StartOrder {
     pub(crate) timeout: Option<u32>,
     /// The container has a filter, in the file `filter` of `running`.
     pub(crate) filtered: bool,
+    /// The client wants to know the process before it executes its program.
+    pub(crate) held: bool,
+    /// The container ends when nobody is attached any more.
+    pub(crate) bound: bool,
 }
 
 /// What happens after the container has ended.

@@ -41,6 +41,8 @@ pub(super) struct Relay {
     ended: Option<Ended>,
     /// When the process is killed.
     pub(super) deadline: Option<Instant>,
+    /// The process is killed when nobody is attached any more.
+    pub(super) bound: bool,
 }
 
 /// Which descriptor an event is about.
@@ -57,7 +59,7 @@ enum Source {
 
 impl Relay {
     pub(super) fn new(child: Child, streams: Streams, log: Option<Log>, listener: Option<OwnedFd>, clients: Vec<Client>) -> Self {
-        Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None, deadline: None }
+        Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None, deadline: None, bound: false }
     }
 
     /// Runs until the process has ended, all of its output is delivered, and the clients know how it ended. Calls `ended` when
@@ -80,6 +82,11 @@ impl Relay {
                 if pid == self.child.pid {
                     self.ended = Some(how);
                 }
+            }
+            if self.bound && self.clients.is_empty() && self.ended.is_none() {
+                // What ends it ends everything in its PID namespace.
+                let _ = process::send_signal(&self.child.pidfd, 9);
+                self.bound = false;
             }
             let Some(how) = self.ended else { continue };
             if !self.is_drained() {

@@ -37,7 +37,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
-    let begun = begin(proof, &order, Subject { root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout }, &started);
+    let begun = begin(proof, &order, Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout }, &started);
     drop((lock, ahead));
     let Begun { mut relay, cgroup } = match begun {
         Ok(begun) => begun,
@@ -46,6 +46,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
             return Err(error);
         }
     };
+    relay.bound = order.bound;
     relay.deadline = order.timeout.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds.into()));
     let pid = relay.child.pid.as_raw_nonzero().to_string();
     // Whoever has started us may be gone already.
@@ -85,6 +86,7 @@ struct Begun {
 /// What a start has at hand besides its orders.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
+    control: &'a OwnedFd,
     root: &'a OwnedFd,
     further: &'a [OwnedFd],
     ahead: Option<&'a Ahead>,
@@ -121,7 +123,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         ahead: subject.ahead,
         preserve: &preserved,
     };
-    let (child, master) = match execute(proof, order, &launch, started) {
+    let (child, master) = match execute(proof, order, (&launch, subject.control), started) {
         Ok(running) => running,
         Err(error) => {
             // The reason for the failure is what the user has to hear.
@@ -139,16 +141,44 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
 
 /// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,
 /// what runs can be found, and what cannot be found does not run.
-fn execute(proof: SingleThreaded, order: &StartOrder, launch: &Launch<'_>, began: &str) -> Result<(Child, Option<OwnedFd>)> {
+fn execute(
+    proof: SingleThreaded,
+    order: &StartOrder,
+    (launch, control): (&Launch<'_>, &OwnedFd),
+    began: &str,
+) -> Result<(Child, Option<OwnedFd>)> {
     let started = selkie_runtime::launch(proof, launch)?;
     // It makes the container meanwhile.
     if let Err(error) = record(order, &started.child, began) {
         started.abandon();
         return Err(error);
     }
-    let running = started.accompanied(launch)?.executed()?;
+    let started = started.accompanied(launch)?;
+    if order.held
+        && let Err(error) = hold(control, &started.child)
+    {
+        started.abandon();
+        return Err(error);
+    }
+    let running = started.executed()?;
     files::rename(&order.running, STARTING, STATE)?;
     Ok(running)
+}
+
+/// Tells the client which process waits, and returns when it may go on.
+fn hold(control: &OwnedFd, child: &Child) -> Result<()> {
+    let gone = |errno| Error::System {
+        action: "let a held process go on".to_owned(),
+        source: selkie_sys::SyscallError::new("recvmsg(client)", errno),
+    };
+    let pid = child.pid.as_raw_nonzero().to_string();
+    socket::send(control, message::HELD, pid.as_bytes(), false).map_err(gone)?;
+    let mut word = [0; 16];
+    match socket::receive(control, &mut word, false) {
+        Ok(1) if word.first() == Some(&message::GO) => Ok(()),
+        Ok(_) => Err(gone(selkie_sys::Errno::CONNRESET)),
+        Err(errno) => Err(gone(errno)),
+    }
 }
 
 fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {

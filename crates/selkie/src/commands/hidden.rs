@@ -1,5 +1,6 @@
 //! Verbs that selkie calls itself by.
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,6 +52,19 @@ impl RestartAgain {
             context.engine.start(&container, &StartOptions { restarts: restarts.saturating_add(1), ..StartOptions::default() })?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs one trial of `learn`, which is at the other end of the standard streams.
+#[derive(Debug, Args)]
+pub(crate) struct Trial {}
+
+impl Trial {
+    #[expect(clippy::unused_self, reason = "as every verb")]
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        // An error has been told to the learner.
+        let ended = context.engine.trial(std::io::stdin().as_fd(), &mut std::io::stdout());
+        Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 

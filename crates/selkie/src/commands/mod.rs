@@ -130,6 +130,8 @@ verbs! {
     ContainerPrune(prune::ContainerPrune),
     #[command(name = "__cleanup", hide = true)]
     Cleanup(hidden::Cleanup),
+    #[command(name = "__trial", hide = true)]
+    Trial(hidden::Trial),
     #[command(name = "__restart", hide = true)]
     RestartAgain(hidden::RestartAgain),
     #[command(name = "__container-exists", hide = true)]

@@ -50,7 +50,7 @@ impl Run {
             attach,
             size: if process.tty { terminal_size() } else { None },
             preserve: preserved(process.preserve_fds)?,
-            restarts: 0,
+            ..StartOptions::default()
         };
         let attached = context.engine.start_created(created, &options)?;
         if let Some(file) = &lifecycle.pidfile {

@@ -15,6 +15,16 @@
     )
 )]
 
+pub mod classify;
+mod explain;
+pub mod operation;
+pub mod posture;
+pub mod refusal;
+pub mod search;
 pub mod trace;
 
+pub use classify::{Class, class};
+pub use explain::{Explanation, explain};
+pub use posture::Standing;
+pub use refusal::{Cause, Surroundings, cause, causes};
 pub use trace::{Call, Check, Count, Credentials, Detail, Ending, Flags, Lost, Rung, Trace, TraceError};

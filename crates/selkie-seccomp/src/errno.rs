@@ -5,8 +5,9 @@ pub(crate) fn number(name: &str) -> Option<u16> {
     NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
-/// Returns the name of `number`.
-pub(crate) fn name(number: u16) -> Option<&'static str> {
+/// Returns the name of an errno value, for example `EPERM` for 1.
+#[must_use]
+pub fn name(number: u16) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 

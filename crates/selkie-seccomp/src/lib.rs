@@ -44,6 +44,7 @@ pub use arch::Arch;
 pub use compile::{CompileError, compile};
 pub use condition::{Condition, Operator};
 pub use default::{DIFFERENCES, DefaultOptions, Difference};
+pub use errno::name as errno_name;
 pub use oci::to_oci;
 pub use profile::{Applies, Architectures, Flags, KernelVersion, Listener, Profile, ProfileError, Rule};
 pub use program::{Data, Instruction, Program, SimulateError, simulate};

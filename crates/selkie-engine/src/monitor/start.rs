@@ -37,7 +37,12 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
-    let begun = begin(proof, &order, Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout }, &started);
+    let begun = begin(
+        proof,
+        &order,
+        Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout },
+        &started,
+    );
     drop((lock, ahead));
     let Begun { mut relay, cgroup } = match begun {
         Ok(begun) => begun,

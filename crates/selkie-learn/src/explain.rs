@@ -1,0 +1,185 @@
+//! A refusal in one sentence, with its fix: what `selkie why` and the hint after a failed `run` say.
+
+use selkie_caps::{CapSet, Capability};
+use serde::Serialize;
+
+use crate::classify::site;
+use crate::operation::{operation, result, safe};
+use crate::refusal::Cause;
+use crate::trace::{Call, Detail};
+
+/// A refusal, explained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Who was refused what, and why.
+    pub sentence: String,
+    /// Flags that make it work; `None` if no flag does.
+    pub fix: Option<String>,
+    /// How to do without a capability; `None` if no way is known.
+    pub without: Option<String>,
+    /// Whether a capability is missing that can be given.
+    pub is_missing_capability: bool,
+    /// The capabilities that it is about.
+    pub capabilities: Vec<Capability>,
+    /// The process.
+    pub process: String,
+    /// The call.
+    pub operation: String,
+    /// What it returned.
+    pub result: String,
+    /// The kernel function that asked, if it is known.
+    pub site: Option<String>,
+    /// How often.
+    pub count: u64,
+}
+
+/// Explains a refused call.
+#[must_use]
+pub fn explain(call: &Call, cause: &Cause) -> Explanation {
+    let what = operation(call);
+    let result = result(call);
+    let process = format!("{}({})", safe(&call.comm), call.pid);
+    let asked = call.denied.iter().find_map(site).map(str::to_owned);
+    let by = asked.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
+    let capabilities = cause.capabilities();
+    let names = listed(capabilities, "and");
+    let begin = if call.result < 0 { format!("{process}: {what} = {result}") } else { format!("{process}: {what} was refused") };
+    let (rest, fix, without) = match cause {
+        Cause::Capability { .. } => (format!("needs {names}{by}"), add(capabilities), without(call, capabilities)),
+        Cause::OneOf { .. } => {
+            let least = capabilities.iter().min_by_key(|capability| capability.knowledge().danger);
+            let either = listed(capabilities, "or");
+            (format!("needs {either}{by}"), least.and_then(|one| add(CapSet::EMPTY.with(one))), without(call, capabilities))
+        }
+        Cause::Lost { what, .. } => (format!("{what} without {names}"), add(capabilities), None),
+        Cause::FileCapability { .. } => (
+            format!("the file has {names} as file capability, which the bounding set does not: the program cannot be executed, whatever it does"),
+            add(capabilities),
+            Some("remove the file capability in the image (`setcap -r`), or set no_new_privs, which ignores it".to_owned()),
+        ),
+        Cause::Capset { .. } => (format!("the process asks for {names}, which it is not permitted"), add(capabilities), None),
+        Cause::InitialNamespace { .. } => (
+            format!("{names} is held, but the kernel wants it in the initial user namespace: this is not a missing capability, and no --cap-add helps"),
+            None,
+            Some("run the container without a user namespace of its own, or hand in what it makes (`--device`, a volume)".to_owned()),
+        ),
+        Cause::Seccomp { allowed_with } if allowed_with.is_empty() => (
+            "the system call filter refuses it: this is not a missing capability".to_owned(),
+            Some("--security-opt seccomp=PROFILE with this call".to_owned()),
+            None,
+        ),
+        Cause::Seccomp { .. } => (
+            format!("the system call filter refuses it before any capability is asked for; the profile lets it through with {names}"),
+            add(capabilities),
+            Some("--security-opt seccomp=PROFILE with this call, if it needs no capability".to_owned()),
+        ),
+        Cause::ReadOnly => (
+            "the file system is read-only: this is not a missing capability".to_owned(),
+            Some("--tmpfs DIRECTORY, or a volume that is writable".to_owned()),
+            None,
+        ),
+        Cause::Other => (
+            "no capability was refused: this is not a missing capability, but the ids, a security module, the rules of devices, a noexec mount or an immutable file".to_owned(),
+            None,
+            None,
+        ),
+    };
+    Explanation {
+        sentence: format!("{begin}: {rest}"),
+        fix,
+        without,
+        is_missing_capability: cause.is_missing_capability(),
+        capabilities: capabilities.iter().collect(),
+        process,
+        operation: what,
+        result,
+        site: asked,
+        count: call.count,
+    }
+}
+
+/// Names of capabilities, short, with a word before the last.
+fn listed(capabilities: CapSet, word: &str) -> String {
+    let names: Vec<&str> = capabilities.iter().map(Capability::short_name).collect();
+    match names.as_slice() {
+        [] => "no capability".to_owned(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} {word} {last}", most.join(", ")),
+    }
+}
+
+fn add(capabilities: CapSet) -> Option<String> {
+    let flags: Vec<String> = capabilities.iter().map(|capability| format!("--cap-add {}", capability.short_name())).collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
+}
+
+/// How to do without the capability, for this very call where something is known.
+fn without(call: &Call, capabilities: CapSet) -> Option<String> {
+    let path = match &call.detail {
+        Detail::Path { path, .. } | Detail::Program { path, .. } => safe(path),
+        _ => String::new(),
+    };
+    let first = capabilities.iter().next()?;
+    let said = match (first, &call.detail) {
+        (Capability::NetBindService, Detail::Address { address }) => {
+            let port = address.rsplit(':').next().unwrap_or("80");
+            format!("--sysctl net.ipv4.ip_unprivileged_port_start={port}, or a port from 1024 on")
+        }
+        (Capability::NetRaw, _) if call.syscall == "socket" && call.arguments.get(2).is_some_and(|protocol| matches!(protocol, 1 | 58)) => {
+            "--sysctl net.ipv4.ping_group_range=\"0 2147483647\", if the program can use datagram sockets for ping".to_owned()
+        }
+        (Capability::Chown, _) if !path.is_empty() => {
+            format!("give {path} its owner when the image is built, or run as that user (--user)")
+        }
+        (Capability::DacOverride | Capability::DacReadSearch | Capability::Fowner, _) if !path.is_empty() => {
+            format!("let the user that the program runs as own {path}, or be in its group (--group-add)")
+        }
+        (Capability::Setuid | Capability::Setgid, _) => "start as the user that it becomes (--user)".to_owned(),
+        _ => first.knowledge().cheaper.to_owned(),
+    };
+    (!said.is_empty()).then_some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Check, Flags};
+
+    #[test]
+    fn port_of_a_web_server() {
+        let call = Call {
+            pid: 7,
+            comm: "nginx".to_owned(),
+            syscall: "bind".to_owned(),
+            result: -13,
+            detail: Detail::Address { address: "0.0.0.0:80".to_owned() },
+            denied: vec![Check {
+                capability: Capability::NetBindService,
+                denied: true,
+                flags: Flags::default(),
+                stack: vec!["cap_capable".to_owned(), "ns_capable".to_owned(), "__inet_bind".to_owned()],
+            }],
+            count: 1,
+            ..Call::default()
+        };
+        let cause = Cause::Capability { capabilities: CapSet::EMPTY.with(Capability::NetBindService) };
+        let explained = explain(&call, &cause);
+        assert_eq!(explained.sentence, "nginx(7): bind(0.0.0.0:80) = EACCES: needs NET_BIND_SERVICE, asked by __inet_bind");
+        assert_eq!(explained.fix.as_deref(), Some("--cap-add NET_BIND_SERVICE"));
+        assert_eq!(explained.without.as_deref(), Some("--sysctl net.ipv4.ip_unprivileged_port_start=80, or a port from 1024 on"));
+    }
+
+    #[test]
+    fn what_is_no_missing_capability_says_so() {
+        let call = Call { comm: "x".to_owned(), syscall: "mount".to_owned(), result: -1, ..Call::default() };
+        for cause in [
+            Cause::Seccomp { allowed_with: CapSet::EMPTY },
+            Cause::ReadOnly,
+            Cause::Other,
+            Cause::InitialNamespace { capabilities: CapSet::EMPTY.with(Capability::Mknod) },
+        ] {
+            let explained = explain(&call, &cause);
+            assert!(explained.sentence.contains("not a missing capability") && !explained.is_missing_capability, "{explained:?}");
+        }
+    }
+}

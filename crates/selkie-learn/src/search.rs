@@ -1,0 +1,580 @@
+//! The search for a set: grow it from nothing, then prove that nothing of it can go.
+//!
+//! ```text
+//! BASELINE  what the user gives passes (or the least more that does)
+//! GROW      from the empty set, add what was refused, run again
+//! STUCK     nothing was refused and it still fails: QuickXplain over the rest
+//! PRUNE     run without each one; what still passes goes, what fails is its certificate
+//! REPEAT    the set passes again, at last with the filter that it will have
+//! ```
+//!
+//! Whether more capabilities can make a program fail is not assumed (apache passes with one, fails with two, passes with three):
+//! the claim is *1-minimal*, each certificate is a run without that one capability, on the final set.
+
+use std::collections::BTreeMap;
+
+use selkie_caps::{CapSet, Capability};
+
+/// One run to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The capabilities of the container.
+    pub set: CapSet,
+    /// What for.
+    pub purpose: Purpose,
+    /// The filter is the one that the set leads to, not the one held during the search.
+    pub own_filter: bool,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Shows what passes.
+    Baseline,
+    /// Finds what is refused.
+    Grow,
+    /// Halves what may be missing.
+    Narrow,
+    /// Shows that this one is needed, or not.
+    Without(Capability),
+    /// Shows that the result was no accident.
+    Repeat,
+    /// Shows that `instead` does as well as `of`.
+    Alternative {
+        /// Tried.
+        instead: Capability,
+        /// Left out.
+        of: Capability,
+    },
+}
+
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Number of the run, for whoever asked for it.
+    pub run: usize,
+    /// The oracle was content and the posture that of the baseline.
+    pub passed: bool,
+    /// A failure that was seen, not only waited for.
+    pub conclusive: bool,
+    /// Refused for want of all of these.
+    pub needs: CapSet,
+    /// Refused for want of one of each.
+    pub one_of: Vec<CapSet>,
+    /// Asked for by the workload, whether granted or not.
+    pub asked: CapSet,
+}
+
+/// Makes runs.
+pub trait Runner {
+    /// Why no run can be made any more.
+    type Error;
+
+    /// Makes the runs, at the same time if it can, and returns how they went in the same order.
+    ///
+    /// # Errors
+    /// The search cannot go on.
+    fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error>;
+}
+
+/// What is searched.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The capabilities that the user gives.
+    pub given: CapSet,
+    /// The capabilities that can be given here at all.
+    pub ceiling: CapSet,
+    /// How often the final set has to pass, at least 1.
+    pub repeats: u32,
+    /// How many runs are made at the same time, at least 1.
+    pub parallel: usize,
+    /// Nothing may be refused that the baseline was not refused.
+    pub strict: bool,
+}
+
+/// A capability that has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The set that it was taken from.
+    pub base: CapSet,
+    /// The run that failed without it.
+    pub run: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The set.
+    pub set: CapSet,
+    /// The set of the baseline.
+    pub baseline: CapSet,
+    /// The run of the baseline.
+    pub baseline_run: usize,
+    /// Why each one is needed.
+    pub certificates: BTreeMap<Capability, Certificate>,
+    /// What does as well: (needed, instead of it, the run).
+    pub alternatives: Vec<(Capability, Capability, usize)>,
+    /// Runs of the final set that passed.
+    pub passing_runs: Vec<usize>,
+    /// Runs of the final set that did not.
+    pub failing_runs: Vec<usize>,
+    /// How many runs it took to grow the set.
+    pub grow_runs: usize,
+    /// Whether every certificate is there and every repeat passed.
+    pub proven: bool,
+}
+
+/// Why nothing was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop<E> {
+    /// It fails with everything that can be given.
+    NeverPasses {
+        /// The run with most capabilities.
+        run: usize,
+        /// What was asked for and cannot be given here.
+        lacking: CapSet,
+    },
+    /// It passed with the baseline and cannot be made to pass again.
+    Unsteady {
+        /// The baseline.
+        passed: usize,
+        /// The same set, later.
+        failed: usize,
+    },
+    /// No run can be made.
+    Runner(E),
+}
+
+impl<E> From<E> for Stop<E> {
+    fn from(error: E) -> Self {
+        Self::Runner(error)
+    }
+}
+
+/// How many times the baseline grows before everything is given.
+const BASELINE_ROUNDS: usize = 3;
+/// How many times a set is proven anew when a repeat fails for a reason.
+const PROOF_ROUNDS: usize = 3;
+
+/// Searches for a set that passes and of which nothing can go.
+///
+/// # Errors
+/// [`Stop`].
+pub fn search<R: Runner>(options: &Options, runner: &mut R) -> Result<Found, Stop<R::Error>> {
+    let mut search = Search { options, runner, known: BTreeMap::new(), refused_before: CapSet::EMPTY, choices: CapSet::EMPTY };
+    let (baseline, outcome) = search.baseline()?;
+    let mut found = Found { baseline, baseline_run: outcome.run, ..Found::default() };
+    search.refused_before = outcome.needs;
+    let (mut set, mut asked, runs) = search.grow(baseline, outcome.run)?;
+    found.grow_runs = runs;
+    for _ in 0..PROOF_ROUNDS {
+        (found.set, found.certificates) = search.prune(set, &mut asked)?;
+        let more;
+        (found.passing_runs, found.failing_runs, more) = search.repeat(found.set)?;
+        if more.is_empty() {
+            break;
+        }
+        set = found.set.union(more);
+    }
+    found.proven = found.failing_runs.is_empty()
+        && found.certificates.len() == found.set.iter().count()
+        && found.certificates.values().all(|certificate| certificate.base == found.set);
+    if found.proven {
+        found.alternatives = search.alternatives(&found)?;
+    }
+    Ok(found)
+}
+
+struct Search<'a, R> {
+    options: &'a Options,
+    runner: &'a mut R,
+    /// Outcomes by set.
+    known: BTreeMap<u64, Outcome>,
+    /// What the baseline was refused and passed without.
+    refused_before: CapSet,
+    /// Capabilities in whose place a failing run would have taken another one.
+    choices: CapSet,
+}
+
+impl<R: Runner> Search<'_, R> {
+    fn run(&mut self, set: CapSet, purpose: Purpose) -> Result<Outcome, R::Error> {
+        let mut outcomes = self.runner.run(&[Trial { set, purpose, own_filter: false }])?;
+        let outcome = self.judged(outcomes.pop().unwrap_or_default());
+        self.known.insert(set.bits(), outcome.clone());
+        Ok(outcome)
+    }
+
+    /// With `strict`, a run that was refused more than the baseline has not passed.
+    fn judged(&self, mut outcome: Outcome) -> Outcome {
+        if self.options.strict && !outcome.needs.is_subset(self.refused_before) {
+            outcome.passed = false;
+            outcome.conclusive = true;
+        }
+        outcome
+    }
+
+    fn baseline(&mut self) -> Result<(CapSet, Outcome), Stop<R::Error>> {
+        let ceiling = self.options.ceiling;
+        let mut set = self.options.given.intersection(ceiling);
+        let mut wanted = CapSet::EMPTY;
+        for _ in 0..BASELINE_ROUNDS {
+            let outcome = self.runner.run(&[Trial { set, purpose: Purpose::Baseline, own_filter: false }])?.pop().unwrap_or_default();
+            if outcome.passed {
+                return Ok((set, outcome));
+            }
+            let missing = added(&outcome, ceiling, set);
+            wanted = wanted.union(outcome.needs);
+            if missing.is_empty() {
+                break;
+            }
+            set = set.union(missing);
+        }
+        let outcome = self.runner.run(&[Trial { set: ceiling, purpose: Purpose::Baseline, own_filter: false }])?.pop().unwrap_or_default();
+        if outcome.passed {
+            return Ok((ceiling, outcome));
+        }
+        Err(Stop::NeverPasses { run: outcome.run, lacking: outcome.needs.union(wanted).difference(ceiling) })
+    }
+
+    /// Returns a set that passes, what was asked for with it, and after how many runs.
+    fn grow(&mut self, universe: CapSet, baseline_run: usize) -> Result<(CapSet, CapSet, usize), Stop<R::Error>> {
+        let mut set = CapSet::EMPTY;
+        let mut runs = 0;
+        loop {
+            let outcome = self.run(set, Purpose::Grow)?;
+            runs += 1;
+            if outcome.passed {
+                return Ok((set, outcome.asked, runs));
+            }
+            let missing = added(&outcome, universe, set);
+            if !missing.is_empty() {
+                set = set.union(missing);
+                continue;
+            }
+            if set == universe {
+                return Err(Stop::Unsteady { passed: baseline_run, failed: outcome.run });
+            }
+            let mut candidates: Vec<Capability> = universe.difference(set).iter().collect();
+            candidates.sort_by_key(|capability| (rare(*capability), capability.knowledge().danger));
+            let more = self.narrow(set, false, &candidates)?;
+            set = more.iter().fold(set, |set, capability| set.with(*capability));
+            if let Some(outcome) = self.known.get(&set.bits()).filter(|outcome| outcome.passed) {
+                return Ok((set, outcome.asked, runs));
+            }
+        }
+    }
+
+    /// QuickXplain (Junker 2004): the least of `candidates` that passes together with `background`.
+    fn narrow(&mut self, background: CapSet, is_new: bool, candidates: &[Capability]) -> Result<Vec<Capability>, R::Error> {
+        if is_new && self.passes(background)? {
+            return Ok(Vec::new());
+        }
+        if candidates.len() <= 1 {
+            return Ok(candidates.to_vec());
+        }
+        let (likely, rest) = candidates.split_at(candidates.len() / 2);
+        let with = |set: CapSet, more: &[Capability]| more.iter().fold(set, |set, capability| set.with(*capability));
+        let mut of_rest = self.narrow(with(background, likely), true, rest)?;
+        let of_likely = self.narrow(with(background, &of_rest), !of_rest.is_empty(), likely)?;
+        of_rest.extend(of_likely);
+        Ok(of_rest)
+    }
+
+    fn passes(&mut self, set: CapSet) -> Result<bool, R::Error> {
+        match self.known.get(&set.bits()) {
+            Some(outcome) => Ok(outcome.passed),
+            None => Ok(self.run(set, Purpose::Narrow)?.passed),
+        }
+    }
+
+    /// Takes away what can go; returns the set and a failing run for each one that stays.
+    fn prune(&mut self, mut set: CapSet, asked: &mut CapSet) -> Result<(CapSet, BTreeMap<Capability, Certificate>), R::Error> {
+        let mut certificates: BTreeMap<Capability, Certificate> = BTreeMap::new();
+        loop {
+            let is_open = |capability: &Capability| certificates.get(capability).is_none_or(|certificate| certificate.base != set);
+            let mut open: Vec<Capability> = set.iter().filter(is_open).collect();
+            if open.is_empty() {
+                return Ok((set, certificates));
+            }
+            // Those that will hardly be needed first: a certificate counts for the set that it was taken from.
+            let certified = |capability: Capability| certificates.contains_key(&capability);
+            open.sort_by_key(|capability| {
+                let danger = core::cmp::Reverse(capability.knowledge().danger);
+                (certified(*capability), asked.contains(*capability), !tolerated(*capability), danger, *capability)
+            });
+            // Where something may go, what is proven meanwhile would have to be proven again.
+            let doubtful = open.iter().take_while(|&&capability| !certified(capability) && is_doubtful(capability, *asked)).count();
+            open.truncate(if doubtful == 0 { self.options.parallel } else { doubtful.min(self.options.parallel) });
+            let trial = |capability: &Capability| Trial {
+                set: set.without(*capability),
+                purpose: Purpose::Without(*capability),
+                own_filter: false,
+            };
+            let trials: Vec<Trial> = open.iter().map(trial).collect();
+            let outcomes = self.runner.run(&trials)?;
+            let base = set;
+            for (capability, outcome) in open.into_iter().zip(outcomes) {
+                let outcome = self.confirmed(capability, base, outcome)?;
+                if outcome.passed {
+                    // Another one may have gone in the same round; this one is tried again then.
+                    if set == base {
+                        set = set.without(capability);
+                        *asked = outcome.asked;
+                    }
+                    self.known.insert(base.without(capability).bits(), outcome);
+                } else {
+                    if !outcome.needs.contains(capability) && outcome.one_of.iter().any(|choice| choice.contains(capability)) {
+                        self.choices.insert(capability);
+                    }
+                    certificates.insert(capability, Certificate { base, run: outcome.run });
+                }
+            }
+            certificates.retain(|capability, _| set.contains(*capability));
+        }
+    }
+
+    /// Makes a run again that failed without showing why: a program that was only slow has not failed.
+    fn confirmed(&mut self, capability: Capability, base: CapSet, outcome: Outcome) -> Result<Outcome, R::Error> {
+        let outcome = self.judged(outcome);
+        if outcome.passed || outcome.conclusive {
+            return Ok(outcome);
+        }
+        let again = Trial { set: base.without(capability), purpose: Purpose::Without(capability), own_filter: false };
+        let again = self.runner.run(&[again])?.pop().unwrap_or_default();
+        Ok(self.judged(again))
+    }
+
+    /// Returns the runs that passed, those that failed, and what those were refused.
+    fn repeat(&mut self, set: CapSet) -> Result<(Vec<usize>, Vec<usize>, CapSet), R::Error> {
+        let known = self.known.get(&set.bits()).filter(|outcome| outcome.passed);
+        let mut passing: Vec<usize> = known.map(|outcome| outcome.run).into_iter().collect();
+        let wanted = usize::try_from(self.options.repeats.max(1)).unwrap_or(1);
+        let count = wanted.saturating_sub(passing.len()).max(1);
+        let mut failing = Vec::new();
+        let mut more = CapSet::EMPTY;
+        let trials: Vec<Trial> =
+            (0..count).map(|number| Trial { set, purpose: Purpose::Repeat, own_filter: number + 1 == count }).collect();
+        for outcome in self.runner.run(&trials)? {
+            let outcome = self.judged(outcome);
+            if outcome.passed {
+                passing.push(outcome.run);
+            } else {
+                more = more.union(added(&outcome, self.options.ceiling, set));
+                failing.push(outcome.run);
+            }
+        }
+        Ok((passing, failing, more))
+    }
+
+    /// Tries what the failing runs say would have done as well.
+    fn alternatives(&mut self, found: &Found) -> Result<Vec<(Capability, Capability, usize)>, R::Error> {
+        let pair = [Capability::DacOverride, Capability::DacReadSearch];
+        let mut alternatives = Vec::new();
+        for (of, instead) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+            if !found.certificates.contains_key(&of)
+                || !self.choices.contains(of)
+                || found.set.contains(instead)
+                || !self.options.ceiling.contains(instead)
+            {
+                continue;
+            }
+            let set = found.set.without(of).with(instead);
+            let trial = Trial { set, purpose: Purpose::Alternative { instead, of }, own_filter: false };
+            let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
+            if self.judged(outcome.clone()).passed {
+                alternatives.push((of, instead, outcome.run));
+            }
+        }
+        Ok(alternatives)
+    }
+}
+
+/// Returns what of `universe` a run was refused, beyond its `set`. Of two that would do, the less dangerous one.
+fn added(outcome: &Outcome, universe: CapSet, set: CapSet) -> CapSet {
+    let mut added = outcome.needs.intersection(universe).difference(set);
+    for choice in &outcome.one_of {
+        if choice.intersection(set.union(added)).is_empty()
+            && let Some(best) = choice.intersection(universe).iter().min_by_key(|capability| capability.knowledge().danger)
+        {
+            added = added.with(best);
+        }
+    }
+    added
+}
+
+/// Capabilities whose refusal programs are used to.
+const fn tolerated(capability: Capability) -> bool {
+    use Capability as C;
+    matches!(
+        capability,
+        C::AuditWrite
+            | C::AuditControl
+            | C::Fsetid
+            | C::Fowner
+            | C::SysResource
+            | C::SysNice
+            | C::Kill
+            | C::Setpcap
+            | C::SysPtrace
+            | C::IpcLock
+            | C::DacReadSearch
+            | C::Lease
+            | C::Setfcap
+            | C::Syslog
+            | C::SysTtyConfig
+    )
+}
+
+/// Returns whether a capability may well not be needed.
+fn is_doubtful(capability: Capability, asked: CapSet) -> bool {
+    tolerated(capability) || !asked.contains(capability)
+}
+
+/// How seldom workloads need it: 0 often, 1 sometimes, 2 hardly ever.
+const fn rare(capability: Capability) -> u8 {
+    use Capability as C;
+    match capability {
+        C::Setuid | C::Setgid | C::NetBindService | C::Chown | C::DacOverride => 0,
+        C::NetRaw | C::SysChroot | C::Kill | C::Fowner | C::NetAdmin | C::Mknod | C::Setpcap | C::Fsetid => 1,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Capability as C;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A workload that needs some capabilities and tells of those that it is refused, except the silent ones.
+    struct Workload<F> {
+        passes: F,
+        needs: CapSet,
+        silent: CapSet,
+        runs: Vec<Trial>,
+    }
+
+    impl<F: Fn(CapSet) -> bool> Runner for Workload<F> {
+        type Error = std::convert::Infallible;
+
+        fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+            let outcomes = trials.iter().map(|trial| {
+                self.runs.push(*trial);
+                Outcome {
+                    run: self.runs.len(),
+                    passed: (self.passes)(trial.set),
+                    conclusive: true,
+                    needs: self.needs.difference(trial.set).difference(self.silent),
+                    asked: self.needs,
+                    ..Outcome::default()
+                }
+            });
+            Ok(outcomes.collect())
+        }
+    }
+
+    fn set(capabilities: &[C]) -> CapSet {
+        capabilities.iter().fold(CapSet::EMPTY, |set, capability| set.with(*capability))
+    }
+
+    fn options(given: CapSet) -> Options {
+        Options { given, ceiling: CapSet::KNOWN, repeats: 3, parallel: 1, strict: false }
+    }
+
+    const DEFAULT: [C; 11] = [
+        C::Chown,
+        C::DacOverride,
+        C::Fowner,
+        C::Fsetid,
+        C::Kill,
+        C::Setgid,
+        C::Setuid,
+        C::Setpcap,
+        C::NetBindService,
+        C::SysChroot,
+        C::Setfcap,
+    ];
+
+    fn monotone(needs: CapSet, silent: CapSet) -> Workload<impl Fn(CapSet) -> bool> {
+        Workload { passes: move |set: CapSet| needs.is_subset(set), needs, silent, runs: Vec::new() }
+    }
+
+    #[test]
+    fn nginx_takes_one_run_a_capability_and_no_more() {
+        let needs = set(&[C::Chown, C::DacOverride, C::NetBindService, C::Setgid, C::Setuid]);
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        let found = search(&options(set(&DEFAULT)), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven), (needs, true));
+        // Baseline, two to grow, five proofs, two repeats.
+        assert_eq!(workload.runs.len(), 1 + 2 + 5 + 2);
+        assert!(workload.runs.last().unwrap().own_filter);
+    }
+
+    #[test]
+    fn workload_without_needs_takes_four_runs() {
+        let mut workload = monotone(CapSet::EMPTY, CapSet::EMPTY);
+        let found = search(&options(set(&DEFAULT)), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven, workload.runs.len()), (CapSet::EMPTY, true, 4));
+    }
+
+    #[test]
+    fn need_beyond_what_is_given_is_found() {
+        let needs = set(&[C::NetRaw, C::Setuid]);
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        let found = search(&options(set(&DEFAULT)), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven, found.baseline), (needs, true, set(&DEFAULT).with(C::NetRaw)));
+    }
+
+    #[test]
+    fn fail_open_of_apache_is_caught_by_the_posture_which_fails_its_runs() {
+        let needs = set(&[C::NetBindService, C::Setgid, C::Setuid]);
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        assert_eq!(search(&options(set(&DEFAULT)), &mut workload).unwrap().set, needs);
+    }
+
+    #[test]
+    fn what_is_refused_and_tolerated_is_pruned() {
+        let needs = set(&[C::Setuid]);
+        let asked = needs.with(C::AuditWrite).with(C::Fsetid);
+        let mut workload =
+            Workload { passes: |set: CapSet| set.contains(C::Setuid), needs: asked, silent: CapSet::EMPTY, runs: Vec::new() };
+        let found = search(&options(set(&DEFAULT).with(C::AuditWrite)), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven), (needs, true));
+    }
+
+    #[test]
+    fn programs_that_fail_with_more_are_proven_on_the_final_set() {
+        // apache without the posture guard: passes with one, fails with two, passes with three.
+        let passes = |set: CapSet| set.contains(C::NetBindService) && (!set.contains(C::Setgid) || set.contains(C::Setuid));
+        let needs = set(&[C::NetBindService, C::Setgid, C::Setuid]);
+        let mut workload = Workload { passes, needs, silent: CapSet::EMPTY, runs: Vec::new() };
+        let found = search(&options(set(&DEFAULT)), &mut workload).unwrap();
+        assert!(found.proven);
+        assert!(passes(found.set) && found.set.iter().all(|capability| !passes(found.set.without(capability))));
+    }
+
+    #[test]
+    fn workload_that_never_passes_says_what_cannot_be_given() {
+        let needs = set(&[C::SysResource]);
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        let mut options = options(set(&DEFAULT));
+        options.ceiling = CapSet::KNOWN.without(C::SysResource);
+        assert!(matches!(search(&options, &mut workload), Err(Stop::NeverPasses { lacking, .. }) if lacking == needs));
+    }
+
+    proptest! {
+        #[test]
+        fn set_is_proven_whatever_is_needed_and_however_little_is_said(
+            needs in proptest::sample::subsequence(C::ALL.to_vec(), 0..6),
+            silent in proptest::sample::subsequence(C::ALL.to_vec(), 0..20),
+            parallel in 1_usize..4,
+        ) {
+            let needs = set(&needs);
+            let mut workload = monotone(needs, set(&silent));
+            let found = search(&Options { parallel, ..options(set(&DEFAULT)) }, &mut workload).unwrap();
+            prop_assert_eq!(found.set, needs);
+            prop_assert!(found.proven);
+        }
+    }
+}

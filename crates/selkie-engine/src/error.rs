@@ -75,6 +75,31 @@ pub enum Error {
     /// A container that could not be started.
     #[error(transparent)]
     Runtime(#[from] selkie_runtime::Error),
+    /// A profile that is not there.
+    #[error("no profile with name {name:?} found: no such profile")]
+    NoSuchProfile {
+        /// As written.
+        name: String,
+    },
+    /// A profile that must not be enforced.
+    #[error("profile {name:?} {problem}")]
+    Profile {
+        /// Its name.
+        name: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A trial whose container could not be run at all.
+    #[error("{problem}")]
+    Trial {
+        /// Podman's exit code for it.
+        code: u8,
+        /// Why, with all causes.
+        problem: String,
+    },
+    /// The user has had enough.
+    #[error("interrupted")]
+    Interrupted,
     /// A container that could not be watched, and was not let go therefore.
     #[error("cannot watch the container: {problem}")]
     Observe {
@@ -161,6 +186,8 @@ impl Error {
                 Kind::NotExecutable | Kind::Setup => 126,
             },
             Self::Plan(error) => error.exit_code(),
+            Self::Trial { code, .. } => *code,
+            Self::Interrupted => 130,
             _ => 125,
         }
     }
@@ -187,6 +214,8 @@ impl Error {
                 Some("run as root; what only looks (`caps`, `privileged`, `doctor`) works for everybody".to_owned())
             }
             Self::Plan(error) => error.hint(),
+            Self::NoSuchProfile { .. } => Some("`selkie profile ls` shows what there is".to_owned()),
+            Self::Profile { name, .. } => Some(format!("learn it again: selkie profile verify {name}, or selkie learn")),
             Self::Record { .. } => Some("`selkie rm --force ID` removes the container; everything else is unharmed".to_owned()),
             _ => None,
         }

@@ -26,7 +26,7 @@ pub fn resolved(plan: &Plan) -> Result<Option<Resolved>> {
     resolved_for(Filter { seccomp: &plan.seccomp, capabilities: plan.process.sets.bounding })
 }
 
-fn resolved_for(filter: Filter<'_>) -> Result<Option<Resolved>> {
+pub(crate) fn resolved_for(filter: Filter<'_>) -> Result<Option<Resolved>> {
     let (profile, name) = match filter.seccomp {
         Seccomp::Unconfined => return Ok(None),
         Seccomp::Default { nested_userns } => {

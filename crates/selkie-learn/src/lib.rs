@@ -20,6 +20,7 @@ mod explain;
 pub mod operation;
 pub mod posture;
 pub mod refusal;
+pub mod report;
 pub mod search;
 pub mod trace;
 
@@ -27,4 +28,5 @@ pub use classify::{Class, class};
 pub use explain::{Explanation, explain};
 pub use posture::Standing;
 pub use refusal::{Cause, Surroundings, cause, causes};
+pub use report::Report;
 pub use trace::{Call, Check, Count, Credentials, Detail, Ending, Flags, Lost, Rung, Trace, TraceError};

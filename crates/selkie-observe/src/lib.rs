@@ -10,3 +10,13 @@ mod observer;
 pub use error::{Error, Result};
 pub use observer::{Observer, Subject};
 pub use selkie_learn::{Rung, Trace};
+
+use std::sync::Arc;
+
+/// Opens an observer: `auto` is the best that this machine allows, `bpf` and `ptrace` are these.
+///
+/// # Errors
+/// [`Error::Unavailable`] says what is missing.
+pub fn open(_wanted: &str) -> Result<Arc<dyn Observer>> {
+    Err(Error::Unavailable { rung: "bpf", reason: "not built".to_owned() })
+}

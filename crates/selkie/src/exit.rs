@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 /// The engine could not do it.
 pub(crate) const ENGINE: u8 = 125;
+/// Ctrl-C: 128 and the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Returns the exit code of a container's status, which is one byte.
 pub(crate) fn of_status(status: i32) -> ExitCode {

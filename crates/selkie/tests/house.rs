@@ -18,10 +18,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("selkie-runtime", &["selkie-caps", "selkie-plan", "selkie-seccomp", "selkie-sys"]),
     ("selkie-learn", &["selkie-caps", "selkie-seccomp"]),
     ("selkie-observe", &["selkie-caps", "selkie-learn", "selkie-seccomp", "selkie-sys"]),
-    ("selkie-engine", &["selkie-caps", "selkie-host", "selkie-image", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"]),
+    ("selkie-engine", &["selkie-caps", "selkie-host", "selkie-image", "selkie-learn", "selkie-observe", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"]),
     (
         "selkie",
-        &["selkie-caps", "selkie-engine", "selkie-host", "selkie-image", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"],
+        &["selkie-caps", "selkie-engine", "selkie-host", "selkie-image", "selkie-learn", "selkie-observe", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"],
     ),
     ("selkie-bench", &["selkie-sys"]),
 ];

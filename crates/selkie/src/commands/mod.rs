@@ -24,6 +24,7 @@ mod info;
 pub(crate) mod init;
 mod inspect;
 mod kill;
+mod learn;
 mod load;
 mod logs;
 mod many;
@@ -105,6 +106,7 @@ verbs! {
     Info(info::Info),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
+    Learn(learn::Learn),
     Load(load::Load),
     Logs(logs::Logs),
     Pause(pause::Pause),

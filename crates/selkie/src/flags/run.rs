@@ -139,7 +139,11 @@ impl CreateFlags {
 }
 
 impl ContainerFlags {
-    fn request(&self, outside: &impl Outside) -> Result<Request, PlanError> {
+    /// Returns what is asked for.
+    ///
+    /// # Errors
+    /// Podman's texts for values that are not valid.
+    pub fn request(&self, outside: &impl Outside) -> Result<Request, PlanError> {
         let mut words = self.words.iter().cloned();
         let first = words.next().filter(|word| !word.is_empty()).ok_or(PlanError::NoImage)?;
         let is_rootfs = self.rootfs.unwrap_or(false);

@@ -1,0 +1,288 @@
+//! From the runs to the report.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use selkie_caps::{CapSet, Capability};
+use selkie_learn::classify::site;
+use selkie_learn::operation::{operation, result, safe};
+use selkie_learn::report::{
+    Alternative, Degraded, Facts, Impossible, NeverAsked, RelativeTo, Required, Run, VERSION, Zero, flags,
+};
+use selkie_learn::search::Found;
+use selkie_learn::{Call, Cause, Explanation, Report, class, explain};
+use selkie_plan::{Plan, Seccomp};
+
+use super::run::{Made, Way};
+use super::{Learner, was_refused};
+
+/// Explains what a run was refused, each kind once.
+pub(super) fn explained(refused: &[(Call, Cause)]) -> Vec<Explanation> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for (call, cause) in refused {
+        let explanation = explain(call, cause);
+        if seen.insert((call.comm.clone(), explanation.operation.clone(), explanation.capabilities.clone())) {
+            all.push(explanation);
+        }
+    }
+    all
+}
+
+impl Learner<'_> {
+    pub(super) fn report(&self, found: &Found, plan: &Plan, path_to_zero: Vec<Zero>, took: Duration) -> Report {
+        let made = |number: usize| self.made.get(number.wrapping_sub(1));
+        let baseline = made(found.baseline_run);
+        let passing: Vec<&Made> = found.passing_runs.iter().filter_map(|number| made(*number)).collect();
+        let last = passing.last().copied();
+        let lost = self.made.iter().any(|made| !made.trace.lost.is_nothing());
+        let degraded = degraded(found.set, baseline, &passing);
+        let mut problems = Vec::new();
+        if lost {
+            problems.push("the observer has lost evidence".to_owned());
+        }
+        for number in &found.failing_runs {
+            let failure = made(*number).and_then(|made| made.failure.clone()).unwrap_or_default();
+            problems.push(format!("the workload is not steady: run {number} with the final set failed: {failure}"));
+        }
+        let asked = self.asked(found.baseline);
+        Report {
+            version: VERSION,
+            proven: found.proven && !lost,
+            complete: !lost,
+            problems,
+            required: found.set.iter().map(|capability| self.required(found, capability)).collect(),
+            alternatives: found
+                .alternatives
+                .iter()
+                .map(|(of, instead, run)| Alternative {
+                    capability: *instead,
+                    instead_of: *of,
+                    run: *run,
+                    danger: instead.knowledge().danger.word().to_owned(),
+                })
+                .collect(),
+            impossible: self.impossible(found),
+            never_asked: self
+                .given
+                .union(found.baseline)
+                .iter()
+                .filter(|capability| !asked.contains(*capability) && !found.set.contains(*capability))
+                .map(|capability| NeverAsked { capability })
+                .collect(),
+            degraded,
+            path_to_zero,
+            flags: flags(found.set),
+            relative_to: self.relative_to(found, plan, baseline),
+            runs: self.made.len(),
+            seconds: took.as_secs_f64(),
+            log: self.made.iter().zip(&self.purposes).map(|(made, purpose)| line(made, purpose)).collect(),
+            facts: facts(plan, last, &passing),
+        }
+    }
+
+    /// What the workload asked for, in any run, whatever the answer.
+    fn asked(&self, baseline: CapSet) -> CapSet {
+        let mut asked = CapSet::EMPTY;
+        for made in &self.made {
+            for count in &made.trace.checks {
+                if class(&count.check, made.trace.has_stacks).counts() {
+                    asked = asked.with(count.check.capability);
+                }
+            }
+            for (_, cause) in &made.refused {
+                asked = asked.union(cause.capabilities());
+            }
+        }
+        asked.intersection(baseline.union(self.given))
+    }
+
+    fn required(&self, found: &Found, capability: Capability) -> Required {
+        let certificate = found.certificates.get(&capability);
+        let made = certificate.and_then(|certificate| self.made.get(certificate.run.wrapping_sub(1)));
+        let evidence = made.and_then(|made| evidence(made, capability));
+        // Without it nothing may have been refused: an effect was lost in silence. What was seen when the set grew tells then.
+        let evidence = evidence.or_else(|| self.made.iter().find_map(|made| evidence_of(made, capability)));
+        Required {
+            capability,
+            operation: evidence.map(|(call, _)| operation(call)),
+            errno: evidence.map(|(call, _)| result(call)),
+            process: evidence.map(|(call, _)| format!("{}({})", safe(&call.comm), call.pid)),
+            site: evidence.and_then(|(call, _)| {
+                call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)
+            }),
+            failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
+            log_line: made.and_then(|made| complaint(&made.output)),
+            run: certificate.map_or(0, |certificate| certificate.run),
+            danger: capability.knowledge().danger.word().to_owned(),
+            phases: self.phases(found, capability),
+        }
+    }
+
+    /// When the final runs asked for it.
+    fn phases(&self, found: &Found, capability: Capability) -> Vec<String> {
+        let mut phases = BTreeSet::new();
+        for made in found.passing_runs.iter().filter_map(|number| self.made.get(number.wrapping_sub(1))) {
+            let ready = u64::try_from(made.ready.as_nanos()).unwrap_or(u64::MAX);
+            let checks = made.trace.checks.iter().filter(|count| count.check.capability == capability);
+            for count in checks.filter(|count| class(&count.check, made.trace.has_stacks).counts()) {
+                for at in [count.first, count.last] {
+                    phases.insert(match made.way {
+                        Way::Serves if made.stopped_at.is_some_and(|stop| at >= stop) => (2, "stop"),
+                        Way::Serves if at > ready => (1, "run"),
+                        _ => (0, "start"),
+                    });
+                }
+            }
+        }
+        phases.into_iter().map(|(_, name)| name.to_owned()).collect()
+    }
+
+    fn impossible(&self, found: &Found) -> Vec<Impossible> {
+        let ceiling = self.setting.engine.ceiling().unwrap_or(CapSet::KNOWN);
+        let mut seen = BTreeSet::new();
+        let mut impossible = Vec::new();
+        for (call, cause) in self.made.iter().flat_map(|made| &made.refused) {
+            let (capabilities, reason) = match cause {
+                Cause::InitialNamespace { capabilities } => {
+                    (*capabilities, "the kernel wants it in the initial user namespace, and no flag gives it there")
+                }
+                Cause::Capability { .. } | Cause::FileCapability { .. } | Cause::Capset { .. } => {
+                    (cause.capabilities().difference(ceiling), "it is not in the bounding set of this engine and cannot be given here")
+                }
+                _ => continue,
+            };
+            for capability in capabilities.iter().filter(|capability| !found.set.contains(*capability)) {
+                if seen.insert(capability) {
+                    impossible.push(Impossible { capability, reason: reason.to_owned(), operation: operation(call) });
+                }
+            }
+        }
+        impossible
+    }
+
+    fn relative_to(&self, found: &Found, plan: &Plan, baseline: Option<&Made>) -> RelativeTo {
+        let request = &self.wish.request;
+        let image = request.image.clone().or_else(|| request.rootfs.clone()).unwrap_or_default();
+        let uname = rustix::system::uname();
+        let exercise = &self.wish.oracle.exercise;
+        RelativeTo {
+            image,
+            digest: baseline.and_then(|made| made.image.as_ref()).map(|image| image.digest.clone()),
+            command: plan.process.args.clone(),
+            user: super::user(plan),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            machine: uname.machine().to_string_lossy().into_owned(),
+            engine: format!("selkie {}", env!("CARGO_PKG_VERSION")),
+            observer: self.setting.observer.rung().name().to_owned(),
+            seccomp: match &plan.seccomp {
+                Seccomp::Unconfined => "unconfined".to_owned(),
+                Seccomp::Default { nested_userns: false } => "default".to_owned(),
+                Seccomp::Default { nested_userns: true } => "default, with nested user namespaces".to_owned(),
+                Seccomp::File(path) => path.clone(),
+            },
+            oracle: self.oracle.describe(),
+            exercised: match exercise {
+                Some(command) => command.clone(),
+                None if baseline.is_some_and(|made| made.way == Way::Ends) => "one run of the command".to_owned(),
+                None => "start, readiness and stop only".to_owned(),
+            },
+            baseline: found.baseline.iter().collect(),
+        }
+    }
+}
+
+/// The refusal in a run that names the capability, best first: one that it alone would have answered.
+fn evidence(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
+    let names = |cause: &Cause| cause.capabilities().contains(capability) && !matches!(cause, Cause::Seccomp { .. });
+    made.refused.iter().find(|(_, cause)| names(cause) && cause.capabilities().len() == 1).or_else(|| made.refused.iter().find(|(_, cause)| names(cause)))
+}
+
+fn evidence_of(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
+    made.refused.iter().find(|(_, cause)| cause.is_missing_capability() && cause.capabilities().contains(capability))
+}
+
+/// What the runs that passed were refused and the baseline was not.
+fn degraded(set: CapSet, baseline: Option<&Made>, passing: &[&Made]) -> Vec<Degraded> {
+    let mut seen = CapSet::EMPTY;
+    let mut degraded = Vec::new();
+    for (call, cause) in passing.iter().flat_map(|made| &made.refused) {
+        if !cause.is_missing_capability() || baseline.is_some_and(|made| was_refused(made, call, cause)) {
+            continue;
+        }
+        let capabilities = match cause {
+            // Either would have done, so it is one need.
+            Cause::OneOf { capabilities } => capabilities.iter().min_by_key(|capability| capability.knowledge().danger).into_iter().collect(),
+            _ => cause.capabilities().iter().collect::<Vec<_>>(),
+        };
+        for capability in capabilities {
+            if set.contains(capability) || seen.contains(capability) {
+                continue;
+            }
+            seen.insert(capability);
+            degraded.push(Degraded {
+                capability,
+                operation: operation(call),
+                errno: result(call),
+                process: format!("{}({})", safe(&call.comm), call.pid),
+                sentence: explain(call, cause).sentence,
+            });
+        }
+    }
+    degraded
+}
+
+fn facts(plan: &Plan, last: Option<&Made>, passing: &[&Made]) -> Facts {
+    let user = &plan.process.user;
+    let standings = last.map(|made| made.posture.as_slice()).unwrap_or_default();
+    let endings = last.map(|made| made.trace.endings.as_slice()).unwrap_or_default();
+    let seen = !standings.is_empty() || !endings.is_empty();
+    let non_root = standings.iter().all(|standing| !standing.uids.contains(&0)) && endings.iter().all(|ending| ending.credentials.uid != 0);
+    Facts {
+        non_root: seen.then_some(non_root),
+        starts_non_root: Some(user.uid != 0),
+        no_new_privileges: None,
+        read_only: passing.iter().map(|made| made.wrote.map(|wrote| !wrote)).reduce(|one, other| Some(one? && other?)).flatten(),
+        uid: Some(user.uid),
+        gid: Some(user.gid),
+    }
+}
+
+fn line(made: &Made, purpose: &str) -> Run {
+    Run {
+        number: made.number,
+        purpose: purpose.to_owned(),
+        capabilities: made.set.iter().collect(),
+        passed: made.failure.is_none(),
+        reason: made.failure.clone().unwrap_or_default(),
+        seconds: made.took.as_secs_f64(),
+    }
+}
+
+/// The line of an output that says what went wrong.
+fn complaint(output: &str) -> Option<String> {
+    const WORDS: [&str; 9] =
+        ["not permitted", "permission denied", "eperm", "eacces", "denied", "failed", "cannot", "error", "unable"];
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let complains = |line: &&&str| {
+        let lower = line.to_lowercase();
+        WORDS.iter().any(|word| lower.contains(word))
+    };
+    let found = lines.iter().find(complains).or(lines.last())?;
+    let mut text = safe(found);
+    if text.chars().count() > 200 {
+        text = text.chars().take(200).chain(['…']).collect();
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaint_is_the_line_that_complains() {
+        let output = "starting\nbind() to 0.0.0.0:80 failed (13: Permission denied)\nbye\n";
+        assert_eq!(complaint(output).as_deref(), Some("bind() to 0.0.0.0:80 failed (13: Permission denied)"));
+    }
+}

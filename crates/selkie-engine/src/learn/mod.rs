@@ -1,0 +1,415 @@
+//! Learns which capabilities a workload needs, by running it: the effects behind `selkie_learn::search`.
+//!
+//! ```text
+//! search (pure) --Trial--> Learner --Order--> run: trial process + observer + oracle --Made--> Outcome --> search
+//! ```
+
+mod build;
+mod notify;
+mod oracle;
+mod processes;
+mod run;
+mod zero;
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use selkie_caps::{CapSet, Capability};
+use selkie_learn::search::{Options, Outcome, Purpose, Runner, Stop, Trial, search};
+use selkie_learn::{Report, class};
+use selkie_observe::Observer;
+use selkie_plan::{Plan, Request, Seccomp};
+use selkie_seccomp::Resolved;
+
+use self::processes::Port;
+use self::run::{Made, Way, Setting, Wanted, needs};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::filter::{Filter, resolved_for};
+use crate::trial::Order;
+
+pub use oracle::{Http, Oracle};
+
+/// What is to be learned.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The container, with the capabilities that the user gives.
+    pub request: Request,
+    /// How it is told whether it works.
+    pub oracle: Oracle,
+    /// How often the result has to pass.
+    pub repeats: u32,
+    /// Nothing may be refused that the baseline was not refused.
+    pub strict: bool,
+    /// Look for changes that remove needs.
+    pub zero: bool,
+}
+
+/// What happens meanwhile.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A run begins.
+    Begins {
+        /// From 1.
+        number: usize,
+        /// What for.
+        purpose: String,
+        /// Its capabilities.
+        set: CapSet,
+    },
+    /// A run has ended.
+    Ended {
+        /// From 1.
+        number: usize,
+        /// What for.
+        purpose: String,
+        /// Its capabilities.
+        set: CapSet,
+        /// Why it failed; `None` when it passed.
+        failure: Option<String>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something to know.
+    Note(String),
+}
+
+/// Why nothing could be learned.
+#[derive(Debug)]
+pub enum Failure {
+    /// The workload does not pass with anything: what it was refused, and how it failed.
+    NeverPasses {
+        /// How.
+        failure: String,
+        /// The end of its output.
+        output: String,
+        /// What it was refused, explained.
+        refused: Vec<selkie_learn::Explanation>,
+        /// Capabilities that it asks for and that cannot be given here.
+        lacking: CapSet,
+    },
+    /// It passes and fails with the same capabilities.
+    Unsteady {
+        /// How it failed.
+        failure: String,
+        /// The end of its output.
+        output: String,
+    },
+    /// Something else failed. What was learned before, if anything.
+    Engine(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// How long a baseline may take unless the user says otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Plans the container of a wish, as a process of one thread only can.
+///
+/// # Errors
+/// What `run` would say.
+pub fn prepare(engine: &Engine, wish: &Wish) -> Result<Plan> {
+    engine.store().prepare()?;
+    engine.dry_run(wish.request.clone(), Vec::new())
+}
+
+/// Learns what the workload of `wish` needs, whose plan [`prepare`] has made.
+///
+/// # Errors
+/// [`Failure`].
+pub fn learn(
+    engine: &Engine,
+    wish: &Wish,
+    plan: &Plan,
+    observer: &dyn Observer,
+    interrupted: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> std::result::Result<Report, Failure> {
+    let begun = Instant::now();
+    let ceiling = engine.ceiling()?;
+    let given = plan.process.sets.bounding;
+    let scratch = engine.store().run().join("learn");
+    let mut learner = Learner {
+        setting: Setting { engine, observer, interrupted, scratch: &scratch },
+        wish,
+        oracle: wish.oracle.clone(),
+        given,
+        seccomp: plan.seccomp.clone(),
+        held: None,
+        baseline: None,
+        made: Vec::new(),
+        purposes: Vec::new(),
+        progress,
+        parallel: if is_separate(&wish.request) { cores().min(2) } else { 1 },
+        relaxed: false,
+    };
+    for warning in &plan.warnings {
+        (learner.progress)(Progress::Note(warning.message.clone()));
+    }
+    let options = Options { given, ceiling, repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
+    let found = search(&options, &mut learner).map_err(|stop| learner.explain(stop))?;
+    let zero = if wish.zero && found.proven && !found.set.is_empty() { learner.path_to_zero(&found)? } else { Vec::new() };
+    Ok(learner.report(&found, plan, zero, begun.elapsed()))
+}
+
+/// Returns whether runs of this container cannot meet: each has its own network, and writes nothing that another one reads.
+fn is_separate(request: &Request) -> bool {
+    use selkie_plan::value::NetworkMode;
+    let own_network = matches!(request.namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
+    let shares = request.mounts.volumes.iter().any(|volume| !volume.readonly) || !request.mounts.mounts.is_empty();
+    let overlay = request.rootfs.as_deref().is_none_or(|rootfs| rootfs.ends_with(":O"));
+    own_network && !shares && overlay
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+struct Learner<'a> {
+    setting: Setting<'a>,
+    wish: &'a Wish,
+    /// What the user says, with what the baseline has shown.
+    oracle: Oracle,
+    given: CapSet,
+    seccomp: Seccomp,
+    /// The capabilities that the filter is held at.
+    held: Option<CapSet>,
+    /// Index of the run that passed first.
+    baseline: Option<usize>,
+    made: Vec<Made>,
+    purposes: Vec<String>,
+    progress: &'a mut dyn FnMut(Progress),
+    parallel: usize,
+    /// The container differs from the baseline on purpose: its processes are not compared.
+    relaxed: bool,
+}
+
+impl Runner for Learner<'_> {
+    type Error = Error;
+
+    fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for chunk in trials.chunks(self.parallel.max(1)) {
+            outcomes.extend(self.run_together(chunk)?);
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Learner<'_> {
+    fn run_together(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>> {
+        let prepared = trials
+            .iter()
+            .map(|trial| {
+                let request = self.request(*trial);
+                let filter_for = if trial.own_filter { None } else { self.held };
+                (describe(trial), trial.set, request, filter_for)
+            })
+            .collect();
+        let first = self.made.len();
+        self.make(prepared)?;
+        let outcomes = trials.iter().enumerate().map(|(index, trial)| self.outcome(first + index, *trial)).collect();
+        for (index, trial) in trials.iter().enumerate() {
+            if trial.purpose == Purpose::Baseline && self.baseline.is_none() {
+                self.adopt(first + index);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes runs at the same time: purpose, capabilities, request, capabilities of the filter.
+    fn make(&mut self, wanted: Vec<(String, CapSet, Request, Option<CapSet>)>) -> Result<()> {
+        let first = self.made.len();
+        let trace = self.setting.observer.rung() == selkie_learn::Rung::Ptrace;
+        let mut filters: Vec<Option<Resolved>> = Vec::new();
+        for (index, (purpose, set, _, filter_for)) in wanted.iter().enumerate() {
+            (self.progress)(Progress::Begins { number: first + index + 1, purpose: purpose.clone(), set: *set });
+            filters.push(resolved_for(Filter { seccomp: &self.seccomp, capabilities: filter_for.unwrap_or(*set) })?);
+        }
+        let baseline = self.baseline.and_then(|index| self.made.get(index));
+        let (limit, hurry) = self.limits(baseline);
+        let guard = !self.relaxed;
+        let (setting, oracle) = (&self.setting, &self.oracle);
+        let way = baseline.map_or_else(|| if oracle.serves() { Way::Serves } else if oracle.exit_code.is_some() { Way::Ends } else { Way::Explore }, |made| made.way);
+        let results: Vec<Result<Made>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = wanted
+                .iter()
+                .zip(&filters)
+                .enumerate()
+                .map(|(index, ((_, set, request, filter_for), filter))| {
+                    let order = Order { request: request.clone(), filter_for: *filter_for, hold: true, trace };
+                    let wanted =
+                        Wanted { number: first + index + 1, order, set: *set, filter: filter.as_ref(), oracle, way, limit, hurry, baseline, guard };
+                    scope.spawn(move || run::run(setting, wanted))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Interrupted))).collect()
+        });
+        let mut failed = None;
+        for ((purpose, set, ..), result) in wanted.into_iter().zip(results) {
+            match result {
+                Ok(made) => {
+                    (self.progress)(Progress::Ended { number: made.number, purpose: purpose.clone(), set, failure: made.failure.clone(), took: made.took });
+                    self.made.push(made);
+                    self.purposes.push(purpose);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn limits(&self, baseline: Option<&Made>) -> (Duration, Duration) {
+        match baseline {
+            None => {
+                let patience = self.oracle.patience.unwrap_or(PATIENCE);
+                (patience, patience)
+            }
+            Some(made) => {
+                let thrice = made.ready.saturating_mul(3);
+                (thrice.max(made.ready + Duration::from_secs(5)), thrice.max(made.ready + Duration::from_millis(700)))
+            }
+        }
+    }
+
+    /// Takes a run that passed as what the others are compared with.
+    fn adopt(&mut self, index: usize) {
+        let Some(made) = self.made.get(index).filter(|made| made.failure.is_none()) else { return };
+        if made.way == Way::Serves && !self.wish.oracle.serves() {
+            // What it does, as nobody said what it should do.
+            for port in &made.ports {
+                match *port {
+                    Port::Tcp(port) => self.oracle.tcp.push(port),
+                    // An unconnected socket on a high port is a client's.
+                    Port::Udp(port) if port < 32768 => self.oracle.udp.push(port),
+                    Port::Udp(_) => {}
+                }
+            }
+            self.oracle.http.extend(made.http.iter().cloned());
+            let said = self.oracle.describe();
+            (self.progress)(Progress::Note(format!("no oracle was given; what the baseline does has to go on: {said}")));
+        }
+        self.held = Some(made.set);
+        self.baseline = Some(index);
+    }
+
+    /// Returns the container of a trial.
+    fn request(&self, trial: Trial) -> Request {
+        let mut request = self.wish.request.clone();
+        let security = &mut request.security;
+        if trial.purpose == Purpose::Baseline {
+            if trial.set != self.given {
+                // More than the user gives, in the user's own way, which for other users than root makes a difference.
+                let more = trial.set.difference(self.given);
+                security.cap_add.extend(more.iter().map(|capability| capability.short_name().to_owned()));
+                security.cap_drop.retain(|name| Capability::parse_name(name).is_ok_and(|capability| !more.contains(capability)));
+            }
+            return request;
+        }
+        give(&mut request, trial.set);
+        request
+    }
+
+    fn outcome(&self, index: usize, trial: Trial) -> Outcome {
+        let Some(made) = self.made.get(index) else { return Outcome::default() };
+        let (mut needs, mut one_of) = needs(&made.refused);
+        // What the baseline was refused alike, it passed without.
+        if let Some(baseline) = self.baseline.and_then(|index| self.made.get(index)) {
+            let fresh: Vec<_> = made.refused.iter().filter(|(call, cause)| !was_refused(baseline, call, cause)).cloned().collect();
+            (needs, one_of) = self::needs(&fresh);
+        }
+        let asked = made
+            .trace
+            .checks
+            .iter()
+            .filter(|count| class(&count.check, made.trace.has_stacks).counts())
+            .fold(needs, |set, count| set.with(count.check.capability));
+        let denied = match trial.purpose {
+            Purpose::Without(capability) => needs.contains(capability) || one_of.iter().any(|choice| choice.contains(capability)),
+            _ => !needs.difference(trial.set).is_empty(),
+        };
+        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, asked }
+    }
+
+    fn explain(&self, stop: Stop<Error>) -> Failure {
+        let made = |number: usize| self.made.get(number.wrapping_sub(1));
+        let failure = |made: Option<&Made>| made.and_then(|made| made.failure.clone()).unwrap_or_default();
+        let output = |made: Option<&Made>| made.map(|made| tail(&made.output)).unwrap_or_default();
+        match stop {
+            Stop::NeverPasses { run, lacking } => {
+                let made = made(run);
+                let refused = made.map(|made| build::explained(&made.refused)).unwrap_or_default();
+                Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking }
+            }
+            Stop::Unsteady { failed, .. } => Failure::Unsteady { failure: failure(made(failed)), output: output(made(failed)) },
+            Stop::Runner(error) => Failure::Engine(error),
+        }
+    }
+}
+
+/// Gives a container exactly these capabilities.
+fn give(request: &mut Request, set: CapSet) {
+    let security = &mut request.security;
+    security.privileged = Some(false);
+    security.cap_drop = vec!["all".to_owned()];
+    security.cap_add = set.iter().map(|capability| capability.short_name().to_owned()).collect();
+}
+
+/// Returns whether the baseline was refused the same thing: it passed all the same.
+fn was_refused(baseline: &Made, call: &selkie_learn::Call, cause: &selkie_learn::Cause) -> bool {
+    baseline.refused.iter().any(|(other, known)| other.comm == call.comm && other.syscall == call.syscall && other.detail == call.detail && known == cause)
+}
+
+fn describe(trial: &Trial) -> String {
+    match trial.purpose {
+        Purpose::Baseline => "baseline".to_owned(),
+        Purpose::Grow => "grow".to_owned(),
+        Purpose::Narrow => "narrow".to_owned(),
+        Purpose::Without(capability) => format!("without {}", capability.short_name()),
+        Purpose::Repeat if trial.own_filter => "repeat with its own filter".to_owned(),
+        Purpose::Repeat => "repeat".to_owned(),
+        Purpose::Alternative { instead, of } => format!("{} in place of {}", instead.short_name(), of.short_name()),
+    }
+}
+
+/// Returns the last lines of an output.
+fn tail(output: &str) -> String {
+    const LINES: usize = 10;
+    let lines: Vec<&str> = output.lines().collect();
+    lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n")
+}
+
+impl Engine {
+    /// Returns the capabilities that can be given here at all: our own bounding set.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn ceiling(&self) -> Result<CapSet> {
+        let sets = selkie_sys::capability::read().map_err(Error::system("read our own capabilities"))?;
+        Ok(sets.bounding.intersection(CapSet::KNOWN))
+    }
+}
+
+/// What of a plan a report tells.
+fn user(plan: &Plan) -> String {
+    format!("{}:{}", plan.process.user.uid, plan.process.user.gid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trial_has_exactly_its_set() {
+        let mut request = Request::default();
+        request.security.cap_add = vec!["NET_RAW".to_owned()];
+        request.security.privileged = Some(true);
+        give(&mut request, CapSet::EMPTY.with(Capability::Setuid));
+        assert_eq!((request.security.cap_drop, request.security.cap_add), (vec!["all".to_owned()], vec!["SETUID".to_owned()]));
+        assert_eq!(request.security.privileged, Some(false));
+    }
+}

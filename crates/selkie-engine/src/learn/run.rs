@@ -1,0 +1,636 @@
+//! One run: a container in a process of its own, watched, judged from outside, and gone at the end.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use selkie_caps::CapSet;
+use selkie_learn::{Call, Cause, Standing, Surroundings, Trace, posture};
+use selkie_observe::{Observer, Subject};
+use selkie_seccomp::Resolved;
+
+use super::notify::Notify;
+use super::oracle::{self, Http, Oracle, Target};
+use super::processes::{Port, Processes};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::RecordImage;
+use crate::trial::{Event, Order, Word};
+
+/// What all runs have in common.
+pub(super) struct Setting<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) interrupted: &'a AtomicBool,
+    /// Directory of sockets for sd_notify.
+    pub(super) scratch: &'a std::path::Path,
+}
+
+/// One run as wanted.
+pub(super) struct Wanted<'a> {
+    pub(super) number: usize,
+    pub(super) order: Order,
+    /// The container's capabilities.
+    pub(super) set: CapSet,
+    pub(super) filter: Option<&'a Resolved>,
+    pub(super) oracle: &'a Oracle,
+    pub(super) way: Way,
+    /// How long it may take to be ready, or to end.
+    pub(super) limit: Duration,
+    /// How long it may take once it was refused something that it does not have.
+    pub(super) hurry: Duration,
+    /// What the run is compared with; `None` is the baseline itself.
+    pub(super) baseline: Option<&'a Made>,
+    /// Its processes have to be those of the baseline.
+    pub(super) guard: bool,
+}
+
+/// How a run is known to be over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To be found out: by the baseline.
+    #[default]
+    Explore,
+    /// The command ends by itself.
+    Ends,
+    /// It goes on until it is stopped.
+    Serves,
+}
+
+/// A run that was made.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) number: usize,
+    pub(super) set: CapSet,
+    /// Why it failed; `None` when it passed.
+    pub(super) failure: Option<String>,
+    /// The failure was seen, not only waited for.
+    pub(super) seen: bool,
+    pub(super) way: Way,
+    /// From the first execve(2) to the end, or until it was ready.
+    pub(super) ready: Duration,
+    /// All of it.
+    pub(super) took: Duration,
+    pub(super) trace: Trace,
+    pub(super) refused: Vec<(Call, Cause)>,
+    pub(super) posture: Vec<Standing>,
+    pub(super) ports: BTreeSet<Port>,
+    pub(super) http: Vec<Http>,
+    pub(super) exit: Option<i32>,
+    pub(super) output: String,
+    pub(super) image: Option<RecordImage>,
+    pub(super) warnings: Vec<String>,
+    /// The writable layer has something in it that was not there before.
+    pub(super) wrote: Option<bool>,
+    /// When it was told to stop, nanoseconds from the first execve(2).
+    pub(super) stopped_at: Option<u64>,
+}
+
+/// How long the baseline has to be quiet before it counts as ready, if it listens.
+const QUIET_LISTENING: Duration = Duration::from_millis(1500);
+/// The same, if it does not.
+const QUIET_SILENT: Duration = Duration::from_secs(8);
+/// How often is looked.
+const TICK: Duration = Duration::from_millis(8);
+/// How long a process may take to become what it was in the baseline.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// How long it has to stay well when nobody says how long.
+const STEADY: Duration = Duration::from_millis(250);
+/// How long it may take to stop.
+const STOP: Duration = Duration::from_secs(5);
+/// How much output is kept.
+const OUTPUT: usize = 64 * 1024;
+
+/// Makes a run.
+///
+/// # Errors
+/// The container cannot be made or watched at all, or the user has had enough.
+pub(super) fn run(setting: &Setting<'_>, wanted: Wanted<'_>) -> Result<Made> {
+    let notify = wanted.oracle.notify.then(|| Notify::new(setting.scratch, wanted.number)).transpose()?;
+    let mut order = wanted.order.clone();
+    if let Some(notify) = &notify {
+        notify.hand_in(&mut order.request)?;
+    }
+    let child = Child::start(setting.engine, &order)?;
+    let made = Made { number: wanted.number, set: wanted.set, way: wanted.way, ..Made::default() };
+    let mut run = Run {
+        setting,
+        wanted,
+        child,
+        made,
+        notify,
+        begun: Instant::now(),
+        id: String::new(),
+        layer: std::path::PathBuf::new(),
+        stop_signal: 15,
+        pid: None,
+        context: 0,
+        started: None,
+        processes: None,
+    };
+    let ended = run.go();
+    run.finish(ended)
+}
+
+struct Run<'a> {
+    setting: &'a Setting<'a>,
+    wanted: Wanted<'a>,
+    child: Child,
+    made: Made,
+    notify: Option<Notify>,
+    begun: Instant,
+    id: String,
+    layer: std::path::PathBuf,
+    stop_signal: u32,
+    pid: Option<i32>,
+    context: u64,
+    started: Option<Instant>,
+    processes: Option<Processes>,
+}
+
+/// Whether the container goes on.
+enum Tick {
+    Goes,
+    Ended(i32),
+}
+
+impl Run<'_> {
+    /// Runs until it is known whether it passes.
+    fn go(&mut self) -> Result<()> {
+        while self.started.is_none() {
+            if self.tick()?.is_some_and(|code| matches!(code, Tick::Ended(_))) {
+                return Ok(());
+            }
+        }
+        match self.await_ready()? {
+            Some(code) => self.judge_end(code),
+            None => {
+                if self.made.failure.is_none() && self.made.way == Way::Serves {
+                    self.serve()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until it is ready (`None`) or has ended with a status.
+    fn await_ready(&mut self) -> Result<Option<i32>> {
+        let started = self.started.unwrap_or(self.begun);
+        let mut quiet = Quiet::default();
+        let mut next_probe = Duration::ZERO;
+        loop {
+            if let Some(Tick::Ended(code)) = self.tick()? {
+                self.made.ready = started.elapsed();
+                return Ok(Some(code));
+            }
+            let elapsed = started.elapsed();
+            self.made.ready = elapsed;
+            if self.made.way != Way::Ends && elapsed >= next_probe {
+                next_probe = elapsed + elapsed.mul_f64(0.1).clamp(TICK, Duration::from_millis(100));
+                if self.is_ready(&mut quiet) {
+                    self.made.way = Way::Serves;
+                    return Ok(None);
+                }
+            }
+            let (is_late, reason) = self.lateness(elapsed, &quiet);
+            if is_late {
+                self.made.failure = Some(reason);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Returns whether it is too late now, and what to say then.
+    fn lateness(&mut self, elapsed: Duration, quiet: &Quiet) -> (bool, String) {
+        let what = match self.made.way {
+            Way::Ends => "still runs".to_owned(),
+            _ => quiet.missing.clone().unwrap_or_else(|| "is not ready".to_owned()),
+        };
+        let is_refused = !self.lacking().is_empty();
+        if elapsed > self.wanted.limit {
+            return (true, format!("{what} after {:.1} s", elapsed.as_secs_f64()));
+        }
+        if is_refused && elapsed > self.wanted.hurry {
+            self.made.seen = true;
+            return (true, format!("{what} after {:.1} s", elapsed.as_secs_f64()));
+        }
+        (false, String::new())
+    }
+
+    /// What it was refused and does not have.
+    fn lacking(&self) -> CapSet {
+        needs(&self.made.refused).0.difference(self.wanted.set)
+    }
+
+    fn is_ready(&mut self, quiet: &mut Quiet) -> bool {
+        let Some(pid) = self.pid else { return false };
+        let Some(processes) = &mut self.processes else { return false };
+        let oracle = self.wanted.oracle;
+        self.made.ports = processes.ports();
+        quiet.missing = oracle
+            .output
+            .iter()
+            .find(|pattern| !pattern.is_match(&self.made.output))
+            .map(|pattern| format!("no output matches `{pattern}`"))
+            .or_else(|| oracle::unanswered(oracle, Target { pid, id: &self.id }, &self.made.ports))
+            .or_else(|| self.notify.as_ref().filter(|notify| !notify.is_ready()).map(|_| "READY=1 did not come".to_owned()))
+            .or_else(|| oracle.files.iter().find(|file| !exists_in(pid, file)).map(|file| format!("file {file} does not exist")))
+            .or_else(|| self.unhealthy());
+        if quiet.missing.is_some() {
+            return false;
+        }
+        if self.made.way == Way::Serves || oracle.serves() {
+            return true;
+        }
+        // Nobody has said what it does: it is ready when it has nothing to do any more.
+        let (standings, busy) = self.processes.as_mut().map(Processes::standings).unwrap_or_default();
+        let patience = if self.made.ports.is_empty() { QUIET_SILENT } else { QUIET_LISTENING };
+        quiet.since(busy, standings.len(), &self.made.ports) >= patience
+    }
+
+    fn unhealthy(&mut self) -> Option<String> {
+        let health = self.wanted.oracle.health.clone()?;
+        let mut command = Command::new(self.setting.engine.binary());
+        command.args(self.setting.engine.globals()).args(["exec", "--apart", &self.id]).args(&health);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        match command.status() {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("health check `{}` ended with {status}", health.join(" "))),
+            Err(error) => Some(format!("health check cannot be run: {error}")),
+        }
+    }
+
+    /// Sees whether a container that is ready is what it was in the baseline, works, and stays well.
+    fn serve(&mut self) -> Result<()> {
+        if self.wanted.baseline.is_none() {
+            self.explore();
+        }
+        let pid = self.pid.unwrap_or_default();
+        let mut differences = self.settled()?;
+        let oracle = self.wanted.oracle;
+        let id = self.id.clone();
+        let target = Target { pid, id: &id };
+        for (what, text) in [("exercise", &oracle.exercise), ("check", &oracle.check)] {
+            if let Some(text) = text
+                && let Err(problem) = oracle::command(text, target)
+            {
+                return self.fail(format!("{what} {problem}"));
+            }
+        }
+        let steady = Instant::now();
+        while steady.elapsed() < oracle.steady.unwrap_or(STEADY) {
+            if let Some(Tick::Ended(code)) = self.tick()? {
+                return self.fail(format!("ended with {code} after it was ready"));
+            }
+        }
+        if let Some(processes) = &mut self.processes {
+            self.made.ports = processes.ports();
+            if let Some(problem) = oracle::unanswered(oracle, target, &self.made.ports) {
+                return self.fail(problem);
+            }
+            self.made.posture = processes.standings().0;
+            if let Some(baseline) = self.wanted.baseline.filter(|_| self.wanted.guard) {
+                // What was right a moment ago may have been a process on its way.
+                let now = posture::differences(&baseline.posture, &self.made.posture);
+                if !now.is_empty() && !differences.is_empty() {
+                    differences = now;
+                } else if now.is_empty() {
+                    differences.clear();
+                } else {
+                    differences = self.settled()?;
+                }
+            }
+        }
+        if !differences.is_empty() {
+            return self.fail(format!("posture: {}", differences.join("; ")));
+        }
+        self.stop()
+    }
+
+    /// Learns from the baseline what its answers are.
+    fn explore(&mut self) {
+        let pid = self.pid.unwrap_or_default();
+        for port in &self.made.ports {
+            if let Port::Tcp(port) = *port
+                && !self.wanted.oracle.http.iter().any(|http| http.port == port)
+            {
+                let http = Http { port, path: "/".to_owned(), status: None };
+                if let Ok(status) = oracle::request(pid, &http) {
+                    self.made.http.push(Http { status: Some(status), ..http });
+                }
+            }
+        }
+    }
+
+    /// Waits until the processes are those of the baseline; returns how they differ if they do not become so.
+    fn settled(&mut self) -> Result<Vec<String>> {
+        let begun = Instant::now();
+        loop {
+            let standings = self.processes.as_mut().map(|processes| processes.standings().0).unwrap_or_default();
+            let Some(baseline) = self.wanted.baseline.filter(|_| self.wanted.guard) else { return Ok(Vec::new()) };
+            let differences = posture::differences(&baseline.posture, &standings);
+            if differences.is_empty() || begun.elapsed() > SETTLE {
+                return Ok(differences);
+            }
+            if let Some(Tick::Ended(_)) = self.tick()? {
+                return Ok(differences);
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: String) -> Result<()> {
+        self.made.failure = Some(reason);
+        self.made.seen = true;
+        Ok(())
+    }
+
+    /// Stops it as its engine would, so that what it needs for that is seen too.
+    fn stop(&mut self) -> Result<()> {
+        let at = self.started.map_or(0, |started| u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        self.made.stopped_at = Some(at);
+        self.child.say(Word::Signal(self.stop_signal.cast_signed()));
+        let begun = Instant::now();
+        while begun.elapsed() < STOP {
+            if let Some(Tick::Ended(code)) = self.tick()? {
+                self.made.exit = Some(code);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a container that has ended by itself.
+    fn judge_end(&mut self, code: i32) -> Result<()> {
+        self.made.exit = Some(code);
+        self.made.seen = true;
+        let oracle = self.wanted.oracle;
+        if self.made.way == Way::Serves || oracle.serves() {
+            self.made.failure = Some(format!("ended with {code} before it was ready"));
+            return Ok(());
+        }
+        self.made.way = Way::Ends;
+        let expected = oracle.exit_code.unwrap_or(0);
+        let missing = oracle.output.iter().find(|pattern| !pattern.is_match(&self.made.output));
+        let absent = oracle.files.iter().find(|file| !exists_beneath(&self.layer, file));
+        self.made.failure = if code != expected {
+            Some(format!("exit code {code}"))
+        } else if let Some(pattern) = missing {
+            Some(format!("no output matches `{pattern}`"))
+        } else if let Some(file) = absent {
+            Some(format!("file {file} does not exist"))
+        } else if let Some(check) = &oracle.check {
+            oracle::command(check, Target { pid: self.pid.unwrap_or_default(), id: &self.id }).err().map(|problem| format!("check {problem}"))
+        } else {
+            None
+        };
+        Ok(())
+    }
+
+    /// Takes what is there to be heard and seen. `None` when there was nothing new.
+    fn tick(&mut self) -> Result<Option<Tick>> {
+        if self.setting.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let event = self.child.next(TICK);
+        let answer = match event {
+            Next::Nothing => None,
+            Next::Gone => {
+                return Err(Error::Monitor { id: self.id.clone(), problem: "ended in the middle of a run".to_owned() });
+            }
+            Next::Event(event) => self.hear(event)?,
+        };
+        if self.context != 0 {
+            let calls = self.setting.observer.poll(self.context).map_err(observed)?;
+            self.judge(calls, self.made.trace.has_stacks || self.setting.observer.rung().sees_checks());
+        }
+        Ok(answer)
+    }
+
+    fn judge(&mut self, calls: Vec<Call>, has_stacks: bool) {
+        let around = Surroundings { filter: self.wanted.filter, has_stacks };
+        for call in calls {
+            if let Some(cause) = selkie_learn::cause(&call, around) {
+                self.made.refused.push((call, cause));
+            }
+        }
+    }
+
+    fn hear(&mut self, event: Event) -> Result<Option<Tick>> {
+        match event {
+            Event::Created { id, image, warnings, stop_signal, layer, .. } => {
+                self.id = id;
+                self.layer = layer;
+                self.stop_signal = stop_signal;
+                self.made.image = image;
+                self.made.warnings = warnings;
+            }
+            Event::Held { pid } => {
+                // Unique among all that is watched on this machine, as pids and numbers of runs are.
+                let context = u64::from(std::process::id()) << 32 | u64::try_from(self.wanted.number).unwrap_or_default() << 1 | 1;
+                self.setting.observer.watch(Subject { context, pid }).map_err(observed)?;
+                self.context = context;
+                self.child.say(Word::Go);
+            }
+            Event::Started { pid } => {
+                self.pid = Some(pid);
+                self.started = Some(Instant::now());
+                self.processes = Some(Processes::of(pid)?);
+            }
+            Event::Output { text, .. } => {
+                self.made.output.push_str(&text);
+                if self.made.output.len() > OUTPUT {
+                    let mut cut = self.made.output.len() - OUTPUT / 2;
+                    while !self.made.output.is_char_boundary(cut) {
+                        cut += 1;
+                    }
+                    self.made.output.drain(..cut);
+                }
+            }
+            Event::Exited { code } => return Ok(Some(Tick::Ended(code))),
+            Event::Failed { code, problem } => {
+                // Not executable is an outcome of the workload: its file capabilities can be why.
+                if matches!(code, 126) && self.context != 0 {
+                    self.made.failure = Some(problem);
+                    self.made.seen = true;
+                    self.made.exit = Some(code.into());
+                    return Ok(Some(Tick::Ended(code.into())));
+                }
+                return Err(Error::Trial { code, problem });
+            }
+        }
+        Ok(Some(Tick::Goes))
+    }
+
+    /// Ends the run, whatever became of it, and takes its trace.
+    fn finish(mut self, ended: Result<()>) -> Result<Made> {
+        self.made.wrote = wrote(&self.layer);
+        self.child.end();
+        let trace = if self.context == 0 { Ok(Trace::default()) } else { self.setting.observer.finish(self.context).map_err(observed) };
+        ended?;
+        self.made.trace = trace?;
+        self.made.refused.clear();
+        let calls = self.made.trace.calls.clone();
+        self.judge(calls, self.made.trace.has_stacks);
+        self.made.took = self.begun.elapsed();
+        if self.made.failure.is_none()
+            && let Some(baseline) = self.wanted.baseline.filter(|_| self.wanted.guard)
+        {
+            let differences = posture::ended_differently(&baseline.trace.endings, &self.made.trace.endings);
+            if self.made.way == Way::Ends && !differences.is_empty() {
+                self.made.failure = Some(format!("posture: {}", differences.join("; ")));
+                self.made.seen = true;
+            }
+        }
+        Ok(self.made)
+    }
+}
+
+/// What refused calls need: all of the first, one of each of the others.
+pub(super) fn needs(refused: &[(Call, Cause)]) -> (CapSet, Vec<CapSet>) {
+    let mut all = CapSet::EMPTY;
+    let mut choices = Vec::new();
+    for (_, cause) in refused {
+        match cause {
+            Cause::OneOf { capabilities } => {
+                if !choices.contains(capabilities) {
+                    choices.push(*capabilities);
+                }
+            }
+            Cause::Capability { capabilities } | Cause::FileCapability { capabilities } | Cause::Capset { capabilities } => {
+                all = all.union(*capabilities);
+            }
+            Cause::Seccomp { allowed_with } if allowed_with.iter().count() == 1 => all = all.union(*allowed_with),
+            _ => {}
+        }
+    }
+    (all, choices)
+}
+
+/// How long nothing has changed.
+#[derive(Default)]
+struct Quiet {
+    missing: Option<String>,
+    state: Option<(u64, usize, BTreeSet<Port>)>,
+    since: Option<Instant>,
+}
+
+impl Quiet {
+    fn since(&mut self, busy: u64, processes: usize, ports: &BTreeSet<Port>) -> Duration {
+        let state = Some((busy, processes, ports.clone()));
+        if self.state != state {
+            self.state = state;
+            self.since = Some(Instant::now());
+        }
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+fn observed(error: selkie_observe::Error) -> Error {
+    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    Error::Observe { problem: format!("{error}{cause}") }
+}
+
+/// Returns whether a file exists in a container that runs. The path and all links in it are the container's.
+fn exists_in(pid: i32, file: &str) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty());
+    root.is_ok_and(|root| is_there(&root, file))
+}
+
+fn exists_beneath(layer: &std::path::Path, file: &str) -> bool {
+    let root = rustix::fs::open(layer, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    root.is_ok_and(|root| is_there(&root, file))
+}
+
+fn is_there(root: &std::os::fd::OwnedFd, file: &str) -> bool {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let found = rustix::fs::openat2(root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    // A character device 0/0 is overlayfs's way to say that a file was removed.
+    found.and_then(rustix::fs::fstat).is_ok_and(|data| !(rustix::fs::FileType::from_raw_mode(data.st_mode).is_char_device() && data.st_rdev == 0))
+}
+
+fn wrote(layer: &std::path::Path) -> Option<bool> {
+    let mut entries = std::fs::read_dir(layer).ok()?;
+    Some(entries.next().is_some())
+}
+
+/// The process of a trial.
+struct Child {
+    process: std::process::Child,
+    words: Option<ChildStdin>,
+    events: Receiver<Event>,
+}
+
+enum Next {
+    Event(Event),
+    Nothing,
+    Gone,
+}
+
+impl Child {
+    fn start(engine: &Engine, order: &Order) -> Result<Self> {
+        let failed = |source: std::io::Error| Error::File { action: "execute", path: engine.binary().to_path_buf(), source };
+        let mut process = Command::new(engine.binary())
+            .args(engine.globals())
+            .arg("__trial")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C is for us; a trial ends when we hang up.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let (sender, events) = channel();
+        if let Some(output) = process.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).split(b'\n').map_while(std::result::Result::ok) {
+                    let Ok(event) = serde_json::from_slice(&line) else { break };
+                    if sender.send(event).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let mut words = process.stdin.take();
+        let mut line = serde_json::to_vec(order).map_err(|source| Error::Record { path: "orders of a trial".into(), source })?;
+        line.push(b'\n');
+        if let Some(words) = &mut words {
+            words.write_all(&line).map_err(failed)?;
+        }
+        Ok(Self { process, words, events })
+    }
+
+    fn say(&mut self, word: Word) {
+        // A trial that is gone says so by its silence.
+        if let (Some(words), Ok(mut line)) = (&mut self.words, serde_json::to_vec(&word)) {
+            line.push(b'\n');
+            let _ = words.write_all(&line);
+        }
+    }
+
+    fn next(&mut self, patience: Duration) -> Next {
+        match self.events.recv_timeout(patience) {
+            Ok(event) => Next::Event(event),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Gone,
+        }
+    }
+
+    /// Hangs up and waits until the container is gone.
+    fn end(&mut self) {
+        drop(self.words.take());
+        // It kills and removes its container, then ends; nothing can be done about one that cannot.
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,206 @@
+//! `selkie learn`
+
+mod oracle;
+mod show;
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use selkie_engine::learn::{self, Progress, Wish};
+use selkie_engine::profile::Profile;
+use selkie_learn::Report;
+
+use crate::commands::create::check_files;
+use crate::context::Context;
+use crate::exit;
+use crate::flags::{ContainerFlags, System};
+use crate::ui::error::Failure;
+use crate::ui::{out, text};
+
+/// Find the capabilities that a workload needs by running it, and prove them.
+///
+/// Runs the container with what you give, then from nothing upwards, then without each capability of the result. Each one that
+/// is kept comes with the run that failed without it. Every run has a throw-away layer and namespaces of its own; volumes are
+/// shared between runs. Takes all flags of `run`.
+///
+/// How it is told whether the workload works (more than one may be given; all have to hold):
+///   a command that ends        its exit code is 0, or --exit-code
+///   a service                  --tcp, --udp, --http, --output, --notify, --health, --file, --check; without any of these what the
+///                              first run does has to go on: ports that it listens on and how they answer
+/// A capability that is only used when the service is used is found with --exercise.
+///
+/// Progress is on standard error, the result on standard output. Exit status 0 only when the set is proven.
+///
+/// Examples:
+///   selkie learn host: nginx -g 'daemon off;'
+///   selkie learn --http :80/ --exercise './client-tests.sh' docker.io/library/nginx
+///   selkie learn --format json host: ping -c 1 127.0.0.1
+///   selkie learn --cap-add net_admin --check 'test -e /run/ready' myservice
+///   selkie run --profile nginx nginx
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, disable_help_flag = true, args_override_self = true)]
+pub(crate) struct Learn {
+    #[command(flatten)]
+    oracle: oracle::OracleFlags,
+    #[command(flatten)]
+    how: HowFlags,
+    #[command(flatten)]
+    container: ContainerFlags,
+}
+
+/// How it is learned.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Learning")]
+struct HowFlags {
+    /// How often the result has to pass.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+    /// Nothing may be refused that was not refused in the first run.
+    #[arg(long)]
+    strict: bool,
+    /// Do not look for changes that need no capability.
+    #[arg(long)]
+    no_zero: bool,
+    /// How checks are seen: `auto`, `bpf` or `ptrace`.
+    #[arg(long, default_value = "auto")]
+    observer: String,
+    /// Keep the profile under this name (default: --name, or the name of the image or program).
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Keep no profile.
+    #[arg(long, conflicts_with = "save")]
+    no_save: bool,
+    /// Print the result as `text` or `json`.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    format: String,
+    /// Write the trace of the last run to this file.
+    #[arg(long, value_name = "FILE")]
+    record: Option<String>,
+    /// Repeat the verdict on a trace that --record wrote; runs nothing.
+    #[arg(long, value_name = "FILE")]
+    from_trace: Option<String>,
+}
+
+impl Learn {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let request = self.container.request(&System)?;
+        check_files(&request)?;
+        let oracle = self.oracle.oracle(context, &request)?;
+        let wish = Wish {
+            request: request.clone(),
+            oracle,
+            repeats: self.how.repeats,
+            strict: self.how.strict,
+            zero: !self.how.no_zero,
+        };
+        let name = self.name(&request)?;
+        // Before anything runs in another thread: this has to be a process of one.
+        let plan = learn::prepare(&context.engine, &wish)?;
+        let interrupted = interruptible()?;
+        let observer = observer(&self.how.observer)?;
+        let mut progress = Lines::default();
+        let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
+        let report = learned.map_err(show::failure)?;
+        if let Some(name) = name {
+            let profile = Profile { name: name.clone(), request, report: report.clone(), learned: selkie_engine::now() };
+            profile.save(context.engine.store())?;
+            progress.note(&format!("kept as profile `{name}`: selkie run --profile {name}, selkie export {name}"));
+        }
+        self.print(&report)?;
+        Ok(if report.proven { ExitCode::SUCCESS } else { exit::of_status(1) })
+    }
+
+    fn print(&self, report: &Report) -> Result<(), Failure> {
+        if self.how.format == "json" {
+            let json = serde_json::to_string_pretty(report).map_err(|error| Failure::engine(error.to_string()))?;
+            return out::line(&json);
+        }
+        out::print(&show::report(report))
+    }
+
+    /// The name that the profile is kept under.
+    fn name(&self, request: &selkie_plan::Request) -> Result<Option<String>, Failure> {
+        if self.how.no_save {
+            return Ok(None);
+        }
+        let said = self.how.save.clone().or_else(|| request.name.clone());
+        let derived = || {
+            let image = request.image.as_deref().unwrap_or_default();
+            let word = match (image, request.command.first()) {
+                ("host:" | "", Some(program)) => program.as_str(),
+                _ => image,
+            };
+            let last = word.rsplit('/').next().unwrap_or(word);
+            last.split([':', '@']).next().unwrap_or(last).to_owned()
+        };
+        let name = said.unwrap_or_else(derived);
+        selkie_engine::Name::parse(&name)?;
+        Ok(Some(name))
+    }
+}
+
+/// Returns the observer that was asked for.
+fn observer(wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
+    selkie_observe::open(wanted).map_err(|error| Failure::from_error(&error, exit::ENGINE, None))
+}
+
+/// Makes Ctrl-C and SIGTERM a wish to stop.
+fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
+    const INTERRUPT: i32 = 2;
+    const TERMINATE: i32 = 15;
+    let signals = selkie_sys::signal::descriptor(&[INTERRUPT, TERMINATE])?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    std::thread::spawn(move || {
+        let mut polled = [rustix::event::PollFd::from_borrowed_fd(signals.as_fd(), rustix::event::PollFlags::IN)];
+        while rustix::event::poll(&mut polled, None).is_err() {}
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(interrupted)
+}
+
+/// A line a run, on standard error.
+#[derive(Debug, Default)]
+struct Lines {
+    pending: usize,
+}
+
+impl Lines {
+    fn show(&mut self, step: Progress) {
+        let live = std::io::stderr().is_terminal();
+        match step {
+            Progress::Begins { number, purpose, set } => {
+                self.pending += 1;
+                if live {
+                    write(&format!("\r\x1b[K{number:>3}  {purpose}: {}", show::names(set)));
+                }
+            }
+            Progress::Ended { number, purpose, set, failure, took } => {
+                self.pending = self.pending.saturating_sub(1);
+                let said = match failure {
+                    None => "passed".to_owned(),
+                    Some(reason) => format!("failed: {}", text::one_line(&reason)),
+                };
+                let clear = if live { "\r\x1b[K" } else { "" };
+                write(&format!("{clear}{number:>3}  {:<22} {:<44} {said}  {:.2} s\n", purpose, show::names(set), took.as_secs_f64()));
+            }
+            Progress::Note(note) => self.note(&note),
+        }
+    }
+
+    fn note(&self, note: &str) {
+        let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+        write(&format!("{clear}     {}\n", text::one_line(note)));
+    }
+}
+
+/// Writes to standard error; a reader that is gone is no reason to stop learning.
+fn write(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+

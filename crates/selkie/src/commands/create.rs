@@ -6,6 +6,7 @@ use clap::Args;
 use selkie_engine::Record;
 use selkie_plan::{Plan, Request};
 
+use crate::commands::enforce::EnforceFlags;
 use crate::context::Context;
 use crate::flags::{CreateFlags, DryRun, System};
 use crate::ui::error::{Failure, warn};
@@ -15,12 +16,15 @@ use crate::ui::out;
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     #[command(flatten)]
+    enforce: EnforceFlags,
+    #[command(flatten)]
     flags: CreateFlags,
 }
 
 impl Create {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let request = self.flags.request(&System)?;
+        let mut request = self.flags.request(&System)?;
+        self.enforce.apply(context, &mut request)?;
         if let Some(form) = self.flags.dry_run {
             return dry_run(context, request, form);
         }

@@ -3,6 +3,8 @@
 mod oracle;
 mod show;
 
+pub(crate) use show::failure;
+
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -96,6 +98,7 @@ impl Learn {
             repeats: self.how.repeats,
             strict: self.how.strict,
             zero: !self.how.no_zero,
+            start_from: None,
         };
         let name = self.name(&request)?;
         // Before anything runs in another thread: this has to be a process of one.
@@ -106,20 +109,13 @@ impl Learn {
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
         let report = learned.map_err(show::failure)?;
         if let Some(name) = name {
-            let profile = Profile { name: name.clone(), request, report: report.clone(), learned: selkie_engine::now() };
+            let Wish { request, oracle, repeats, strict, .. } = wish;
+            let profile = Profile { name: name.clone(), request, oracle, repeats, strict, report: report.clone(), learned: selkie_engine::now() };
             profile.save(context.engine.store())?;
             progress.note(&format!("kept as profile `{name}`: selkie run --profile {name}, selkie export {name}"));
         }
-        self.print(&report)?;
+        print(&report, &self.how.format)?;
         Ok(if report.proven { ExitCode::SUCCESS } else { exit::of_status(1) })
-    }
-
-    fn print(&self, report: &Report) -> Result<(), Failure> {
-        if self.how.format == "json" {
-            let json = serde_json::to_string_pretty(report).map_err(|error| Failure::engine(error.to_string()))?;
-            return out::line(&json);
-        }
-        out::print(&show::report(report))
     }
 
     /// The name that the profile is kept under.
@@ -143,13 +139,22 @@ impl Learn {
     }
 }
 
+/// Prints a result as `json` or text.
+pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
+    if format == "json" {
+        let json = serde_json::to_string_pretty(report).map_err(|error| Failure::engine(error.to_string()))?;
+        return out::line(&json);
+    }
+    out::print(&show::report(report))
+}
+
 /// Returns the observer that was asked for.
-fn observer(wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
+pub(crate) fn observer(wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
     selkie_observe::open(wanted).map_err(|error| Failure::from_error(&error, exit::ENGINE, None))
 }
 
 /// Makes Ctrl-C and SIGTERM a wish to stop.
-fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
+pub(crate) fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
     const INTERRUPT: i32 = 2;
     const TERMINATE: i32 = 15;
     let signals = selkie_sys::signal::descriptor(&[INTERRUPT, TERMINATE])?;
@@ -165,12 +170,12 @@ fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
 
 /// A line a run, on standard error.
 #[derive(Debug, Default)]
-struct Lines {
+pub(crate) struct Lines {
     pending: usize,
 }
 
 impl Lines {
-    fn show(&mut self, step: Progress) {
+    pub(crate) fn show(&mut self, step: Progress) {
         let live = std::io::stderr().is_terminal();
         match step {
             Progress::Begins { number, purpose, set } => {

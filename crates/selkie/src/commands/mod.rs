@@ -14,6 +14,7 @@ mod completion;
 mod create;
 mod demo;
 mod doctor;
+mod enforce;
 mod exec;
 mod exists;
 mod hidden;
@@ -32,6 +33,7 @@ mod members;
 mod pause;
 mod port;
 mod privileged;
+mod profile;
 mod prune;
 pub(crate) mod ps;
 mod rename;
@@ -112,6 +114,7 @@ verbs! {
     Pause(pause::Pause),
     Port(port::Port),
     Privileged(privileged::Privileged),
+    Profile(profile::ProfileVerb),
     Ps(ps::Ps),
     Rename(rename::Rename),
     Restart(restart::Restart),

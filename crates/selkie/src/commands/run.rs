@@ -7,6 +7,7 @@ use selkie_engine::{Attached, Container, StartOptions};
 use selkie_plan::{Request, Stream};
 
 use crate::commands::create::{check_files, dry_run, warn_all, write_id};
+use crate::commands::enforce::EnforceFlags;
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{RunFlags, System};
@@ -25,12 +26,15 @@ use crate::ui::out;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Run {
     #[command(flatten)]
+    enforce: EnforceFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
 impl Run {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let request = self.flags.request(&System)?;
+        let mut request = self.flags.request(&System)?;
+        self.enforce.apply(context, &mut request)?;
         if let Some(form) = self.flags.dry_run {
             return dry_run(context, request, form);
         }

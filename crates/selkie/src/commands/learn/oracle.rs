@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use regex_lite::Regex;
-use selkie_engine::learn::{Http, Oracle};
+use selkie_engine::learn::{Http, Oracle, Pattern};
 use selkie_plan::Request;
 
 use crate::context::Context;
@@ -56,7 +55,7 @@ impl OracleFlags {
     /// Returns what was said.
     pub(super) fn oracle(&self, context: &Context, request: &Request) -> Result<Oracle, Failure> {
         let ports = |flag: &str, values: &[String]| values.iter().map(|value| port(flag, value)).collect::<Result<Vec<u16>, Failure>>();
-        let pattern = |text: &String| Regex::new(&format!("(?m){text}")).map_err(|error| bad("--output", text, &error.to_string()));
+        let pattern = |text: &String| Pattern::new(text).map_err(|error| bad("--output", text, &error));
         Ok(Oracle {
             exit_code: self.exit_code,
             output: self.output.iter().map(pattern).collect::<Result<_, _>>()?,

@@ -103,7 +103,7 @@ fn quote(words: &[String]) -> String {
 }
 
 /// Returns why nothing was learned.
-pub(super) fn failure(failure: learn::Failure) -> Failure {
+pub(crate) fn failure(failure: learn::Failure) -> Failure {
     let said = |output: &str| if output.is_empty() { String::new() } else { format!("; its output ends with:\n{output}") };
     match failure {
         learn::Failure::NeverPasses { failure, output, refused, lacking } => {

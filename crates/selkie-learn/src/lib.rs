@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod guess;
 pub mod trace;
 
 pub use trace::{Call, Check, Count, Credentials, Detail, Ending, Flags, Lost, Rung, Trace, TraceError};

@@ -17,7 +17,7 @@ use crate::id::random_id;
 use crate::monitor::{After, Order, SessionOrder, Task, Waiting};
 use crate::process::Identity;
 use crate::record::{Container, Live, STARTING};
-use crate::start::await_started;
+use crate::start::{FILTER, await_started};
 
 const NOT_RUNNING: &str = "can only create exec sessions on running containers";
 
@@ -89,7 +89,7 @@ impl Engine {
                 session: session.clone(),
                 process: planned,
                 namespaces: namespaces(&plan),
-                filtered: directory.join("filter").exists(),
+                filtered: directory.join(FILTER).exists(),
                 running: directory,
                 cgroup: plan.cgroup.path.clone(),
                 attached: !request.detach,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use selkie_caps::CapSet;
 use selkie_plan::{Plan, Seccomp};
-use selkie_seccomp::{Arch, DefaultOptions, Facts, KernelVersion, Profile, Resolved, compile, resolve};
+use selkie_seccomp::{Arch, DefaultOptions, Facts, KernelVersion, Profile, Program, Resolved, compile, resolve, trace_filter};
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -104,11 +104,26 @@ fn compiled(filter: Filter<'_>) -> Result<Option<Vec<u8>>> {
     let Some(resolved) = resolved_for(filter)? else { return Ok(None) };
     let program =
         compile(&resolved).map_err(|error| Error::Seccomp { profile: "of the container".to_owned(), problem: error.to_string() })?;
+    Ok(Some(bytes(&program)))
+}
+
+/// Makes `name` in `directory` the filter that shows calls to a tracer, in the form that a monitor reads.
+///
+/// # Errors
+/// A machine that no table of system calls is known for, or a file that cannot be written.
+pub(crate) fn place_trace((directory, name): (&Path, &str)) -> Result<()> {
+    let failed = |problem: String| Error::Seccomp { profile: "for the tracer".to_owned(), problem };
+    let arch = Arch::native().ok_or_else(|| failed("this machine's architecture is not supported".to_owned()))?;
+    let program = trace_filter(arch).map_err(|error| failed(error.to_string()))?;
+    files::write_new(directory, name, &bytes(&program), 0o600)
+}
+
+fn bytes(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(program.instructions().len() * 8);
     for instruction in program.instructions() {
         bytes.extend(instruction.code.to_le_bytes());
         bytes.extend([instruction.jt, instruction.jf]);
         bytes.extend(instruction.k.to_le_bytes());
     }
-    Ok(Some(bytes))
+    bytes
 }

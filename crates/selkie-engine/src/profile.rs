@@ -104,7 +104,11 @@ impl Profile {
         }
         if self.report.relative_to.digest.as_deref() != digest {
             let of = |digest: Option<&str>| digest.map_or_else(|| "no image".to_owned(), str::to_owned);
-            return refuse(format!("was learned from {}, and the container has {}", of(self.report.relative_to.digest.as_deref()), of(digest)));
+            return refuse(format!(
+                "was learned from {}, and the container has {}",
+                of(self.report.relative_to.digest.as_deref()),
+                of(digest)
+            ));
         }
         Ok(self.report.set())
     }

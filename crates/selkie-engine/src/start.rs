@@ -35,7 +35,16 @@ pub struct StartOptions<'a> {
     pub bound: bool,
     /// The system call filter is that of a container with these capabilities, whatever this one has.
     pub filter_for: Option<CapSet>,
+    /// Calls that can be refused for want of a capability stop for a tracer, which has to be there when [`Self::hold`] returns:
+    /// without one they fail with `ENOSYS`.
+    pub trace: bool,
 }
+
+/// The file of the run directory with the filter of the plan.
+pub(crate) const FILTER: &str = "filter";
+
+/// The file of the run directory with the filter that shows calls to a tracer.
+pub(crate) const TRACE_FILTER: &str = "trace-filter";
 
 /// What is done with a process that waits short of its program.
 #[derive(Clone, Copy)]
@@ -114,6 +123,9 @@ impl Engine {
         self.store.clear_running(&record.id)?;
         files::write_new(&running, STARTING, b"", 0o600)?;
         let filtered = self.write_run_files(planned, &running, options.filter_for)?;
+        if options.trace {
+            filter::place_trace((&running, TRACE_FILTER))?;
+        }
         let lifecycle = &record.request.lifecycle;
         let order = Order {
             task: Task::Start(Box::new(StartOrder {
@@ -130,6 +142,7 @@ impl Engine {
                 restarts: options.restarts,
                 timeout: lifecycle.timeout.filter(|seconds| *seconds > 0),
                 filtered,
+                traced: options.trace,
                 held: options.hold.is_some(),
                 bound: options.bound,
             })),
@@ -160,7 +173,7 @@ impl Engine {
             planned.files.iter().try_for_each(|file| files::give(&running.join(&file.name), uid, gid))?;
         }
         let wanted = Filter { seccomp: &planned.seccomp, capabilities: filter_for.unwrap_or(planned.process.sets.bounding) };
-        filter::place(wanted, &self.store, &self.binary, (running, "filter"))
+        filter::place(wanted, &self.store, &self.binary, (running, FILTER))
     }
 
     fn log_target(&self, record: &Record) -> Result<Option<LogTarget>> {

@@ -154,6 +154,7 @@ impl Engine {
             bound: true,
             hold: order.hold.then_some(Hold(&hold)),
             filter_for: order.filter_for,
+            trace: order.trace,
             ..StartOptions::default()
         };
         let attached = self.start_created(created, &options)?;

@@ -17,6 +17,7 @@
 
 pub mod classify;
 mod explain;
+pub mod guess;
 pub mod operation;
 pub mod posture;
 pub mod refusal;

@@ -212,7 +212,7 @@ pub enum Detail {
     Path {
         /// The path.
         path: String,
-        /// The second path, of rename(2) and the like.
+        /// The second path, of rename(2) and the like; of setxattr(2) the name of the attribute.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         other: Option<String>,
     },

@@ -29,4 +29,10 @@ pub enum Error {
         /// Its pid.
         pid: i32,
     },
+    /// Nothing is watched under this number.
+    #[error("nothing is watched as {context}")]
+    NotWatched {
+        /// The number.
+        context: u64,
+    },
 }

@@ -2,7 +2,8 @@
 //!
 //! The order is the kernel's: the bounding set needs `CAP_SETPCAP`, so it comes before the ids; the filter needs
 //! `CAP_SYS_ADMIN` unless no_new_privs is set, so it comes before the last capset(2), and behind it nothing but
-//! capset, prctl and execve is called; with no_new_privs the filter comes last of all.
+//! capset, prctl and execve is called; with no_new_privs the filter comes last of all. A filter that shows calls to a tracer goes
+//! in right before the plan's, which may forbid seccomp(2).
 
 use selkie_caps::{CapSet, Capability, FiveSets};
 use selkie_plan::User;
@@ -18,6 +19,8 @@ pub(crate) struct Confinement<'a> {
     pub(crate) sets: &'a FiveSets,
     pub(crate) no_new_privileges: bool,
     pub(crate) filter: Option<&'a [Instruction]>,
+    /// A filter that asks the tracer, which has to be there: without one, calls fail with `ENOSYS`.
+    pub(crate) trace: Option<&'a [Instruction]>,
 }
 
 /// Becomes it, for good, and checks that the kernel agrees before any foreign code runs.
@@ -25,7 +28,8 @@ pub(crate) struct Confinement<'a> {
 /// # Errors
 /// The first step that the kernel refused, or a set that is not the plan's afterwards. The caller must not go on.
 pub(crate) fn confine(wanted: Confinement<'_>) -> Result<(), Error> {
-    let Confinement { user, sets, no_new_privileges, filter } = wanted;
+    let Confinement { user, sets, no_new_privileges, filter, trace } = wanted;
+    let filters = [trace, filter];
     let own = capability::read().during(|| "capabilities")?;
     let lacking = sets.permitted.difference(own.permitted).union(sets.bounding.difference(own.bounding));
     if !lacking.is_empty() {
@@ -34,23 +38,20 @@ pub(crate) fn confine(wanted: Confinement<'_>) -> Result<(), Error> {
     capability::set_keep_caps(true).during(|| "keep capabilities over the change of user")?;
     capability::drop_bounding(own.bounding.difference(sets.bounding)).during(|| "bounding set")?;
     set_ids(user)?;
-    let early_filter = filter.filter(|_| !no_new_privileges);
-    if let Some(program) = early_filter {
+    if !no_new_privileges && filters.iter().any(Option::is_some) {
         // Leaving uid 0 has cleared the effective set; what is permitted is still there.
         let held = capability::held().during(|| "capabilities")?;
         if !held.effective.contains(Capability::SysAdmin) {
             let needed = CapSet::EMPTY.with(Capability::SysAdmin).with(Capability::Setpcap).intersection(held.permitted);
             capability::set(needed, held.permitted, held.inheritable).during(|| "capabilities for the filter")?;
         }
-        install(program)?;
+        install(filters)?;
     }
     set_capabilities(sets)?;
     if no_new_privileges {
         capability::set_no_new_privileges().during(|| "no_new_privs")?;
-        if let Some(program) = filter {
-            verify(sets)?;
-            return install(program);
-        }
+        verify(sets)?;
+        return install(filters);
     }
     verify(sets)
 }
@@ -64,8 +65,8 @@ fn set_ids(user: &User) -> Result<(), Error> {
     }
 }
 
-fn install(program: &[Instruction]) -> Result<(), Error> {
-    seccomp::install(program).during(|| "seccomp filter")
+fn install(filters: [Option<&[Instruction]>; 2]) -> Result<(), Error> {
+    filters.into_iter().flatten().try_for_each(|program| seccomp::install(program).during(|| "seccomp filter"))
 }
 
 fn set_capabilities(sets: &FiveSets) -> Result<(), Error> {

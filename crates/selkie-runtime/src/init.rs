@@ -47,6 +47,7 @@ pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, given: Given, repo
         sets: &plan.process.sets,
         no_new_privileges: plan.process.no_new_privileges,
         filter: launch.filter,
+        trace: launch.trace,
     });
     let error = confined.map_or_else(|error| error, |()| program.execute());
     end(report, &error)

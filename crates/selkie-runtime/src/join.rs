@@ -141,5 +141,12 @@ fn prepare(join: &Join<'_>, first_own: i32) -> Result<(), Error> {
     init::enter_directory(&wanted.cwd)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(wanted.user.umask));
     process::close_above_on_exec(first_own.cast_unsigned()).during(|| "descriptors")?;
-    confine(Confinement { user: &wanted.user, sets: &wanted.sets, no_new_privileges: wanted.no_new_privileges, filter: join.filter })
+    confine(Confinement {
+        user: &wanted.user,
+        sets: &wanted.sets,
+        no_new_privileges: wanted.no_new_privileges,
+        filter: join.filter,
+        // What is added to a container has no tracer.
+        trace: None,
+    })
 }

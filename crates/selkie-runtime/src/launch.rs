@@ -25,6 +25,8 @@ pub struct Launch<'a> {
     pub plan: &'a Plan,
     /// The compiled system call filter of the plan.
     pub filter: Option<&'a [Instruction]>,
+    /// A filter beside it that shows calls to the tracer of the process.
+    pub trace: Option<&'a [Instruction]>,
     /// The root file system, a detached mount.
     pub root: BorrowedFd<'a>,
     /// An empty directory of the host, over which the root lies for a moment in the container's own mount namespace.

@@ -37,6 +37,7 @@ mod resolve;
 mod shadow;
 pub mod syscall;
 mod syscall_table;
+mod traced;
 mod verdict;
 
 pub use action::Action;
@@ -50,4 +51,5 @@ pub use profile::{Applies, Architectures, Flags, KernelVersion, Listener, Profil
 pub use program::{Data, Instruction, Program, SimulateError, simulate};
 pub use resolve::{Facts, Resolved, ResolvedRule, resolve};
 pub use shadow::Shadowed;
+pub use traced::{TRACED, is_traced, trace_filter};
 pub use verdict::{Reason, Verdict, verdict};

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod mount;
 pub mod network;
 pub mod process;
+pub mod ptrace;
 pub mod root;
 pub mod seccomp;
 pub mod signal;

@@ -6,9 +6,7 @@ use std::time::Duration;
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::classify::site;
 use selkie_learn::operation::{operation, result, safe};
-use selkie_learn::report::{
-    Alternative, Degraded, Facts, Impossible, NeverAsked, RelativeTo, Required, Run, VERSION, Zero, flags,
-};
+use selkie_learn::report::{Alternative, Degraded, Facts, Impossible, NeverAsked, RelativeTo, Required, Run, VERSION, Zero, flags};
 use selkie_learn::search::Found;
 use selkie_learn::{Call, Cause, Explanation, Report, class, explain};
 use selkie_plan::{Plan, Seccomp};
@@ -108,9 +106,8 @@ impl Learner<'_> {
             operation: evidence.map(|(call, _)| operation(call)),
             errno: evidence.map(|(call, _)| result(call)),
             process: evidence.map(|(call, _)| format!("{}({})", safe(&call.comm), call.pid)),
-            site: evidence.and_then(|(call, _)| {
-                call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)
-            }),
+            site: evidence
+                .and_then(|(call, _)| call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)),
             failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
             log_line: made.and_then(|made| complaint(&made.output)),
             run: certificate.map_or(0, |certificate| certificate.run),
@@ -195,7 +192,10 @@ impl Learner<'_> {
 /// The refusal in a run that names the capability, best first: one that it alone would have answered.
 fn evidence(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
     let names = |cause: &Cause| cause.capabilities().contains(capability) && !matches!(cause, Cause::Seccomp { .. });
-    made.refused.iter().find(|(_, cause)| names(cause) && cause.capabilities().len() == 1).or_else(|| made.refused.iter().find(|(_, cause)| names(cause)))
+    made.refused
+        .iter()
+        .find(|(_, cause)| names(cause) && cause.capabilities().len() == 1)
+        .or_else(|| made.refused.iter().find(|(_, cause)| names(cause)))
 }
 
 fn evidence_of(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
@@ -212,7 +212,9 @@ fn degraded(set: CapSet, baseline: Option<&Made>, passing: &[&Made]) -> Vec<Degr
         }
         let capabilities = match cause {
             // Either would have done, so it is one need.
-            Cause::OneOf { capabilities } => capabilities.iter().min_by_key(|capability| capability.knowledge().danger).into_iter().collect(),
+            Cause::OneOf { capabilities } => {
+                capabilities.iter().min_by_key(|capability| capability.knowledge().danger).into_iter().collect()
+            }
             _ => cause.capabilities().iter().collect::<Vec<_>>(),
         };
         for capability in capabilities {
@@ -261,8 +263,7 @@ fn line(made: &Made, purpose: &str) -> Run {
 
 /// The line of an output that says what went wrong.
 fn complaint(output: &str) -> Option<String> {
-    const WORDS: [&str; 9] =
-        ["not permitted", "permission denied", "eperm", "eacces", "denied", "failed", "cannot", "error", "unable"];
+    const WORDS: [&str; 9] = ["not permitted", "permission denied", "eperm", "eacces", "denied", "failed", "cannot", "error", "unable"];
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let complains = |line: &&&str| {
         let lower = line.to_lowercase();

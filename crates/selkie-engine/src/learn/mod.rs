@@ -22,7 +22,7 @@ use selkie_plan::{Plan, Request, Seccomp};
 use selkie_seccomp::Resolved;
 
 use self::processes::Port;
-use self::run::{Made, Way, Setting, Wanted, needs};
+use self::run::{Made, Setting, Wanted, Way, needs};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, resolved_for};
@@ -236,7 +236,18 @@ impl Learner<'_> {
         let (limit, hurry) = self.limits(baseline);
         let guard = !self.relaxed;
         let (setting, oracle) = (&self.setting, &self.oracle);
-        let way = baseline.map_or_else(|| if oracle.serves() { Way::Serves } else if oracle.exit_code.is_some() { Way::Ends } else { Way::Explore }, |made| made.way);
+        let way = baseline.map_or_else(
+            || {
+                if oracle.serves() {
+                    Way::Serves
+                } else if oracle.exit_code.is_some() {
+                    Way::Ends
+                } else {
+                    Way::Explore
+                }
+            },
+            |made| made.way,
+        );
         let results: Vec<Result<Made>> = std::thread::scope(|scope| {
             let threads: Vec<_> = wanted
                 .iter()
@@ -244,8 +255,18 @@ impl Learner<'_> {
                 .enumerate()
                 .map(|(index, ((_, set, request, filter_for), filter))| {
                     let order = Order { request: request.clone(), filter_for: *filter_for, hold: true, trace };
-                    let wanted =
-                        Wanted { number: first + index + 1, order, set: *set, filter: filter.as_ref(), oracle, way, limit, hurry, baseline, guard };
+                    let wanted = Wanted {
+                        number: first + index + 1,
+                        order,
+                        set: *set,
+                        filter: filter.as_ref(),
+                        oracle,
+                        way,
+                        limit,
+                        hurry,
+                        baseline,
+                        guard,
+                    };
                     scope.spawn(move || run::run(setting, wanted))
                 })
                 .collect();
@@ -255,7 +276,13 @@ impl Learner<'_> {
         for ((purpose, set, ..), result) in wanted.into_iter().zip(results) {
             match result {
                 Ok(made) => {
-                    (self.progress)(Progress::Ended { number: made.number, purpose: purpose.clone(), set, failure: made.failure.clone(), took: made.took });
+                    (self.progress)(Progress::Ended {
+                        number: made.number,
+                        purpose: purpose.clone(),
+                        set,
+                        failure: made.failure.clone(),
+                        took: made.took,
+                    });
                     self.made.push(made);
                     self.purposes.push(purpose);
                 }
@@ -363,7 +390,10 @@ fn give(request: &mut Request, set: CapSet) {
 
 /// Returns whether the baseline was refused the same thing: it passed all the same.
 fn was_refused(baseline: &Made, call: &selkie_learn::Call, cause: &selkie_learn::Cause) -> bool {
-    baseline.refused.iter().any(|(other, known)| other.comm == call.comm && other.syscall == call.syscall && other.detail == call.detail && known == cause)
+    baseline
+        .refused
+        .iter()
+        .any(|(other, known)| other.comm == call.comm && other.syscall == call.syscall && other.detail == call.detail && known == cause)
 }
 
 fn describe(trial: &Trial) -> String {

@@ -184,7 +184,8 @@ pub(super) fn request(pid: i32, http: &Http) -> Result<u16, String> {
     let http = http.clone();
     within(pid, move || {
         let mut stream = connect(http.port)?;
-        let said = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: selkie\r\nAccept: */*\r\nConnection: close\r\n\r\n", http.path);
+        let said =
+            format!("GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: selkie\r\nAccept: */*\r\nConnection: close\r\n\r\n", http.path);
         stream.write_all(said.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
         let mut buffer = [0; 512];
@@ -210,7 +211,10 @@ fn connect(port: u16) -> Result<TcpStream, String> {
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECTION) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(CONNECTION)).and_then(|()| stream.set_write_timeout(Some(CONNECTION))).map_err(|error| error.to_string())?;
+                stream
+                    .set_read_timeout(Some(CONNECTION))
+                    .and_then(|()| stream.set_write_timeout(Some(CONNECTION)))
+                    .map_err(|error| error.to_string())?;
                 return Ok(stream);
             }
             Err(error) => problem = error.to_string(),

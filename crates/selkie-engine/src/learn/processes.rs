@@ -81,9 +81,12 @@ impl Processes {
         const LISTEN: u8 = 0x0a;
         const UNCONNECTED: u8 = 0x07;
         let mut ports = BTreeSet::new();
-        for (name, state, port) in
-            [("net/tcp", LISTEN, Port::Tcp as fn(u16) -> Port), ("net/tcp6", LISTEN, Port::Tcp), ("net/udp", UNCONNECTED, Port::Udp), ("net/udp6", UNCONNECTED, Port::Udp)]
-        {
+        for (name, state, port) in [
+            ("net/tcp", LISTEN, Port::Tcp as fn(u16) -> Port),
+            ("net/tcp6", LISTEN, Port::Tcp),
+            ("net/udp", UNCONNECTED, Port::Udp),
+            ("net/udp6", UNCONNECTED, Port::Udp),
+        ] {
             let file = self.procfs.file(self.init, name, &mut self.buffer).ok().flatten().unwrap_or_default();
             ports.extend(listened(&String::from_utf8_lossy(&file), state).map(port));
         }

@@ -384,7 +384,9 @@ impl Run<'_> {
         } else if let Some(file) = absent {
             Some(format!("file {file} does not exist"))
         } else if let Some(check) = &oracle.check {
-            oracle::command(check, Target { pid: self.pid.unwrap_or_default(), id: &self.id }).err().map(|problem| format!("check {problem}"))
+            oracle::command(check, Target { pid: self.pid.unwrap_or_default(), id: &self.id })
+                .err()
+                .map(|problem| format!("check {problem}"))
         } else {
             None
         };
@@ -551,7 +553,9 @@ fn is_there(root: &std::os::fd::OwnedFd, file: &str) -> bool {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let found = rustix::fs::openat2(root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
     // A character device 0/0 is overlayfs's way to say that a file was removed.
-    found.and_then(rustix::fs::fstat).is_ok_and(|data| !(rustix::fs::FileType::from_raw_mode(data.st_mode).is_char_device() && data.st_rdev == 0))
+    found
+        .and_then(rustix::fs::fstat)
+        .is_ok_and(|data| !(rustix::fs::FileType::from_raw_mode(data.st_mode).is_char_device() && data.st_rdev == 0))
 }
 
 fn wrote(layer: &std::path::Path) -> Option<bool> {

@@ -54,7 +54,8 @@ impl Learner<'_> {
         }
         if found.set.contains(Capability::NetRaw) {
             let pings = |call: &Call| call.syscall == "socket" && matches!(call.arguments, [2 | 10, _, 1 | 58, ..]);
-            let file = refused().any(|(_, cause)| matches!(cause, Cause::FileCapability { capabilities } if capabilities.contains(Capability::NetRaw)));
+            let file = refused()
+                .any(|(_, cause)| matches!(cause, Cause::FileCapability { capabilities } if capabilities.contains(Capability::NetRaw)));
             if file || refused().any(|(call, _)| pings(call)) {
                 change.sysctls.push(("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()));
                 change.no_new_privileges = file;
@@ -187,19 +188,36 @@ fn port(call: &Call) -> Option<u16> {
 
 /// The directory that a refused call wanted to write to.
 fn directory(call: &Call, cause: &Cause) -> Option<String> {
-    let about_files = CapSet::EMPTY
-        .with(Capability::DacOverride)
-        .with(Capability::DacReadSearch)
-        .with(Capability::Chown)
-        .with(Capability::Fowner);
+    let about_files =
+        CapSet::EMPTY.with(Capability::DacOverride).with(Capability::DacReadSearch).with(Capability::Chown).with(Capability::Fowner);
     if cause.capabilities().intersection(about_files).is_empty() {
         return None;
     }
     let Detail::Path { path, .. } = &call.detail else { return None };
-    let makes = matches!(call.syscall.as_str(), "open" | "openat" | "mkdir" | "mkdirat" | "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" | "chown" | "lchown" | "fchownat" | "symlink" | "mknod" | "mknodat");
+    let makes = matches!(
+        call.syscall.as_str(),
+        "open"
+            | "openat"
+            | "mkdir"
+            | "mkdirat"
+            | "unlink"
+            | "unlinkat"
+            | "rename"
+            | "renameat"
+            | "renameat2"
+            | "chown"
+            | "lchown"
+            | "fchownat"
+            | "symlink"
+            | "mknod"
+            | "mknodat"
+    );
     let is_plain = path.starts_with('/') && !path.contains([':', ',', '\n', '\0']) && !path.split('/').any(|part| part == "..");
     let (above, _) = path.trim_end_matches('/').rsplit_once('/')?;
-    let is_own = !above.is_empty() && !["/etc", "/usr", "/bin", "/lib", "/dev", "/proc", "/sys"].iter().any(|system| above == *system || above.starts_with(&format!("{system}/")));
+    let is_own = !above.is_empty()
+        && !["/etc", "/usr", "/bin", "/lib", "/dev", "/proc", "/sys"]
+            .iter()
+            .any(|system| above == *system || above.starts_with(&format!("{system}/")));
     (makes && is_plain && is_own).then(|| above.to_owned())
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct StartOrder {
     pub(crate) timeout: Option<u32>,
     /// The container has a filter, in the file `filter` of `running`.
     pub(crate) filtered: bool,
+    /// A second filter shows calls to a tracer, in the file `trace-filter` of `running`.
+    pub(crate) traced: bool,
     /// The client wants to know the process before it executes its program.
     pub(crate) held: bool,
     /// The container ends when nobody is attached any more.

@@ -15,6 +15,7 @@ use super::{Given, drop_privileges, message};
 use crate::error::Result;
 use crate::files::{Durability, remove_file, write_json};
 use crate::process::Identity;
+use crate::start::FILTER;
 
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
@@ -50,7 +51,7 @@ struct Subject<'a> {
 
 fn begin(proof: SingleThreaded, order: &SessionOrder, subject: Subject<'_>) -> Result<Relay> {
     let Subject { target, further, layout } = subject;
-    let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
+    let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
     let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(layout, path));
     let mut further = further.into_iter().peekable();
     let devpts = further.next_if(|_| order.process.terminal);

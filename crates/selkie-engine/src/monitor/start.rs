@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Durability, remove_file, write_json};
 use crate::process::Identity;
 use crate::record::{Exit, Live, REMOVING, STARTING, STATE, now};
+use crate::start::{FILTER, TRACE_FILTER};
 
 /// What is still needed of the orders when the container runs; the plan is not.
 struct Watch {
@@ -103,7 +104,8 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
     let files = rustix::fs::open(&order.running, directory, Mode::empty())
         .call(|| format!("open({:?})", order.running))
         .map_err(Error::system("start a monitor"))?;
-    let filter = order.filtered.then(|| read_filter(&order.running)).transpose()?;
+    let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
+    let trace = order.traced.then(|| read_filter(&order.running, TRACE_FILTER)).transpose()?;
     let log = order.log.clone().map(Log::new);
     let listener = if log.is_some() || order.attached { Some(listen(order, &files)?) } else { None };
     let layout = subject.layout;
@@ -118,6 +120,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         id: &order.id,
         plan: &order.plan,
         filter: filter.as_deref(),
+        trace: trace.as_deref(),
         root: subject.root.as_fd(),
         staging: &order.staging,
         files: &order.running,
@@ -191,8 +194,8 @@ fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {
     socket::listen(files, "attach").map_err(Error::system("listen for attach"))
 }
 
-pub(super) fn read_filter(running: &Path) -> Result<Vec<Instruction>> {
-    let path = running.join("filter");
+pub(super) fn read_filter(running: &Path, name: &str) -> Result<Vec<Instruction>> {
+    let path = running.join(name);
     let bytes = std::fs::read(&path).map_err(|source| Error::File { action: "read", path, source })?;
     let (whole, _) = bytes.as_chunks::<8>();
     Ok(whole

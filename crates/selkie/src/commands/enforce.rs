@@ -30,8 +30,10 @@ impl EnforceFlags {
         };
         let security = &request.security;
         if security.privileged == Some(true) || !security.cap_add.is_empty() || !security.cap_drop.is_empty() {
-            return Err(Failure::engine("a profile gives exactly its capabilities: --privileged, --cap-add and --cap-drop cannot be used with it")
-                .with_hint(format!("selkie export {} --to podman prints them as flags", wanted.name)));
+            return Err(Failure::engine(
+                "a profile gives exactly its capabilities: --privileged, --cap-add and --cap-drop cannot be used with it",
+            )
+            .with_hint(format!("selkie export {} --to podman prints them as flags", wanted.name)));
         }
         let set = wanted.enforced(digest(context, request)?.as_deref())?;
         request.security.cap_drop = vec!["all".to_owned()];
@@ -52,7 +54,11 @@ fn digest(context: &Context, request: &Request) -> Result<Option<String>, Failur
 fn learned_from(context: &Context, request: &Request) -> Result<Profile, Failure> {
     let digest = digest(context, request)?;
     let (profiles, _) = Profile::all(context.engine.store())?;
-    let fits = |profile: &Profile| profile.report.relative_to.digest == digest && profile.request.command == request.command && profile.request.rootfs == request.rootfs;
+    let fits = |profile: &Profile| {
+        profile.report.relative_to.digest == digest
+            && profile.request.command == request.command
+            && profile.request.rootfs == request.rootfs
+    };
     let newest = profiles.into_iter().filter(fits).max_by(|one, other| one.learned.cmp(&other.learned));
     newest.ok_or_else(|| {
         Failure::engine("nothing was learned from this image with this command").with_hint("selkie learn, with the same words, learns it")

@@ -110,7 +110,8 @@ impl Learn {
         let report = learned.map_err(show::failure)?;
         if let Some(name) = name {
             let Wish { request, oracle, repeats, strict, .. } = wish;
-            let profile = Profile { name: name.clone(), request, oracle, repeats, strict, report: report.clone(), learned: selkie_engine::now() };
+            let profile =
+                Profile { name: name.clone(), request, oracle, repeats, strict, report: report.clone(), learned: selkie_engine::now() };
             profile.save(context.engine.store())?;
             progress.note(&format!("kept as profile `{name}`: selkie run --profile {name}, selkie export {name}"));
         }
@@ -208,4 +209,3 @@ fn write(text: &str) {
     use std::io::Write;
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
-

@@ -40,7 +40,12 @@ pub(super) fn report(report: &Report) -> String {
             _ => "no refusal was seen".to_owned(),
         };
         let by = required.site.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
-        lines.push(format!("  {:<17} without it: {seen}{by}; {} (run {})", required.capability.short_name(), required.failure, required.run));
+        lines.push(format!(
+            "  {:<17} without it: {seen}{by}; {} (run {})",
+            required.capability.short_name(),
+            required.failure,
+            required.run
+        ));
         if let Some(line) = &required.log_line {
             lines.push(format!("  {:<17} {line}", ""));
         }
@@ -52,7 +57,13 @@ pub(super) fn report(report: &Report) -> String {
     if !report.degraded.is_empty() {
         lines.push("refused, and it works without:".to_owned());
         for degraded in &report.degraded {
-            lines.push(format!("  {:<17} {}: {} = {}", degraded.capability.short_name(), degraded.process, degraded.operation, degraded.errno));
+            lines.push(format!(
+                "  {:<17} {}: {} = {}",
+                degraded.capability.short_name(),
+                degraded.process,
+                degraded.operation,
+                degraded.errno
+            ));
         }
     }
     for impossible in &report.impossible {
@@ -115,13 +126,16 @@ pub(crate) fn failure(failure: learn::Failure) -> Failure {
                 message.push_str(&format!("\n  {}", explanation.sentence));
             }
             message.push_str(&said(&output));
-            Failure::engine(message).with_code(1).with_hint("see with `selkie run` what it does; --patience gives it more time, --output, --tcp, --http say when it works")
-        }
-        learn::Failure::Unsteady { failure, output } => {
-            Failure::engine(format!("the workload is not steady: it passed, and failed with the same capabilities: {failure}{}", said(&output)))
+            Failure::engine(message)
                 .with_code(1)
-                .with_hint("an oracle that does not depend on time or chance is needed")
+                .with_hint("see with `selkie run` what it does; --patience gives it more time, --output, --tcp, --http say when it works")
         }
+        learn::Failure::Unsteady { failure, output } => Failure::engine(format!(
+            "the workload is not steady: it passed, and failed with the same capabilities: {failure}{}",
+            said(&output)
+        ))
+        .with_code(1)
+        .with_hint("an oracle that does not depend on time or chance is needed"),
         learn::Failure::Engine(selkie_engine::Error::Interrupted) => Failure::engine("interrupted").with_code(exit::INTERRUPTED),
         learn::Failure::Engine(error) => error.into(),
     }

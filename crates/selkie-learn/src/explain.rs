@@ -55,7 +55,7 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
         Cause::FileCapability { .. } => (
             format!("the file has {names} as file capability, which the bounding set does not: the program cannot be executed, whatever it does"),
             add(capabilities),
-            Some("remove the file capability in the image (`setcap -r`), or set no_new_privs, which ignores it".to_owned()),
+            Some("remove the file capability in the image (`setcap -r`), if the program can do without".to_owned()),
         ),
         Cause::Capset { .. } => (format!("the process asks for {names}, which it is not permitted"), add(capabilities), None),
         Cause::InitialNamespace { .. } => (

@@ -347,6 +347,8 @@ pub struct ExecRequest {
     pub preserve_fds: u32,
     /// `--cidfile`.
     pub cidfile: Option<String>,
+    /// `--apart` (ours, hidden): a mount namespace and cgroup of its own, so that it is not watched as part of the container.
+    pub apart: bool,
 }
 
 impl Request {

@@ -35,6 +35,8 @@ pub struct Join<'a> {
     pub process: &'a Process,
     /// The container's own filter.
     pub filter: Option<&'a [Instruction]>,
+    /// In a mount namespace of its own.
+    pub apart: bool,
     /// The container's session keyring has this name.
     pub id: &'a str,
     /// The container's cgroups.
@@ -112,7 +114,7 @@ fn be_joiner(
             Ok(()) => process::exit_now(0),
             Err(error) => error,
         },
-        Ok(Forked::Child) => match prepare(join, first_own) {
+        Ok(Forked::Child) => match prepare(proof, join, first_own) {
             Ok(()) => program.execute(),
             Err(error) => error,
         },
@@ -129,9 +131,12 @@ fn make_process(proof: SingleThreaded, join: &Join<'_>, first_own: i32) -> Resul
     process::fork(proof, process::SIBLING, None).during(|| "exec")
 }
 
-fn prepare(join: &Join<'_>, first_own: i32) -> Result<(), Error> {
+fn prepare(proof: SingleThreaded, join: &Join<'_>, first_own: i32) -> Result<(), Error> {
     let wanted = join.process;
     selkie_sys::signal::reset_all();
+    if join.apart {
+        process::unshare(proof, process::NEW_MOUNT).during(|| "exec")?;
+    }
     rustix::process::setsid().call(|| "setsid()").during(|| "exec")?;
     if matches!(join.stdio, Stdio::Terminal { .. }) {
         terminal::make_controlling(process::kept(0)).during(|| "terminal")?;

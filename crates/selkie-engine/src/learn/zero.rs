@@ -5,7 +5,7 @@ use selkie_learn::report::Zero;
 use selkie_learn::search::Found;
 use selkie_learn::{Call, Cause, Detail};
 use selkie_plan::Request;
-use selkie_plan::value::{SecurityOpt, TmpfsMount};
+use selkie_plan::value::TmpfsMount;
 
 use super::run::Made;
 use super::{Learner, give};
@@ -17,7 +17,6 @@ struct Change {
     sysctls: Vec<(String, String)>,
     user: Option<(u32, u32)>,
     tmpfs: Vec<String>,
-    no_new_privileges: bool,
 }
 
 /// How many directories a program may turn out to need.
@@ -56,9 +55,9 @@ impl Learner<'_> {
             let pings = |call: &Call| call.syscall == "socket" && matches!(call.arguments, [2 | 10, _, 1 | 58, ..]);
             let file = refused()
                 .any(|(_, cause)| matches!(cause, Cause::FileCapability { capabilities } if capabilities.contains(Capability::NetRaw)));
-            if file || refused().any(|(call, _)| pings(call)) {
+            // A file capability has to be in the bounding set, needed or not: only another file changes that.
+            if !file && refused().any(|(call, _)| pings(call)) {
                 change.sysctls.push(("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()));
-                change.no_new_privileges = file;
             }
         }
         change
@@ -136,9 +135,6 @@ impl Change {
         }
         // A directory that cannot be written in a flag is none that is proposed.
         request.mounts.tmpfs.extend(self.tmpfs.iter().filter_map(|path| TmpfsMount::parse(&format!("{path}:mode=1777")).ok()));
-        if self.no_new_privileges {
-            request.security.options.extend(SecurityOpt::parse("no-new-privileges"));
-        }
     }
 
     fn flags(&self) -> Vec<String> {
@@ -151,9 +147,6 @@ impl Change {
         }
         for path in &self.tmpfs {
             flags.extend(["--tmpfs".to_owned(), format!("{path}:mode=1777")]);
-        }
-        if self.no_new_privileges {
-            flags.extend(["--security-opt".to_owned(), "no-new-privileges".to_owned()]);
         }
         flags
     }
@@ -171,9 +164,6 @@ impl Change {
         }
         if !self.tmpfs.is_empty() {
             parts.push(format!("{} are temporary and writable", self.tmpfs.join(", ")));
-        }
-        if self.no_new_privileges {
-            parts.push("file capabilities are ignored".to_owned());
         }
         Zero { flags: self.flags(), needs: set.iter().collect(), run, sentence: parts.join("; ") }
     }

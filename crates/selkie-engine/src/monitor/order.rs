@@ -96,6 +96,8 @@ impl Restart {
 pub(crate) struct SessionOrder {
     pub(crate) id: String,
     pub(crate) session: String,
+    /// In a mount namespace of its own.
+    pub(crate) apart: bool,
     pub(crate) process: Process,
     pub(crate) namespaces: u64,
     pub(crate) running: PathBuf,

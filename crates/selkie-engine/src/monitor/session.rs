@@ -72,6 +72,7 @@ fn begin(proof: SingleThreaded, order: &SessionOrder, subject: Subject<'_>) -> R
         process: &order.process,
         filter: filter.as_deref(),
         id: &order.id,
+        apart: order.apart,
         cgroup: cgroup.as_ref(),
         devpts: devpts.as_ref().map(AsFd::as_fd),
         stdio,

@@ -182,7 +182,7 @@ impl Lines {
             Progress::Begins { number, purpose, set } => {
                 self.pending += 1;
                 if live {
-                    write(&format!("\r\x1b[K{number:>3}  {purpose}: {}", show::names(set)));
+                    write(&format!("\r\x1b[K{number:>3}  {purpose:<26} running            {}", show::names(set)));
                 }
             }
             Progress::Ended { number, purpose, set, failure, took } => {
@@ -192,7 +192,7 @@ impl Lines {
                     Some(reason) => format!("failed: {}", text::one_line(&reason)),
                 };
                 let clear = if live { "\r\x1b[K" } else { "" };
-                write(&format!("{clear}{number:>3}  {:<22} {:<44} {said}  {:.2} s\n", purpose, show::names(set), took.as_secs_f64()));
+                write(&format!("{clear}{number:>3}  {purpose:<26} {:>6.2} s  {said}  [{}]\n", took.as_secs_f64(), show::names(set)));
             }
             Progress::Note(note) => self.note(&note),
         }

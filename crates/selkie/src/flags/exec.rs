@@ -53,6 +53,9 @@ pub struct ExecFlags {
     /// Take a capability away (Podman has no such flag).
     #[arg(long = "cap-drop", allow_hyphen_values = true)]
     pub cap_drop: Vec<String>,
+    /// Do not count as part of the container for whoever watches it.
+    #[arg(long = "apart", hide = true)]
+    pub apart: bool,
     /// Container, command and its words.
     #[arg(value_name = "CONTAINER COMMAND", trailing_var_arg = true)]
     pub words: Vec<String>,
@@ -89,6 +92,7 @@ impl ExecFlags {
             cap_drop: list(&self.cap_drop),
             preserve_fds: preserve_fds(self.preserve_fds.as_deref())?,
             cidfile: self.cidfile.clone(),
+            apart: self.apart,
         })
     }
 

@@ -198,7 +198,6 @@ pub struct Facts {
 
 impl Report {
     /// Returns the set of required capabilities.
-    #[must_use]
     pub fn set(&self) -> CapSet {
         self.required.iter().fold(CapSet::EMPTY, |set, required| set.with(required.capability))
     }

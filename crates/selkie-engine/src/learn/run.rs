@@ -498,11 +498,7 @@ pub(super) fn needs(refused: &[(Call, Cause)]) -> (CapSet, Vec<CapSet>) {
     let mut choices = Vec::new();
     for (_, cause) in refused {
         match cause {
-            Cause::OneOf { capabilities } => {
-                if !choices.contains(capabilities) {
-                    choices.push(*capabilities);
-                }
-            }
+            Cause::OneOf { capabilities } if !choices.contains(capabilities) => choices.push(*capabilities),
             Cause::Capability { capabilities } | Cause::FileCapability { capabilities } | Cause::Capset { capabilities } => {
                 all = all.union(*capabilities);
             }

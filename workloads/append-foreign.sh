@@ -1,0 +1,5 @@
+#!/bin/bash
+# needs: DAC_OVERRIDE
+. /workloads/common
+
+echo x >>/home/alice/.secret

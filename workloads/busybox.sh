@@ -1,0 +1,5 @@
+#!/bin/bash
+# needs:
+. /workloads/common
+
+busybox ls / >/dev/null && busybox sha256sum /etc/passwd >/dev/null

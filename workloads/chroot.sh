@@ -1,0 +1,5 @@
+#!/bin/bash
+# needs: SYS_CHROOT
+. /workloads/common
+
+chroot / /bin/true

@@ -1,0 +1,5 @@
+#!/bin/bash
+# needs:
+. /workloads/common
+
+timeout 1 cron -f; [ $? = 124 ] || fail cron

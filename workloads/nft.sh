@@ -1,0 +1,6 @@
+#!/bin/bash
+# needs: NET_ADMIN
+# flags: --cap-add NET_ADMIN
+. /workloads/common
+
+nft add table inet t && nft list tables | grep -q 'inet t'

@@ -1,0 +1,5 @@
+#!/bin/bash
+# needs: SETFCAP
+. /workloads/common
+
+cp /bin/true /tmp/t && setcap net_raw+ep /tmp/t && getcap /tmp/t | grep -q net_raw

@@ -1,0 +1,6 @@
+#!/bin/bash
+# needs:
+# nothing at all
+. /workloads/common
+
+true

@@ -29,6 +29,7 @@ mod rootfs;
 mod start;
 mod store;
 pub mod trial;
+pub mod watch;
 
 pub use client::{Attached, Event};
 pub use conf::ConfFiles;

@@ -16,6 +16,7 @@
 )]
 
 pub mod classify;
+pub mod evidence;
 mod explain;
 pub mod guess;
 pub mod operation;
@@ -26,6 +27,7 @@ pub mod search;
 pub mod trace;
 
 pub use classify::{Class, class};
+pub use evidence::{Evidence, evidence};
 pub use explain::{Explanation, explain};
 pub use posture::Standing;
 pub use refusal::{Cause, Surroundings, cause, causes};

@@ -153,6 +153,8 @@ impl<E> From<E> for Stop<E> {
 
 /// How many times the baseline grows before everything is given.
 const BASELINE_ROUNDS: usize = 3;
+/// How many runs grow by what is refused alone.
+const PATIENT_RUNS: usize = 2;
 /// How many times a set is proven anew when a repeat fails for a reason.
 const PROOF_ROUNDS: usize = 3;
 
@@ -165,7 +167,7 @@ pub fn search<R: Runner>(options: &Options, runner: &mut R) -> Result<Found, Sto
     let (baseline, outcome) = search.baseline()?;
     let mut found = Found { baseline, baseline_run: outcome.run, ..Found::default() };
     search.refused_before = outcome.needs;
-    let (mut set, mut asked, runs) = search.grow(baseline, outcome.run)?;
+    let (mut set, mut asked, runs) = search.grow(baseline, &outcome)?;
     found.grow_runs = runs;
     for _ in 0..PROOF_ROUNDS {
         (found.set, found.certificates) = search.prune(set, &mut asked)?;
@@ -237,7 +239,11 @@ impl<R: Runner> Search<'_, R> {
     }
 
     /// Returns a set that passes, what was asked for with it, and after how many runs.
-    fn grow(&mut self, universe: CapSet, baseline_run: usize) -> Result<(CapSet, CapSet, usize), Stop<R::Error>> {
+    fn grow(&mut self, universe: CapSet, baseline: &Outcome) -> Result<(CapSet, CapSet, usize), Stop<R::Error>> {
+        // A program that ends at the first refusal shows one need a run. What the baseline was granted shows the rest at once,
+        // with some that are not needed and cost a run each later.
+        let granted = baseline.asked.iter().filter(|capability| !tolerated(*capability));
+        let granted = granted.fold(CapSet::EMPTY, |set, capability| set.with(capability)).intersection(universe);
         let mut set = CapSet::EMPTY;
         let mut runs = 0;
         loop {
@@ -249,10 +255,13 @@ impl<R: Runner> Search<'_, R> {
             let missing = added(&outcome, universe, set);
             if !missing.is_empty() {
                 set = set.union(missing);
+                if runs == PATIENT_RUNS {
+                    set = set.union(granted);
+                }
                 continue;
             }
             if set == universe {
-                return Err(Stop::Unsteady { passed: baseline_run, failed: outcome.run });
+                return Err(Stop::Unsteady { passed: baseline.run, failed: outcome.run });
             }
             let mut candidates: Vec<Capability> = universe.difference(set).iter().collect();
             candidates.sort_by_key(|capability| (rare(*capability), capability.knowledge().danger));

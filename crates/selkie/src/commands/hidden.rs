@@ -68,6 +68,22 @@ impl Trial {
     }
 }
 
+/// Watches a container for `run --why`, which is at the other end of the standard streams.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {}
+
+impl Watch {
+    #[expect(clippy::unused_self, reason = "as every verb")]
+    pub(crate) fn serve(&self) -> Result<ExitCode, Failure> {
+        selkie_engine::watch::serve(selkie_observe::open("auto"), &mut std::io::stdin().lock(), &mut std::io::stdout())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
+        self.serve()
+    }
+}
+
 /// Prints the verbs of `container` or `image`.
 #[derive(Debug, Args)]
 pub(crate) struct GroupHelp {

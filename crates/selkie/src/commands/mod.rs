@@ -50,6 +50,7 @@ mod unsupported;
 mod untag;
 mod version;
 mod wait;
+mod why;
 
 /// Declares the verbs once: the enum and its dispatch.
 macro_rules! verbs {
@@ -81,6 +82,7 @@ macro_rules! verbs {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
                     Self::Workload(arguments) => Some(arguments.serve()),
+                    Self::Watch(arguments) => Some(arguments.serve()),
                     _ => None,
                 };
                 if let Some(done) = alone {
@@ -129,6 +131,9 @@ verbs! {
     Untag(untag::Untag),
     Version(version::Version),
     Wait(wait::Wait),
+    Why(why::Why),
+    #[command(name = "__watch", hide = true)]
+    Watch(hidden::Watch),
     #[command(name = "__demo", hide = true)]
     Workload(demo::Workload),
     #[command(name = "__container-prune", hide = true)]

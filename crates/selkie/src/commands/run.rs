@@ -1,13 +1,18 @@
 //! `selkie run`
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_engine::{Attached, Container, StartOptions};
+use selkie_engine::watch::Watcher;
+use selkie_engine::{Attached, Container, Hold, StartOptions};
+use selkie_learn::evidence;
 use selkie_plan::{Request, Stream};
 
 use crate::commands::create::{check_files, dry_run, warn_all, write_id};
 use crate::commands::enforce::EnforceFlags;
+use crate::commands::why;
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{RunFlags, System};
@@ -25,6 +30,9 @@ use crate::ui::out;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Run {
+    /// Watch the container, and say at its end what it was refused and why (`selkie why` says it meanwhile and later).
+    #[arg(long)]
+    why: bool,
     #[command(flatten)]
     enforce: EnforceFlags,
     #[command(flatten)]
@@ -44,13 +52,19 @@ impl Run {
         if process.tty && process.interactive && !request.lifecycle.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
             warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
         }
+        let watcher = self.why.then(|| Watcher::start(&context.engine)).transpose()?.map(RefCell::new);
         let created = context.engine.create(request, std::env::args().collect(), true)?;
         let record = created.record.clone();
         warn_all(created.plan.as_ref());
         write_id(&record)?;
         let lifecycle = &record.request.lifecycle;
         let attach = !lifecycle.detach;
+        let filter = if attach && self.why { created.plan.as_ref().map(selkie_engine::resolved_filter).transpose()?.flatten() } else { None };
+        let records = context.engine.store().records(&record.id);
+        let hold = |pid: i32| watcher.as_ref().map_or(Ok(()), |watcher| watcher.borrow_mut().watch(pid, &records));
         let options = StartOptions {
+            hold: watcher.is_some().then_some(Hold(&hold)),
+            trace: watcher.as_ref().is_some_and(|watcher| !watcher.borrow().rung.sees_checks()),
             attach,
             size: if process.tty { terminal_size() } else { None },
             preserve: preserved(process.preserve_fds)?,
@@ -75,10 +89,20 @@ impl Run {
                 if lifecycle.remove {
                     remove(context, &record.id, &attached)?;
                 }
+                if let Some(trace) = watcher.and_then(|watcher| watcher.into_inner().trace()) {
+                    tell(&why::show(&evidence(&trace, filter.as_ref()), false));
+                } else if code != 0 && !process.tty && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+                    tell("Hint: if something was refused, `selkie run --why` says what and why\n");
+                }
                 Ok(exit::of_status(code))
             }
         }
     }
+}
+
+/// Says something after the container's own output; a reader that is gone is no error.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(crate::ui::text::printable(text).as_bytes());
 }
 
 /// Returns the caller's descriptors 3, 4, ... that the program gets.

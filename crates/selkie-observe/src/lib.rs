@@ -4,9 +4,14 @@
 //! its first execve(2) on and returns a [`Trace`]. It judges nothing: that is `selkie-learn`.
 #![forbid(unsafe_code)]
 
+mod bpf;
 mod error;
+mod ladder;
 mod observer;
+mod subject;
+mod symbols;
 
 pub use error::{Error, Result};
+pub use ladder::{BPF, best, open};
 pub use observer::{Observer, Subject};
 pub use selkie_learn::{Rung, Trace};

@@ -55,6 +55,7 @@ impl Watcher {
     pub fn start(engine: &Engine) -> Result<Self> {
         let failed = |source| Error::File { action: "execute", path: engine.binary().to_path_buf(), source };
         let mut process = Command::new(engine.binary())
+            .args(engine.globals())
             .arg("__watch")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -115,8 +116,14 @@ enum Word {
 ///
 /// # Errors
 /// It cannot talk to its client.
-pub fn serve(observer: selkie_observe::Result<std::sync::Arc<dyn Observer>>, input: &mut dyn BufRead, output: &mut dyn Write) -> std::io::Result<()> {
-    let say = |output: &mut dyn Write, text: &str| output.write_all(text.as_bytes()).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush());
+pub fn serve(
+    observer: selkie_observe::Result<std::sync::Arc<dyn Observer>>,
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+) -> std::io::Result<()> {
+    let say = |output: &mut dyn Write, text: &str| {
+        output.write_all(text.as_bytes()).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush())
+    };
     let json = |word: &Word| serde_json::to_string(word).unwrap_or_default();
     let observer = match observer {
         Ok(observer) => observer,

@@ -14,25 +14,16 @@
     )
 )]
 
+mod bpf;
 mod error;
+mod ladder;
 mod observer;
 mod ptrace;
+mod subject;
+mod symbols;
 
 pub use error::{Error, Result};
+pub use ladder::{BPF, best, choose, open};
 pub use observer::{Observer, Subject};
 pub use ptrace::{Orphans, Ptrace};
 pub use selkie_learn::{Rung, Trace};
-
-use std::sync::Arc;
-
-/// Opens an observer: `auto` is the best that this machine allows, `bpf` and `ptrace` are these.
-///
-/// # Errors
-/// [`Error::Unavailable`] says what is missing.
-pub fn open(wanted: &str) -> Result<Arc<dyn Observer>> {
-    let ptrace = || Ptrace::available().map(|()| Arc::new(Ptrace::new(Orphans::Kill)) as Arc<dyn Observer>);
-    match wanted {
-        "auto" | "ptrace" => ptrace(),
-        _ => Err(Error::Unavailable { rung: "bpf", reason: "not built".to_owned() }),
-    }
-}

@@ -138,9 +138,9 @@ impl Observer for Ptrace {
     /// container is ended first, then its watch.
     fn finish(&self, context: u64) -> Result<Trace> {
         let watch = lock(&self.watches).remove(&context);
-        let Some(watch) = watch else { return Err(Error::NotWatched { context }) };
+        let Some(watch) = watch else { return Err(Error::Context { context, state: "not watched" }) };
         watch.shared.ring();
-        watch.thread.join().unwrap_or(Err(Error::NotWatched { context }))
+        watch.thread.join().unwrap_or(Err(Error::Context { context, state: "not watched" }))
     }
 }
 

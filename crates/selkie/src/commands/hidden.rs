@@ -74,13 +74,10 @@ pub(crate) struct Watch {}
 
 impl Watch {
     #[expect(clippy::unused_self, reason = "as every verb")]
-    pub(crate) fn serve(&self) -> Result<ExitCode, Failure> {
-        selkie_engine::watch::serve(selkie_observe::open("auto"), &mut std::io::stdin().lock(), &mut std::io::stdout())?;
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let observer = selkie_observe::choose("auto", context.engine.store().run());
+        selkie_engine::watch::serve(observer, &mut std::io::stdin().lock(), &mut std::io::stdout())?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
-        self.serve()
     }
 }
 

@@ -82,7 +82,6 @@ macro_rules! verbs {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
                     Self::Workload(arguments) => Some(arguments.serve()),
-                    Self::Watch(arguments) => Some(arguments.serve()),
                     _ => None,
                 };
                 if let Some(done) = alone {

@@ -59,7 +59,8 @@ impl Run {
         write_id(&record)?;
         let lifecycle = &record.request.lifecycle;
         let attach = !lifecycle.detach;
-        let filter = if attach && self.why { created.plan.as_ref().map(selkie_engine::resolved_filter).transpose()?.flatten() } else { None };
+        let filter =
+            if attach && self.why { created.plan.as_ref().map(selkie_engine::resolved_filter).transpose()?.flatten() } else { None };
         let records = context.engine.store().records(&record.id);
         let hold = |pid: i32| watcher.as_ref().map_or(Ok(()), |watcher| watcher.borrow_mut().watch(pid, &records));
         let options = StartOptions {

@@ -1,0 +1,25 @@
+//! The rungs that see the checks themselves: BPF programs of `bpf/observe.bpf.c`.
+//!
+//! ```text
+//!   caller's thread             the observer's own thread                     the kernel
+//!   ---------------             -------------------------                     ----------
+//!   open: load or find pins,
+//!         attach              -> keeps BPF, PERFMON, SYSLOG of its rights
+//!   watch: read /proc/PID     -> contexts, mounts, cgroups             ---->  counts, keeps refused calls
+//!   poll                      -> takes the new records                 <----  calls
+//!                                (ten times a second by itself)
+//!   finish                    -> takes everything out of the maps      <----  checks, sites, stacks, endings
+//! ```
+//!
+//! What the maps hold of the container was made by it and by nobody else, so the thread that reads them has no other right.
+
+mod detail;
+mod kinds;
+mod layout;
+mod load;
+mod maps;
+mod observer;
+mod reader;
+mod record;
+
+pub(crate) use observer::Bpf;

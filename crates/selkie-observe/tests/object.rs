@@ -1,0 +1,38 @@
+//! The committed BPF object is what its source gives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod harness;
+
+use std::path::Path;
+use std::process::Command;
+
+/// The compiler that the committed object was made by: other versions give other bytes.
+const COMPILER: &str = "Debian clang version 14.0.6";
+
+#[test]
+fn object_is_what_its_source_gives() {
+    let version = Command::new("clang-14").arg("--version").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    match version {
+        Err(error) => return harness::lack(&format!("clang-14 cannot be run, the BPF object was not rebuilt: {error}")),
+        Ok(version) if !version.starts_with(COMPILER) => {
+            return harness::skip(&format!(
+                "`{}` is not `{COMPILER}`, the BPF object was not rebuilt",
+                version.lines().next().unwrap_or("")
+            ));
+        }
+        Ok(_) => {}
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let built = tempfile::tempdir().unwrap();
+    // From another directory, so that a path of the builder's would show.
+    let copy = built.path().join("crates/selkie-observe/bpf");
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::create_dir(built.path().join("tools")).unwrap();
+    std::fs::copy(here.join("bpf/observe.bpf.c"), copy.join("observe.bpf.c")).unwrap();
+    std::fs::copy(here.join("../../tools/build-bpf"), built.path().join("tools/build-bpf")).unwrap();
+    let output = Command::new(built.path().join("tools/build-bpf")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (found, wanted) =
+        (std::fs::read(copy.join("observe.bpf.x86_64.o")).unwrap(), std::fs::read(here.join("bpf/observe.bpf.x86_64.o")).unwrap());
+    assert!(found == wanted, "the committed object is not what its source gives: run tools/build-bpf");
+}

@@ -1,5 +1,6 @@
 #!/bin/bash
-# needs: NET_RAW
+# needs: NET_RAW SETGID SETUID
+# passes without SETGID and SETUID too, as root
 # flags: --cap-add NET_RAW
 . /workloads/common
 

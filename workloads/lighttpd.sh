@@ -1,5 +1,5 @@
 #!/bin/bash
-# needs: CHOWN NET_BIND_SERVICE SETGID SETUID
+# needs: NET_BIND_SERVICE SETGID SETUID
 . /workloads/common
 
 mkdir -p /run/lighttpd

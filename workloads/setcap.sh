@@ -2,4 +2,4 @@
 # needs: SETFCAP
 . /workloads/common
 
-cp /bin/true /tmp/t && setcap net_raw+ep /tmp/t && getcap /tmp/t | grep -q net_raw
+cp /bin/true /tmp/t && setcap cap_net_raw+ep /tmp/t && getcap /tmp/t | grep -q net_raw

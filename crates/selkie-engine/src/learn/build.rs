@@ -178,7 +178,7 @@ impl Learner<'_> {
                 Seccomp::Default { nested_userns: true } => "default, with nested user namespaces".to_owned(),
                 Seccomp::File(path) => path.clone(),
             },
-            oracle: self.oracle.describe(),
+            oracle: self.oracle.describe(baseline.is_none_or(|made| made.way == Way::Ends)),
             exercised: match exercise {
                 Some(command) => command.clone(),
                 None if baseline.is_some_and(|made| made.way == Way::Ends) => "one run of the command".to_owned(),

@@ -319,7 +319,7 @@ impl Learner<'_> {
                 }
             }
             self.oracle.http.extend(made.http.iter().cloned());
-            let said = self.oracle.describe();
+            let said = self.oracle.describe(false);
             (self.progress)(Progress::Note(format!("no oracle was given; what the baseline does has to go on: {said}")));
         }
         self.held = Some(made.set);

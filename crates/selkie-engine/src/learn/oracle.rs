@@ -114,11 +114,11 @@ impl Oracle {
             || self.exercise.is_some()
     }
 
-    /// Returns it in words.
+    /// Returns it in words, for a workload that `ends` by itself or not.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn describe(&self, ends: bool) -> String {
         let mut parts = Vec::new();
-        if !self.serves() {
+        if ends {
             parts.push(format!("exit code {}", self.exit_code.unwrap_or(0)));
         }
         parts.extend(self.output.iter().map(|pattern| format!("output matches `{pattern}`")));
@@ -144,12 +144,14 @@ impl Oracle {
 pub(super) struct Target<'a> {
     /// Its first process.
     pub(super) pid: i32,
+    /// How long one answer may take.
+    pub(super) patience: Duration,
     /// Its id.
     pub(super) id: &'a str,
 }
 
-/// How long one connection may take.
-const CONNECTION: Duration = Duration::from_secs(2);
+/// How long one answer may take, while it is not known how long it takes.
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// How long a command on the host may take.
 const COMMAND: Duration = Duration::from_secs(30);
 
@@ -160,13 +162,13 @@ pub(super) fn unanswered(oracle: &Oracle, target: Target<'_>, bound: &BTreeSet<P
     }
     for port in &oracle.tcp {
         // A port that nobody listens on need not be tried.
-        let answer = if bound.contains(&Port::Tcp(*port)) { connects(target.pid, *port) } else { Err("nobody listens".to_owned()) };
+        let answer = if bound.contains(&Port::Tcp(*port)) { connects(target, *port) } else { Err("nobody listens".to_owned()) };
         if let Err(problem) = answer {
             return Some(format!("TCP {port}: {problem}"));
         }
     }
     for http in &oracle.http {
-        match request(target.pid, http) {
+        match request(target, http) {
             Ok(status) if http.status.map_or((200..400).contains(&status), |wanted| wanted == status) => {}
             Ok(status) => return Some(format!("HTTP :{}{} answers {status}", http.port, http.path)),
             Err(problem) => return Some(format!("HTTP :{}{}: {problem}", http.port, http.path)),
@@ -175,15 +177,17 @@ pub(super) fn unanswered(oracle: &Oracle, target: Target<'_>, bound: &BTreeSet<P
     None
 }
 
-fn connects(pid: i32, port: u16) -> Result<(), String> {
-    within(pid, move || connect(port).map(drop))
+fn connects(target: Target<'_>, port: u16) -> Result<(), String> {
+    let patience = target.patience;
+    within(target.pid, move || connect(port, patience).map(drop))
 }
 
 /// Makes a request and returns the status of the answer.
-pub(super) fn request(pid: i32, http: &Http) -> Result<u16, String> {
+pub(super) fn request(target: Target<'_>, http: &Http) -> Result<u16, String> {
     let http = http.clone();
-    within(pid, move || {
-        let mut stream = connect(http.port)?;
+    let patience = target.patience;
+    within(target.pid, move || {
+        let mut stream = connect(http.port, patience)?;
         let said =
             format!("GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: selkie\r\nAccept: */*\r\nConnection: close\r\n\r\n", http.path);
         stream.write_all(said.as_bytes()).map_err(|error| error.to_string())?;
@@ -205,15 +209,15 @@ pub(super) fn request(pid: i32, http: &Http) -> Result<u16, String> {
     })
 }
 
-fn connect(port: u16) -> Result<TcpStream, String> {
+fn connect(port: u16, patience: Duration) -> Result<TcpStream, String> {
     let addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
     let mut problem = String::new();
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECTION) {
+        match TcpStream::connect_timeout(&address, patience) {
             Ok(stream) => {
                 stream
-                    .set_read_timeout(Some(CONNECTION))
-                    .and_then(|()| stream.set_write_timeout(Some(CONNECTION)))
+                    .set_read_timeout(Some(patience))
+                    .and_then(|()| stream.set_write_timeout(Some(patience)))
                     .map_err(|error| error.to_string())?;
                 return Ok(stream);
             }

@@ -74,6 +74,10 @@ pub(super) struct Made {
     pub(super) way: Way,
     /// From the first execve(2) to the end, or until it was ready.
     pub(super) ready: Duration,
+    /// How long its answers took.
+    pub(super) answer: Duration,
+    /// It ended when it was told to.
+    pub(super) stops: bool,
     /// All of it.
     pub(super) took: Duration,
     pub(super) trace: Trace,
@@ -193,6 +197,8 @@ impl Run<'_> {
             if self.made.way != Way::Ends && elapsed >= next_probe {
                 next_probe = elapsed + elapsed.mul_f64(0.1).clamp(TICK, Duration::from_millis(100));
                 if self.is_ready(&mut quiet) {
+                    // The time that nothing happened in is not its own.
+                    self.made.ready = elapsed.saturating_sub(quiet.lasted());
                     self.made.way = Way::Serves;
                     return Ok(None);
                 }
@@ -232,20 +238,28 @@ impl Run<'_> {
         let Some(processes) = &mut self.processes else { return false };
         let oracle = self.wanted.oracle;
         self.made.ports = processes.ports();
+        let target = Target { pid, id: &self.id, patience: patience(self.wanted.baseline) };
+        let asked = Instant::now();
         quiet.missing = oracle
             .output
             .iter()
             .find(|pattern| !pattern.is_match(&self.made.output))
             .map(|pattern| format!("no output matches `{pattern}`"))
-            .or_else(|| oracle::unanswered(oracle, Target { pid, id: &self.id }, &self.made.ports))
+            .or_else(|| oracle::unanswered(oracle, target, &self.made.ports))
             .or_else(|| self.notify.as_ref().filter(|notify| !notify.is_ready()).map(|_| "READY=1 did not come".to_owned()))
             .or_else(|| oracle.files.iter().find(|file| !exists_in(pid, file)).map(|file| format!("file {file} does not exist")))
             .or_else(|| self.unhealthy());
         if quiet.missing.is_some() {
             return false;
         }
-        if self.made.way == Way::Serves || oracle.serves() {
+        self.made.answer = asked.elapsed();
+        if oracle.serves() {
             return true;
+        }
+        if let Some(baseline) = self.wanted.baseline {
+            // Nothing tells but that it goes on: it gets the time that the baseline took, and some more.
+            let since = self.started.map_or(Duration::ZERO, |started| started.elapsed());
+            return since >= baseline.ready.mul_f64(1.5) + Duration::from_secs(1);
         }
         // Nobody has said what it does: it is ready when it has nothing to do any more.
         let (standings, busy) = self.processes.as_mut().map(Processes::standings).unwrap_or_default();
@@ -274,7 +288,7 @@ impl Run<'_> {
         let mut differences = self.settled()?;
         let oracle = self.wanted.oracle;
         let id = self.id.clone();
-        let target = Target { pid, id: &id };
+        let target = Target { pid, id: &id, patience: patience(self.wanted.baseline) };
         for (what, text) in [("exercise", &oracle.exercise), ("check", &oracle.check)] {
             if let Some(text) = text
                 && let Err(problem) = oracle::command(text, target)
@@ -314,17 +328,19 @@ impl Run<'_> {
 
     /// Learns from the baseline what its answers are.
     fn explore(&mut self) {
-        let pid = self.pid.unwrap_or_default();
+        let target = Target { pid: self.pid.unwrap_or_default(), id: &self.id, patience: oracle::ANSWER };
+        let asked = Instant::now();
         for port in &self.made.ports {
             if let Port::Tcp(port) = *port
                 && !self.wanted.oracle.http.iter().any(|http| http.port == port)
             {
                 let http = Http { port, path: "/".to_owned(), status: None };
-                if let Ok(status) = oracle::request(pid, &http) {
+                if let Ok(status) = oracle::request(target, &http) {
                     self.made.http.push(Http { status: Some(status), ..http });
                 }
             }
         }
+        self.made.answer = asked.elapsed();
     }
 
     /// Waits until the processes are those of the baseline; returns how they differ if they do not become so.
@@ -355,8 +371,11 @@ impl Run<'_> {
         self.made.stopped_at = Some(at);
         self.child.say(Word::Signal(self.stop_signal.cast_signed()));
         let begun = Instant::now();
-        while begun.elapsed() < STOP {
+        // One that has not ended in the baseline, as a first process without a handler does not, will not now.
+        let limit = if self.wanted.baseline.is_none_or(|made| made.stops) { STOP } else { STEADY };
+        while begun.elapsed() < limit {
             if let Some(Tick::Ended(code)) = self.tick()? {
+                self.made.stops = true;
                 self.made.exit = Some(code);
                 return Ok(());
             }
@@ -384,7 +403,7 @@ impl Run<'_> {
         } else if let Some(file) = absent {
             Some(format!("file {file} does not exist"))
         } else if let Some(check) = &oracle.check {
-            oracle::command(check, Target { pid: self.pid.unwrap_or_default(), id: &self.id })
+            oracle::command(check, Target { pid: self.pid.unwrap_or_default(), id: &self.id, patience: oracle::ANSWER })
                 .err()
                 .map(|problem| format!("check {problem}"))
         } else {
@@ -509,6 +528,12 @@ pub(super) fn needs(refused: &[(Call, Cause)]) -> (CapSet, Vec<CapSet>) {
     (all, choices)
 }
 
+/// How long one answer may take.
+fn patience(baseline: Option<&Made>) -> Duration {
+    const LEAST: Duration = Duration::from_millis(500);
+    baseline.map_or(oracle::ANSWER, |made| made.answer.saturating_mul(5).max(LEAST))
+}
+
 /// How long nothing has changed.
 #[derive(Default)]
 struct Quiet {
@@ -518,13 +543,17 @@ struct Quiet {
 }
 
 impl Quiet {
+    fn lasted(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     fn since(&mut self, busy: u64, processes: usize, ports: &BTreeSet<Port>) -> Duration {
         let state = Some((busy, processes, ports.clone()));
         if self.state != state {
             self.state = state;
             self.since = Some(Instant::now());
         }
-        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.lasted()
     }
 }
 

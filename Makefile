@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PROFILE_DIR = target/$(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help build demo test test-packages lint test-unit test-kernels bench fuzz install clean
+.PHONY: help build demo test test-packages lint test-unit test-kernels bench bench-learn fuzz install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ test-kernels: ## the same invariants on Debian's stock kernels 6.1 and 6.12 in Q
 
 bench: build ## selkie, the floor and the peers side by side, ratios printed
 	tools/bench
+
+bench-learn: ## every workload learned, compared with the set proven by hand; writes docs/learning-benchmark.md
+	tools/bench-learn
 
 fuzz: ## the property tests of every parser with many more cases (CASES=20000)
 	tools/fuzz

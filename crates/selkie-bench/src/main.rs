@@ -4,12 +4,14 @@
 //! ```text
 //! selkie-bench [--rounds N] [--selkie PATH] [--write FILE]
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
+//! selkie-bench learn --root DIR [--observer NAME] [--only NAME] [--write FILE]      the workloads, each learned
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod engines;
 mod floor;
+mod learn;
 mod measure;
 mod processes;
 mod report;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((first, rest)) if first == "floor" => floor::main(rest),
+        Some((first, rest)) if first == "learn" => learn::main(rest),
         Some((first, _)) if first == "loop" => processes::main(),
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
     };

@@ -42,6 +42,9 @@ pub struct Report {
     pub seconds: f64,
     /// The runs.
     pub log: Vec<Run>,
+    /// What rules without runs would have made of the first run.
+    #[serde(default)]
+    pub observed: Observed,
     /// Facts about the final runs that an export can use.
     #[serde(default)]
     pub facts: Facts,
@@ -176,6 +179,20 @@ pub struct Run {
     pub reason: String,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// What rules without runs would have made of the checks of the first run that passed. Empty where the observer sees no checks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observed {
+    /// Every capability that was granted.
+    pub granted: Vec<Capability>,
+    /// Without checks that leave no audit record.
+    pub audited: Vec<Capability>,
+    /// Without those made with borrowed credentials too.
+    pub own: Vec<Capability>,
+    /// Those that are about the workload, by their kernel stacks.
+    pub real: Vec<Capability>,
 }
 
 /// What the final runs showed beside capabilities; `None` is not known.

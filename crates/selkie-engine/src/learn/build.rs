@@ -6,9 +6,11 @@ use std::time::Duration;
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::classify::site;
 use selkie_learn::operation::{operation, result, safe};
-use selkie_learn::report::{Alternative, Degraded, Facts, Impossible, NeverAsked, RelativeTo, Required, Run, VERSION, Zero, flags};
+use selkie_learn::report::{
+    Alternative, Degraded, Facts, Impossible, NeverAsked, Observed, RelativeTo, Required, Run, VERSION, Zero, flags,
+};
 use selkie_learn::search::Found;
-use selkie_learn::{Call, Cause, Explanation, Report, class, explain};
+use selkie_learn::{Call, Cause, Explanation, Report, Trace, class, evidence, explain};
 use selkie_plan::{Plan, Seccomp};
 
 use super::run::{Made, Way};
@@ -75,6 +77,7 @@ impl Learner<'_> {
             runs: self.made.len(),
             seconds: took.as_secs_f64(),
             log: self.made.iter().zip(&self.purposes).map(|(made, purpose)| line(made, purpose)).collect(),
+            observed: baseline.map(|made| observed(&made.trace)).unwrap_or_default(),
             facts: facts(plan, last, &passing),
         }
     }
@@ -98,7 +101,7 @@ impl Learner<'_> {
     fn required(&self, found: &Found, capability: Capability) -> Required {
         let certificate = found.certificates.get(&capability);
         let made = certificate.and_then(|certificate| self.made.get(certificate.run.wrapping_sub(1)));
-        let evidence = made.and_then(|made| evidence(made, capability));
+        let evidence = made.and_then(|made| refusal(made, capability));
         // Without it nothing may have been refused: an effect was lost in silence. What was seen when the set grew tells then.
         let evidence = evidence.or_else(|| self.made.iter().find_map(|made| evidence_of(made, capability)));
         Required {
@@ -190,7 +193,7 @@ impl Learner<'_> {
 }
 
 /// The refusal in a run that names the capability, best first: one that it alone would have answered.
-fn evidence(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
+fn refusal(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
     let names = |cause: &Cause| cause.capabilities().contains(capability) && !matches!(cause, Cause::Seccomp { .. });
     made.refused
         .iter()
@@ -232,6 +235,12 @@ fn degraded(set: CapSet, baseline: Option<&Made>, passing: &[&Made]) -> Vec<Degr
         }
     }
     degraded
+}
+
+fn observed(trace: &Trace) -> Observed {
+    let counts = evidence(trace, None).counts;
+    let list = |set: CapSet| set.iter().collect();
+    Observed { granted: list(counts.granted), audited: list(counts.audited), own: list(counts.own), real: list(counts.real) }
 }
 
 fn facts(plan: &Plan, last: Option<&Made>, passing: &[&Made]) -> Facts {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::search::{Options, Outcome, Purpose, Runner, Stop, Trial, search};
-use selkie_learn::{Report, class};
+use selkie_learn::{Report, Trace, class};
 use selkie_observe::Observer;
 use selkie_plan::{Plan, Request, Seccomp};
 use selkie_seccomp::Resolved;
@@ -45,6 +45,15 @@ pub struct Wish {
     pub zero: bool,
     /// The capabilities that the baseline begins with, in place of those that the request gives.
     pub start_from: Option<CapSet>,
+}
+
+/// What was learned.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The result.
+    pub report: Report,
+    /// What was seen of the last run that passed.
+    pub trace: Trace,
 }
 
 /// What happens meanwhile.
@@ -130,7 +139,7 @@ pub fn learn(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
-) -> std::result::Result<Report, Failure> {
+) -> std::result::Result<Learned, Failure> {
     let begun = Instant::now();
     let ceiling = engine.ceiling()?;
     let given = wish.start_from.unwrap_or(plan.process.sets.bounding);
@@ -155,7 +164,9 @@ pub fn learn(
     let options = Options { given, ceiling, repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
     let found = search(&options, &mut learner).map_err(|stop| learner.explain(stop))?;
     let zero = if wish.zero && found.proven && !found.set.is_empty() { learner.path_to_zero(&found)? } else { Vec::new() };
-    Ok(learner.report(&found, plan, zero, begun.elapsed()))
+    let report = learner.report(&found, plan, zero, begun.elapsed());
+    let last = found.passing_runs.last().and_then(|number| learner.made.get(number.wrapping_sub(1)));
+    Ok(Learned { report, trace: last.map(|made| made.trace.clone()).unwrap_or_default() })
 }
 
 /// Returns whether runs of this container cannot meet: each has its own network, and writes nothing that another one reads.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use selkie_engine::learn::{self, Progress, Wish};
+use selkie_engine::learn::{self, Learned, Progress, Wish};
 use selkie_engine::profile::Profile;
-use selkie_learn::Report;
+use selkie_learn::{Report, Trace, evidence};
 
 use crate::commands::create::check_files;
 use crate::context::Context;
@@ -89,6 +89,11 @@ struct HowFlags {
 
 impl Learn {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        if let Some(path) = &self.how.from_trace {
+            let text = std::fs::read_to_string(path).map_err(|error| Failure::engine(format!("cannot read `{path}`: {error}")))?;
+            let trace = Trace::parse(&text).map_err(|error| Failure::from_error(&error, exit::ENGINE, None).about(path))?;
+            return seen(&trace, &self.how.format);
+        }
         let request = self.container.request(&System)?;
         check_files(&request)?;
         let oracle = self.oracle.oracle(context, &request)?;
@@ -107,7 +112,10 @@ impl Learn {
         let observer = observer(context, &self.how.observer)?;
         let mut progress = Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let report = learned.map_err(show::failure)?;
+        let Learned { report, trace } = learned.map_err(show::failure)?;
+        if let Some(path) = &self.how.record {
+            std::fs::write(path, trace.to_text()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}")))?;
+        }
         if let Some(name) = name {
             let Wish { request, oracle, repeats, strict, .. } = wish;
             let profile =
@@ -147,6 +155,18 @@ pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
         return out::line(&json);
     }
     out::print(&show::report(report))
+}
+
+/// Prints what a trace shows.
+fn seen(trace: &Trace, format: &str) -> Result<ExitCode, Failure> {
+    let shown = evidence(trace, None);
+    if format == "json" {
+        let json = serde_json::to_string_pretty(&shown).map_err(|error| Failure::engine(error.to_string()))?;
+        out::line(&json)?;
+    } else {
+        out::print(&show::evidence(&shown))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the observer that was asked for.

@@ -225,7 +225,7 @@ impl Verify {
         let observer = verb::observer(context, &self.observer)?;
         let mut progress = verb::Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let report = learned.map_err(verb::failure)?;
+        let report = learned.map_err(verb::failure)?.report;
         verb::print(&report, &self.format)?;
         let after = report.set();
         let fresh = after.difference(before);

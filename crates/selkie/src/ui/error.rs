@@ -42,6 +42,11 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Returns the failure with what it is about before it.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// Builds it from an error with its chain of causes.
     pub(crate) fn from_error(error: &dyn Error, code: u8, hint: Option<String>) -> Self {
         let mut causes = Vec::new();

@@ -2,11 +2,33 @@
 
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::learn;
-use selkie_learn::Report;
+use selkie_learn::{Evidence, Report};
 
 use crate::exit;
 use crate::ui::error::Failure;
 use crate::ui::text;
+
+/// Returns what a trace shows as text: evidence, no proof.
+pub(super) fn evidence(shown: &Evidence) -> String {
+    let mut lines = Vec::new();
+    let all: u64 = shown.classes.values().sum();
+    if all > 0 {
+        let classes: Vec<String> = shown.classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        lines.push(format!("{all} checks seen by {}: {}", shown.observer.name(), classes.join(", ")));
+    }
+    if !shown.granted.is_empty() {
+        lines.push("granted to the workload:".to_owned());
+    }
+    for granted in &shown.granted {
+        let join = |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
+        let by = if granted.sites.is_empty() { String::new() } else { format!(", asked by {}", join(&granted.sites)) };
+        lines.push(format!("  {:<17} {} times in {}{by}", granted.capability.short_name(), granted.count, join(&granted.syscalls)));
+    }
+    lines.push("refused:".to_owned());
+    let mut text: String = lines.iter().map(|line| format!("{}\n", text::one_line(line))).collect();
+    text.push_str(&crate::commands::why::show(shown, true));
+    text
+}
 
 /// Returns the names of a set, `-` for the empty one.
 pub(super) fn names(set: CapSet) -> String {

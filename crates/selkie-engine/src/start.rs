@@ -226,10 +226,18 @@ pub(crate) fn await_started(control: &OwnedFd, id: &str, hold: Option<Hold<'_>>)
             let odd = || Error::Monitor { id: id.to_owned(), problem: format!("said {text:?} in place of a pid") };
             let pid = text.parse().map_err(|_| odd())?;
             let hold = hold.ok_or_else(odd)?;
-            hold.0(pid).map_err(|problem| Error::Observe { problem })?;
+            let held = hold.0(pid);
             // A monitor that is gone says so below, by not answering.
-            let _ = socket::send(control, message::GO, &[], false);
-            await_started(control, id, None)
+            let word = if held.is_ok() { message::GO } else { message::ABANDON };
+            let _ = socket::send(control, word, &[], false);
+            let started = await_started(control, id, None);
+            match held {
+                Ok(()) => started,
+                Err(problem) => Err(match started {
+                    Err(error @ Error::Runtime(_)) if !is_abandoned(&error) => error,
+                    _ => Error::Observe { problem },
+                }),
+            }
         }
         message::STARTED => {
             text.parse().map_err(|_| Error::Monitor { id: id.to_owned(), problem: format!("said {text:?} in place of a pid") })
@@ -237,6 +245,11 @@ pub(crate) fn await_started(control: &OwnedFd, id: &str, hold: Option<Hold<'_>>)
         message::FAILED => Err(failure(&text)),
         _ => Err(Error::Monitor { id: id.to_owned(), problem: "said something unexpected".to_owned() }),
     }
+}
+
+/// Returns whether it only says that the process was ended because we said so.
+fn is_abandoned(error: &Error) -> bool {
+    matches!(error, Error::Runtime(error) if error.stage.0 == "monitor")
 }
 
 /// Reads what [`crate::monitor`] wrote: kind, stage and message.

@@ -307,12 +307,17 @@ impl<R: Runner> Search<'_, R> {
             }
             // Those that will hardly be needed first: a certificate counts for the set that it was taken from.
             let certified = |capability: Capability| certificates.contains_key(&capability);
+            // Where both are held the kernel asks for the more dangerous of the pair only.
+            let is_less = |capability: Capability| capability == Capability::DacReadSearch && set.contains(Capability::DacOverride);
             open.sort_by_key(|capability| {
                 let danger = core::cmp::Reverse(capability.knowledge().danger);
-                (certified(*capability), asked.contains(*capability), !tolerated(*capability), danger, *capability)
+                (!is_less(*capability), certified(*capability), asked.contains(*capability), !tolerated(*capability), danger, *capability)
             });
             // Where something may go, what is proven meanwhile would have to be proven again.
-            let doubtful = open.iter().take_while(|&&capability| !certified(capability) && is_doubtful(capability, *asked)).count();
+            let doubtful = open
+                .iter()
+                .take_while(|&&capability| !certified(capability) && (is_less(capability) || is_doubtful(capability, *asked)))
+                .count();
             open.truncate(if doubtful == 0 { self.options.parallel } else { doubtful.min(self.options.parallel) });
             let trial = |capability: &Capability| Trial {
                 set: set.without(*capability),

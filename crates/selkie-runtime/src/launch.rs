@@ -95,9 +95,17 @@ impl Started {
         Self { child, master, report, held }
     }
 
-    /// Ends the process instead of letting it execute its program.
-    pub fn abandon(self) {
+    /// Ends the process instead of letting it execute its program. Returns why it had failed already, if it had.
+    pub fn abandon(self) -> Option<Error> {
         self.end();
+        loop {
+            match report::next(&self.report) {
+                Ok(Report::Executed) => return None,
+                Ok(_) => {}
+                // That it was killed before it heard the last word is what was wanted.
+                Err(error) => return Some(error),
+            }
+        }
     }
 
     /// Does for init what it cannot do itself: the id maps and hard limits in a user namespace, and, where others can see it, what

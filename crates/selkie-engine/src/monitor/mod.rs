@@ -55,6 +55,8 @@ pub mod message {
     pub const HELD: u8 = b'h';
     /// Client: let the process that is held go on.
     pub const GO: u8 = b'g';
+    /// Client: end the process that is held.
+    pub const ABANDON: u8 = b'a';
     /// Client: data for standard input.
     pub const INPUT: u8 = b'i';
     /// Client: standard input has ended.

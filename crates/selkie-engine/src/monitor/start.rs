@@ -158,15 +158,15 @@ fn execute(
     let started = selkie_runtime::launch(proof, launch)?;
     // It makes the container meanwhile.
     if let Err(error) = record(order, &started.child, began) {
-        started.abandon();
+        let _ = started.abandon();
         return Err(error);
     }
     let started = started.accompanied(launch)?;
     if order.held
         && let Err(error) = hold(control, &started.child)
     {
-        started.abandon();
-        return Err(error);
+        // What init itself says comes first: one that has failed cannot be watched either.
+        return Err(started.abandon().map_or(error, Error::from));
     }
     let running = started.executed()?;
     files::rename(&order.running, STARTING, STATE)?;

@@ -1,0 +1,227 @@
+//! Learning end to end: real containers, real refusals, on every rung that this machine allows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[path = "learn/bad_input.rs"]
+mod bad_input;
+mod harness;
+#[path = "learn/profiles.rs"]
+mod profiles;
+#[path = "learn/why.rs"]
+mod why;
+
+use harness::{Engine, Said, busybox, skip};
+use serde_json::Value;
+
+/// An engine with a root file system that has busybox in it.
+fn engine() -> Option<Engine> {
+    let engine = Engine::new()?;
+    if busybox().is_none() {
+        skip("busybox is not installed");
+        return None;
+    }
+    Some(engine)
+}
+
+/// The rungs that work here.
+fn rungs(engine: &Engine) -> Vec<&'static str> {
+    let works = |rung: &&str| learn(engine, rung, &[], &["true"]).code == 0;
+    let found: Vec<&str> = ["bpf", "ptrace"].into_iter().filter(works).collect();
+    if !found.contains(&"bpf") {
+        skip("BPF is not allowed here");
+    }
+    assert!(!found.is_empty(), "nothing can be observed: {:?}", learn(engine, "auto", &[], &["true"]));
+    found
+}
+
+/// Learns a command in an overlay of the root file system.
+fn learn(engine: &Engine, rung: &str, flags: &[&str], command: &[&str]) -> Said {
+    let rootfs = format!("{}:O", engine.rootfs());
+    let words: Vec<&str> = ["learn", "--format", "json", "--no-save", "--no-zero", "--observer", rung]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .chain(["--rootfs", &rootfs])
+        .chain(command.iter().copied())
+        .collect();
+    engine.run(&words)
+}
+
+/// The result of a command that has to be proven.
+fn proven(engine: &Engine, rung: &str, flags: &[&str], command: &[&str]) -> Value {
+    let said = learn(engine, rung, flags, command);
+    assert_eq!(said.code, 0, "{rung} {command:?}: {}", said.stderr);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["proven"], true);
+    assert_eq!(report["complete"], true);
+    report
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|entry| entry["capability"].as_str().unwrap()).collect()
+}
+
+fn nothing_is_left(engine: &Engine) {
+    assert_eq!(engine.ok(&["ps", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn command_that_needs_one_capability_comes_with_its_certificate() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["busybox", "chown", "5:6", "/etc/group"]);
+        assert_eq!(names(&report["required"]), ["CAP_CHOWN"]);
+        let required = &report["required"][0];
+        assert_eq!((required["operation"].as_str(), required["errno"].as_str()), (Some("chown(\"/etc/group\", 5, 6)"), Some("EPERM")));
+        assert_eq!(required["failure"], "exit code 1");
+        let run = required["run"].as_u64().unwrap();
+        assert_eq!(report["log"][usize::try_from(run).unwrap() - 1]["passed"], false);
+        assert_eq!(report["flags"], serde_json::json!(["--cap-drop", "all", "--cap-add", "CHOWN"]));
+        // Baseline, two to grow, one proof, two repeats.
+        assert_eq!(report["runs"], 6);
+        nothing_is_left(&engine);
+    }
+}
+
+#[test]
+fn command_that_needs_nothing_is_proven_to_need_nothing() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["busybox", "ls", "/"]);
+        assert_eq!((names(&report["required"]), report["runs"].as_u64()), (Vec::new(), Some(4)));
+        assert!(names(&report["never_asked"]).contains(&"CAP_SETUID"));
+    }
+}
+
+#[test]
+fn refusal_that_is_tolerated_is_degraded() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["sh", "-c", "busybox chown 5 /etc/group || true"]);
+        assert_eq!((names(&report["required"]), names(&report["degraded"])), (Vec::new(), vec!["CAP_CHOWN"]));
+    }
+}
+
+#[test]
+fn reading_a_file_of_others_has_an_alternative() {
+    let Some(engine) = engine() else { return };
+    let secret = std::path::PathBuf::from(engine.rootfs()).join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    std::os::unix::fs::chown(&secret, Some(1000), Some(1000)).unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["cat", "/secret"]);
+        assert_eq!(names(&report["required"]), ["CAP_DAC_OVERRIDE"]);
+        assert_eq!(names(&report["alternatives"]), ["CAP_DAC_READ_SEARCH"]);
+    }
+}
+
+#[test]
+fn service_without_an_oracle_is_known_by_what_it_does() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["busybox", "httpd", "-f", "-p", "80", "-h", "/etc"]);
+        assert_eq!(names(&report["required"]), ["CAP_NET_BIND_SERVICE"]);
+        assert_eq!(report["relative_to"]["oracle"], "TCP 80 accepts, HTTP :80/ answers 404");
+        nothing_is_left(&engine);
+    }
+}
+
+#[test]
+fn service_that_goes_on_as_root_has_not_passed() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        // It serves either way; only its user tells.
+        let script = "echo ready; busybox setuidgid bin busybox httpd -f -p 8080 || exec busybox httpd -f -p 8080";
+        let report = proven(&engine, rung, &["--output", "ready", "--tcp", "8080"], &["sh", "-c", script]);
+        assert_eq!(names(&report["required"]), ["CAP_SETGID", "CAP_SETUID"]);
+        assert!(report["required"][1]["failure"].as_str().unwrap().contains("posture"), "{}", report["required"]);
+    }
+}
+
+#[test]
+fn need_beyond_the_default_set_is_found() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &[], &["busybox", "mknod", "/x", "c", "1", "3"]);
+        assert_eq!(names(&report["required"]), ["CAP_MKNOD"]);
+    }
+}
+
+#[test]
+fn exercise_finds_what_only_use_needs() {
+    let Some(engine) = engine() else { return };
+    let script = "while read -r word; do busybox chown 5 /etc/group && echo done; done </pipe";
+    let pipe = std::path::PathBuf::from(engine.rootfs()).join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let flags = [
+        "--steady",
+        "0.1",
+        "--exercise",
+        "echo go > /proc/$SELKIE_PID/root/pipe; for i in 1 2 3 4 5 6 7 8 9 10; do [ \"$(stat -c %u /proc/$SELKIE_PID/root/etc/group)\" = 5 ] && exit 0; sleep 0.05; done; exit 1",
+    ];
+    for rung in rungs(&engine) {
+        let report = proven(&engine, rung, &flags, &["sh", "-c", script]);
+        assert_eq!(names(&report["required"]), ["CAP_CHOWN"]);
+        assert!(report["relative_to"]["exercised"].as_str().unwrap().contains("pipe"));
+    }
+}
+
+#[test]
+fn path_to_zero_is_verified_by_a_run() {
+    let Some(engine) = engine() else { return };
+    let rootfs = format!("{}:O", engine.rootfs());
+    let said = engine.run(&["learn", "--format", "json", "--no-save", "--rootfs", &rootfs, "busybox", "httpd", "-f", "-p", "81"]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let zero = &report["path_to_zero"][0];
+    assert_eq!(zero["flags"], serde_json::json!(["--sysctl", "net.ipv4.ip_unprivileged_port_start=81"]));
+    assert_eq!(zero["needs"], serde_json::json!([]));
+    let run = usize::try_from(zero["run"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        (report["log"][run - 1]["passed"].as_bool(), report["log"][run - 1]["capabilities"].as_array().unwrap().len()),
+        (Some(true), 0)
+    );
+}
+
+#[test]
+fn user_who_is_not_root_is_given_capabilities_that_reach_it() {
+    let Some(engine) = engine() else { return };
+    for rung in rungs(&engine) {
+        let flags = ["--user", "1000:1000", "--cap-add", "net_bind_service"];
+        let report = proven(&engine, rung, &flags, &["busybox", "httpd", "-f", "-p", "80"]);
+        assert_eq!(names(&report["required"]), ["CAP_NET_BIND_SERVICE"]);
+        assert_eq!(report["relative_to"]["user"], "1000:1000");
+    }
+}
+
+#[test]
+fn learner_that_is_killed_leaves_no_container() {
+    let Some(engine) = engine() else { return };
+    let rootfs = format!("{}:O", engine.rootfs());
+    for signal in ["-KILL", "-INT"] {
+        let mut child = engine
+            .command(&["learn", "--no-save", "--output", "never", "--rootfs", &rootfs, "sleep", "1000"])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        until(|| !engine.ok(&["ps", "--quiet"]).is_empty());
+        assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        if signal == "-INT" {
+            assert_eq!(status.code(), Some(130));
+        }
+        until(|| engine.ok(&["ps", "--all", "--quiet"]).is_empty());
+    }
+}
+
+/// Waits for something that happens soon.
+fn until(mut happened: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if happened() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    panic!("it did not happen");
+}

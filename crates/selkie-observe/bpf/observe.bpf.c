@@ -12,7 +12,8 @@
  *     count        `checks`: (context, system call, capability, verdict, flags) -> how often, first, last
  *     stack        `sites`: the same with the hash of the kernel stack, for the first 8, 1 in 256, and everything denied
  *     denied       `refused`: up to 6 a thread, until its system call returns
- *   sys_exit     (attached only while somebody learns)  `calls`: one record a call that was refused or had a check denied
+ *   sys_exit     (attached only while somebody learns)
+ *                `calls`: a record of each call that was refused or had a check denied; of many alike only the first ones
  *   sched_process_exit  `endings`; and when the first process ends nothing but endings is taken any more
  *
  * Layouts are repeated in src/bpf/layout.rs. Needs Linux 5.15 (bpf_task_pt_regs).
@@ -328,6 +329,8 @@ MAP(cgroups, HASH, 4096, NO_PREALLOC, u64, u64);
 MAP(levels, ARRAY, LEVELS, 0, u32, u32);
 MAP(contexts, HASH, 4096, NO_PREALLOC, u64, struct context);
 MAP(kinds, ARRAY, 512, 0, u32, u8);
+/* The link of sys_exit that whoever learns shares; the programs do not use it. */
+MAP(shared, ARRAY, 1, 0, u32, u32);
 MAP(checks, HASH, 65536, NO_PREALLOC, struct kind_of_check, struct counted);
 MAP(sites, HASH, 65536, NO_PREALLOC, struct site, u64);
 MAP(stacks, HASH, 16384, NO_PREALLOC, u64, struct stack);

@@ -11,7 +11,8 @@ mod observer;
 mod subject;
 mod symbols;
 
+pub use bpf::{Pinned, Status, status, unload};
 pub use error::{Error, Result};
-pub use ladder::{BPF, best, open};
+pub use ladder::{BPF, Standing, alone, available, best, open, standing};
 pub use observer::{Observer, Subject};
 pub use selkie_learn::{Rung, Trace};

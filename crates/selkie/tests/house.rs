@@ -21,9 +21,20 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("selkie-engine", &["selkie-caps", "selkie-host", "selkie-image", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"]),
     (
         "selkie",
-        &["selkie-caps", "selkie-engine", "selkie-host", "selkie-image", "selkie-plan", "selkie-runtime", "selkie-seccomp", "selkie-sys"],
+        &[
+            "selkie-caps",
+            "selkie-engine",
+            "selkie-host",
+            "selkie-image",
+            "selkie-learn",
+            "selkie-observe",
+            "selkie-plan",
+            "selkie-runtime",
+            "selkie-seccomp",
+            "selkie-sys",
+        ],
     ),
-    ("selkie-bench", &["selkie-sys"]),
+    ("selkie-bench", &["selkie-observe", "selkie-sys"]),
 ];
 
 /// Crates without any effect: no files, environment, clock, randomness, processes.

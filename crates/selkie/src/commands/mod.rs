@@ -28,6 +28,7 @@ mod load;
 mod logs;
 mod many;
 mod members;
+mod observe;
 mod pause;
 mod port;
 mod privileged;
@@ -77,6 +78,7 @@ macro_rules! verbs {
                 let alone = match &self {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
+                    Self::Observe(arguments) => Some(arguments.alone()),
                     Self::Workload(arguments) => Some(arguments.serve()),
                     _ => None,
                 };
@@ -107,6 +109,7 @@ verbs! {
     Kill(kill::Kill),
     Load(load::Load),
     Logs(logs::Logs),
+    Observe(observe::Observe),
     Pause(pause::Pause),
     Port(port::Port),
     Privileged(privileged::Privileged),

@@ -32,8 +32,9 @@ pub(super) struct Part {
 
 /// What keeps the refused calls: costs something on every system call of the machine.
 pub(super) const CALLS: Part = Part { name: "call_returned", anchor: "sys_exit" };
-/// What counts how processes end.
-pub(super) const ENDINGS: Part = Part { name: "process_ended", anchor: "sched_process_exit" };
+/// What counts how processes end, and what sees that the first one has begun.
+pub(super) const LIVES: [Part; 2] =
+    [Part { name: "process_ended", anchor: "sched_process_exit" }, Part { name: "program_executed", anchor: "sched_process_exec" }];
 
 /// Returns what sees the checks themselves.
 pub(super) fn checks(rung: Rung) -> &'static [Part] {

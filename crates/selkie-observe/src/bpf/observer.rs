@@ -8,7 +8,7 @@ use std::time::Duration;
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::{Call, Rung, Trace};
 
-use super::load::{self, CALLS, ENDINGS};
+use super::load::{self, CALLS, LIVES};
 use super::pins::{self, Held};
 use super::reader::Reader;
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ impl Bpf {
     pub(crate) fn alone(rung: Rung) -> Result<Self> {
         let types = load::types(rung)?;
         let mut object = load::object(rung, &types)?;
-        let parts: Vec<_> = load::checks(rung).iter().copied().chain([ENDINGS, CALLS]).collect();
+        let parts: Vec<_> = load::checks(rung).iter().copied().chain(LIVES).chain([CALLS]).collect();
         for part in &parts {
             load::load(rung, *part, &mut object, &types)?;
         }
@@ -79,7 +79,7 @@ impl Bpf {
             Ok(prepared) => prepared,
             Err(error) => return rungs.map(|rung| Err(load::unavailable(rung, error.reason()))),
         };
-        let shared = [ENDINGS, CALLS].into_iter().try_for_each(|part| load::load(Rung::TpBtf, part, &mut object, &types));
+        let shared = LIVES.into_iter().chain([CALLS]).try_for_each(|part| load::load(Rung::TpBtf, part, &mut object, &types));
         rungs.map(|rung| {
             shared.as_ref().map_err(|error| load::unavailable(rung, error.reason()))?;
             let parts = load::checks(rung);

@@ -5,7 +5,7 @@
 //!   81e2...-tp-btf/                hash of the object, rung: another build never finds these
 //!     contexts, checks, ...        maps
 //!     check_tracepoint,            links: they count the checks of whoever is watched, and cost next to nothing otherwise
-//!     process_ended
+//!     process_ended, ...
 //!     call_returned                a program and no link
 //!   new-PID/                      being made; renamed when it is whole
 //! ```
@@ -30,7 +30,7 @@ use selkie_learn::Rung;
 use selkie_sys::mount::{Attributes, Filesystem};
 use selkie_sys::{Context as _, Errno, SyscallError};
 
-use super::load::{self, CALLS, ENDINGS, OBJECT, Part, chain};
+use super::load::{self, CALLS, LIVES, OBJECT, Part, chain};
 use super::maps::{Maps, Named};
 use crate::error::{Error, Result};
 
@@ -202,7 +202,7 @@ fn open(rung: Rung, directory: &Path) -> Result<Option<Held>> {
     }
     let mut maps = maps(directory)?;
     let mut links: Vec<Box<dyn Send>> = Vec::new();
-    for part in load::checks(rung).iter().copied().chain([ENDINGS]) {
+    for part in load::checks(rung).iter().copied().chain(LIVES) {
         let failed = |error| load::unavailable(rung, format!("opening `{}`: {}", part.name, chain(&error)));
         links.push(Box::new(PinnedLink::from_pin(directory.join(part.name)).map_err(failed)?));
     }
@@ -235,7 +235,7 @@ fn shared_link(rung: Rung, maps: &mut Maps, program: &Path) -> Result<Box<dyn Se
 fn pin(rung: Rung, directory: &Path) -> Result<()> {
     let types = load::types(rung)?;
     let mut object = load::object(rung, &types)?;
-    let attached: Vec<Part> = load::checks(rung).iter().copied().chain([ENDINGS]).collect();
+    let attached: Vec<Part> = load::checks(rung).iter().copied().chain(LIVES).collect();
     for part in attached.iter().copied().chain([CALLS]) {
         load::load(rung, part, &mut object, &types)?;
     }

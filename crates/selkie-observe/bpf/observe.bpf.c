@@ -8,11 +8,15 @@
  *
  *   cap_capable  (tracepoint, fexit or kprobe pair: one of the three)
  *     whose?       by mount namespace, else by the v2 cgroup or one above it; most tasks are nobody's, and are done here
- *     armed?       the first check inside an execve(2) of the container's first process arms it: what came before is the engine's
+ *     armed?       the first check inside an execve(2) of the container's first process arms it: what came before is the engine's.
+ *                  Where the compiler made the check of execve(2) part of its caller there is none to be seen by fexit and kprobe:
+ *                  then sched_process_exec does, or sys_exit of one that was refused
  *     count        `checks`: (context, system call, capability, verdict, flags) -> how often, first, last
  *     stack        `sites`: the same with the hash of the kernel stack, for the first 8, 1 in 256, and everything denied
  *     denied       `refused`: up to 6 a thread, until its system call returns
- *   sys_exit     (attached only while somebody learns)  `calls`: one record a call that was refused or had a check denied
+ *   sys_exit     (attached only while somebody learns)
+ *                `calls`: a record of each call that was refused or had a check denied; of many alike only the first ones
+ *   sched_process_exec  arms
  *   sched_process_exit  `endings`; and when the first process ends nothing but endings is taken any more
  *
  * Layouts are repeated in src/bpf/layout.rs. Needs Linux 5.15 (bpf_task_pt_regs).
@@ -310,7 +314,6 @@ struct entered {
 	struct user_namespace *target;
 	s32 capability;
 	u32 options;
-	u64 stack;
 };
 
 #define MAP(name, kind, entries, how, key_type, value_type) \
@@ -328,6 +331,8 @@ MAP(cgroups, HASH, 4096, NO_PREALLOC, u64, u64);
 MAP(levels, ARRAY, LEVELS, 0, u32, u32);
 MAP(contexts, HASH, 4096, NO_PREALLOC, u64, struct context);
 MAP(kinds, ARRAY, 512, 0, u32, u8);
+/* The link of sys_exit that whoever learns shares; the programs do not use it. */
+MAP(shared, ARRAY, 1, 0, u32, u32);
 MAP(checks, HASH, 65536, NO_PREALLOC, struct kind_of_check, struct counted);
 MAP(sites, HASH, 65536, NO_PREALLOC, struct site, u64);
 MAP(stacks, HASH, 16384, NO_PREALLOC, u64, struct stack);
@@ -361,33 +366,53 @@ INLINE u64 set_of(const kernel_cap_t *set)
 	return bits;
 }
 
+INLINE u64 *by_cgroup(void)
+{
+	/* A key's address is given away, so the verifier knows nothing of its value: it is never what a loop counts with. */
+	u32 key = 0;
+	u32 *used = lookup(&levels, &key);
+	if (!used || !*used)
+		return 0;
+	u64 cgroup = cgroup_id();
+	u64 *found = lookup(&cgroups, &cgroup);
+	for (u32 level = 1; !found && level < LEVELS; level++) {
+		key = level;
+		used = lookup(&levels, &key);
+		if (!used || !*used)
+			continue;
+		cgroup = ancestor_cgroup_id(level);
+		if (!cgroup)
+			break;
+		found = lookup(&cgroups, &cgroup);
+	}
+	return found;
+}
+
+/*
+ * Returns whose the current task is. One that has ended is returned only if no other is found: the number of its mount namespace may
+ * have been given to another one since.
+ */
 INLINE struct context *context_of(struct task_struct *task, u64 *id)
 {
+	struct context *ended = 0;
 	u32 mounts_of_task = task->nsproxy->mnt_ns->ns.inum;
 	u64 *found = lookup(&mounts, &mounts_of_task);
-	if (!found) {
-		/* A key's address is given away, so the verifier knows nothing of its value: it is never what a loop counts with. */
-		u32 key = 0;
-		u32 *used = lookup(&levels, &key);
-		if (!used || !*used)
-			return 0;
-		u64 cgroup = cgroup_id();
-		found = lookup(&cgroups, &cgroup);
-		for (u32 level = 1; !found && level < LEVELS; level++) {
-			key = level;
-			used = lookup(&levels, &key);
-			if (!used || !*used)
-				continue;
-			cgroup = ancestor_cgroup_id(level);
-			if (!cgroup)
-				break;
-			found = lookup(&cgroups, &cgroup);
-		}
-		if (!found)
-			return 0;
+	if (found) {
+		*id = *found;
+		ended = lookup(&contexts, id);
+		if (ended && !ended->ended)
+			return ended;
 	}
-	*id = *found;
-	return lookup(&contexts, id);
+	found = by_cgroup();
+	if (found) {
+		u64 other = *found;
+		struct context *context = lookup(&contexts, &other);
+		if (context && (!ended || !context->ended)) {
+			*id = other;
+			return context;
+		}
+	}
+	return ended;
 }
 
 /* Returns the number of a process in a PID namespace, 0 if it has none there. */
@@ -556,8 +581,15 @@ INLINE u8 kind_of_call(u32 nr)
 	return kind ? *kind : 0;
 }
 
-/* Remembers one check. `taken`: a stack that was taken already. `known`: the verifier knows the types of the pointers. */
-INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u32 capability, int denied, u16 audit, u64 taken, int known)
+/* Arms a context if this is what it waits for. */
+INLINE void arm(struct task_struct *task, struct context *context)
+{
+	if (!context->start && number_in(task->group_leader, context->observer) == context->init)
+		context->start = now_ns();
+}
+
+/* Remembers one check. `known`: the verifier knows the types of the pointers. */
+INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u32 capability, int denied, u16 audit, int known)
 {
 	struct task_struct *task = current_task();
 	u64 id = 0;
@@ -567,12 +599,14 @@ INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u3
 
 	int worker = (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) != 0;
 	u32 nr = worker ? NO_CALL : number_of_call((struct pt_regs *)task_registers(task));
-	u64 now = now_ns();
 	if (!context->start) {
-		if (worker || !(kind_of_call(nr) & EXECVE) || number_in(task->group_leader, context->observer) != context->init)
+		if (worker || !(kind_of_call(nr) & EXECVE))
 			return 0;
-		context->start = now;
+		arm(task, context);
+		if (!context->start)
+			return 0;
 	}
+	u64 now = now_ns();
 
 	struct site site = {.check = {.context = id, .nr = nr, .capability = capability, .denied = denied}};
 	site.check.flags = flags_of(task, cred, target, capability, known) | audit | (worker ? WORKER : 0);
@@ -595,7 +629,7 @@ INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u3
 	if (!denied && before >= 8 && before % 256)
 		return 0;
 
-	site.stack = taken ? taken : stack_of(ctx, context);
+	site.stack = stack_of(ctx, context);
 	u64 *hits = lookup(&sites, &site);
 	if (hits) {
 		__sync_fetch_and_add(hits, 1);
@@ -624,15 +658,18 @@ INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u3
 SEC("tp_btf/cap_capable")
 int check_tracepoint(u64 *ctx)
 {
-	return check(ctx, (struct cred *)ctx[0], (struct user_namespace *)ctx[1], ctx[3], (s32)ctx[4] != 0, 0, 0, 1);
+	return check(ctx, (struct cred *)ctx[0], (struct user_namespace *)ctx[1], ctx[3], (s32)ctx[4] != 0, 0, 1);
 }
 
-/* cap_capable(cred, target_ns, cap, opts), and what it returned. */
+/*
+ * cap_capable(cred, target_ns, cap, opts), and what it returned. Its callers in the same file, security/commoncap.c, have it compiled
+ * into them: fexit and kprobe see neither the checks of memory overcommit, which are noise, nor those of capset(2).
+ */
 SEC("fexit/cap_capable")
 int check_fexit(u64 *ctx)
 {
 	u16 audit = AUDIT_KNOWN | ((u32)ctx[3] & OPTION_NOAUDIT ? SILENT : 0);
-	return check(ctx, (struct cred *)ctx[0], (struct user_namespace *)ctx[1], ctx[2], (s32)ctx[4] != 0, audit, 0, 1);
+	return check(ctx, (struct cred *)ctx[0], (struct user_namespace *)ctx[1], ctx[2], (s32)ctx[4] != 0, audit, 1);
 }
 
 /* Only what is watched goes on to the return probe. */
@@ -664,7 +701,7 @@ int check_leave(struct pt_regs *registers)
 	struct entered entered = *found;
 	delete(&entries, &thread);
 	u16 audit = AUDIT_KNOWN | (entered.options & OPTION_NOAUDIT ? SILENT : 0);
-	return check(registers, entered.cred, entered.target, entered.capability, (s32)RETURNED(registers) != 0, audit, 0, 0);
+	return check(registers, entered.cred, entered.target, entered.capability, (s32)RETURNED(registers) != 0, audit, 0);
 }
 
 /* The family and protocol of the socket behind a descriptor. */
@@ -821,7 +858,12 @@ int call_returned(u64 *ctx)
 			return 0;
 		context = context_of(task, &id);
 	}
-	if (!context || !context->start || context->ended)
+	if (!context || context->ended)
+		return 0;
+	u32 kind = nr & COMPAT ? 0 : kind_of_call(nr);
+	if (kind & EXECVE)
+		arm(task, context);
+	if (!context->start)
 		return 0;
 
 	call->nr = nr;
@@ -831,10 +873,21 @@ int call_returned(u64 *ctx)
 		return 0;
 	describe_task(task, context, call);
 	ARGUMENTS(registers, call->arguments);
-	if (!(nr & COMPAT))
-		read_detail(task, call, kind_of_call(nr) & KIND);
+	read_detail(task, call, kind & KIND);
 	if (keep_call(id, context, call, &number) && repeated)
 		repeated->last = number;
+	return 0;
+}
+
+/* TP_PROTO(task, old_pid, bprm) */
+SEC("tp_btf/sched_process_exec")
+int program_executed(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	u64 id = 0;
+	struct context *context = context_of(task, &id);
+	if (context && !context->ended)
+		arm(task, context);
 	return 0;
 }
 

@@ -69,3 +69,13 @@ pub enum Error {
     #[error("the observer has stopped")]
     Stopped,
 }
+
+impl Error {
+    /// Returns what is missing, without which rung it is missing for.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Unavailable { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+}

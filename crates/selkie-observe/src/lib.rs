@@ -22,8 +22,9 @@ mod ptrace;
 mod subject;
 mod symbols;
 
+pub use bpf::{Pinned, Status, status, unload};
 pub use error::{Error, Result};
-pub use ladder::{BPF, best, choose, open};
+pub use ladder::{BPF, Standing, alone, available, best, choose, open, standing};
 pub use observer::{Observer, Subject};
 pub use ptrace::{Orphans, Ptrace};
 pub use selkie_learn::{Rung, Trace};

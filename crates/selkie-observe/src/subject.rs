@@ -66,6 +66,11 @@ impl Facts {
     }
 }
 
+/// Returns the PID namespace of this process.
+pub(crate) fn own_pid_namespace() -> Option<u32> {
+    inode("/proc/self/ns/pid".into()).ok().map(low)
+}
+
 /// Returns when a process was started, in clock ticks since boot; `None` when it is not there.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -97,7 +97,9 @@ fn capset_shows_the_sets() {
     let Some(observer) = observer() else { return };
     let trace = trace_of(&*observer, "-", "mnt", &["capset"]);
     let detail = Detail::Sets { effective: CapSet::KNOWN, permitted: CapSet::KNOWN, inheritable: CapSet::EMPTY };
-    assert_call(&trace, &refused("capset", -1, detail, &[Capability::Setpcap], trace.rung), "cap_capset");
+    // Before the tracepoint the check of capset(2) is compiled into its caller, where no probe sees it.
+    let denied: &[Capability] = if trace.rung == Rung::TpBtf { &[Capability::Setpcap] } else { &[] };
+    assert_call(&trace, &refused("capset", -1, detail, denied, trace.rung), "cap_capset");
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn setup_before_the_first_execution_is_not_recorded() {
     let trace = trace_of(&*observer, "-", "mnt", &["setuid:1"]);
     assert!(!trace.to_text().contains("CHROOT"), "{}", trace.to_text());
     // With its own execve(2) it begins.
-    assert_eq!(trace.checks[0].syscall.as_deref(), Some("execve"));
+    assert!(trace.rung != Rung::TpBtf || trace.checks[0].syscall.as_deref() == Some("execve"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "the one crate that talks to the kernel directly")]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod bpf_link;
 pub mod capability;
 pub mod cgroup_device;
 mod error;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::subject::Cgroup;
 
 /// A hash map whose keys and values are bytes.
-type Hash<const K: usize, const V: usize> = HashMap<MapData, [u8; K], [u8; V]>;
+pub(super) type Hash<const K: usize, const V: usize> = HashMap<MapData, [u8; K], [u8; V]>;
 
 /// Every map that is read or written here, by its name in `bpf/observe.bpf.c`; the programs have some more for themselves.
 pub(super) struct Maps {
@@ -23,6 +23,7 @@ pub(super) struct Maps {
     pub(super) endings: Hash<ENDING, 8>,
     levels: Array<MapData, u32>,
     kinds: Array<MapData, u8>,
+    shared: Array<MapData, u32>,
 }
 
 /// Names a map in the error of a failed operation on it.
@@ -51,12 +52,23 @@ impl Maps {
             endings: take("endings")?.try_into().named("endings")?,
             levels: take("levels")?.try_into().named("levels")?,
             kinds: take("kinds")?.try_into().named("kinds")?,
+            shared: take("shared")?.try_into().named("shared")?,
         })
     }
 
     /// Says what the arguments of the calls are.
     pub(super) fn fill_kinds(&mut self) -> Result<()> {
         kinds::table().into_iter().try_for_each(|(number, kind)| self.kinds.set(number, kind, 0)).named("kinds")
+    }
+
+    /// Returns the number of the link of sys_exit that was attached last, 0 if none was.
+    pub(super) fn shared_link(&self) -> Result<u32> {
+        self.shared.get(&0, 0).named("shared")
+    }
+
+    /// Says which link of sys_exit is there to be shared.
+    pub(super) fn share_link(&mut self, id: u32) -> Result<()> {
+        self.shared.set(0, id, 0).named("shared")
     }
 
     /// Lets the programs look for cgroups that far below the root, for as long as they are loaded.

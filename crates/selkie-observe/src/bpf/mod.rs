@@ -19,7 +19,10 @@ mod layout;
 mod load;
 mod maps;
 mod observer;
+mod pins;
 mod reader;
 mod record;
+mod status;
 
 pub(crate) use observer::Bpf;
+pub use status::{Pinned, Status, status, unload};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::{Call, Rung, Trace};
 
-use super::load::{self, CALLS, ENDINGS};
-use super::maps::Maps;
+use super::load::{self, CALLS, LIVES};
+use super::pins::{self, Held};
 use super::reader::Reader;
 use crate::error::{Error, Result};
 use crate::observer::{Observer, Subject};
@@ -36,24 +36,61 @@ pub(crate) struct Bpf {
 }
 
 impl Bpf {
+    /// Uses what is pinned already; `None` if nothing is.
+    pub(crate) fn existing(rung: Rung) -> Result<Option<Self>> {
+        pins::existing(rung)?.map(|held| Self::start(rung, held)).transpose()
+    }
+
+    /// Returns whether there are pins of this build for a rung.
+    pub(crate) fn is_pinned(rung: Rung) -> bool {
+        pins::names().is_ok_and(|names| names.contains(&pins::name(rung)))
+    }
+
+    /// Uses what is pinned, after pinning it if need be; where nothing can be pinned everything is for this process alone.
+    pub(crate) fn open(rung: Rung) -> Result<Self> {
+        match pins::make(rung)? {
+            Some(held) => Self::start(rung, held),
+            None => Self::alone(rung),
+        }
+    }
+
     /// Loads and attaches everything for this process alone.
-    pub(crate) fn load(rung: Rung) -> Result<Self> {
+    pub(crate) fn alone(rung: Rung) -> Result<Self> {
         let types = load::types(rung)?;
         let mut object = load::object(rung, &types)?;
-        let parts: Vec<_> = load::checks(rung).iter().copied().chain([ENDINGS, CALLS]).collect();
+        let parts: Vec<_> = load::checks(rung).iter().copied().chain(LIVES).chain([CALLS]).collect();
         for part in &parts {
             load::load(rung, *part, &mut object, &types)?;
         }
-        let mut maps = load::maps(rung, &mut object)?;
+        let mut maps = load::maps(rung, &mut object, |_, _| Ok(()))?;
         maps.fill_kinds()?;
+        let mut links: Vec<Box<dyn Send>> = Vec::new();
         for part in parts {
-            load::attach(rung, part, &mut object)?;
+            links.push(Box::new(load::attach(rung, part, &mut object)?));
         }
-        Self::start(rung, maps, Box::new(object))
+        Self::start(rung, Held { maps, links })
     }
 
-    /// Starts the thread; `attached` is what has to live as long as it does.
-    fn start(rung: Rung, maps: Maps, attached: Box<dyn Send>) -> Result<Self> {
+    /// Tries everything but the watching on each of the `rungs`: loads, attaches, detaches.
+    pub(crate) fn attempt<const N: usize>(rungs: [Rung; N]) -> [Result<()>; N] {
+        // Reading the kernel's types and moving the programs to them takes longest: once for all.
+        let prepared = load::types(Rung::TpBtf).and_then(|types| Ok((load::object(Rung::TpBtf, &types)?, types)));
+        let (mut object, types) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return rungs.map(|rung| Err(load::unavailable(rung, error.reason()))),
+        };
+        let shared = LIVES.into_iter().chain([CALLS]).try_for_each(|part| load::load(Rung::TpBtf, part, &mut object, &types));
+        rungs.map(|rung| {
+            shared.as_ref().map_err(|error| load::unavailable(rung, error.reason()))?;
+            let parts = load::checks(rung);
+            parts.iter().try_for_each(|part| load::load(rung, *part, &mut object, &types))?;
+            // Only closing them detaches.
+            parts.iter().map(|part| load::attach(rung, *part, &mut object)).collect::<Result<Vec<_>>>().map(drop)
+        })
+    }
+
+    /// Starts the thread.
+    fn start(rung: Rung, Held { maps, links }: Held) -> Result<Self> {
         let (requests, inbox) = channel();
         let (report, ready) = channel();
         let run = move || {
@@ -62,7 +99,7 @@ impl Bpf {
             if report.send(dropped).is_ok() && go {
                 serve(Reader::new(rung, maps), &inbox);
             }
-            drop(attached);
+            drop(links);
         };
         let spawned = std::thread::Builder::new().name("selkie-observe".to_owned()).spawn(run);
         let thread = spawned.map_err(|source| Error::File { action: "start the thread of", path: "selkie-observe".into(), source })?;
@@ -112,6 +149,8 @@ impl Drop for Bpf {
 
 /// Answers until nobody can ask any more, and then takes out of the kernel what nobody will ask for.
 fn serve(mut reader: Reader, inbox: &Receiver<Request>) {
+    // What cannot be swept up now is in nobody's way.
+    drop(reader.sweep());
     loop {
         let request = if reader.is_busy() { inbox.recv_timeout(DRAIN) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) };
         // Whoever asked may be gone: then the answer is nobody's.

@@ -7,7 +7,7 @@ use selkie_learn::{Call, Check, Count, Ending, Lost, Rung, Trace, trace};
 
 use super::kinds;
 use super::layout::{self, COMPAT, CONTEXT, Context, Counted, NO_CALL, Repeated};
-use super::maps::{Maps, Named, find, keys, remove};
+use super::maps::{Hash, Maps, Named, find, keys, remove};
 use super::record::{Surroundings, merge};
 use crate::error::{Error, Result};
 use crate::subject::Facts;
@@ -154,6 +154,34 @@ impl Reader {
             // What stays is swept up by the next observer.
             drop(self.finish(context));
         }
+    }
+
+    /// Removes what is watched for processes that have ended, killed perhaps: nobody will ask for it.
+    pub(super) fn sweep(&mut self) -> Result<()> {
+        let Some(observer) = crate::subject::own_pid_namespace() else { return Ok(()) };
+        let mut dead = BTreeSet::new();
+        for key in keys(&self.maps.contexts, "contexts", |_| true)? {
+            let context = find(&self.maps.contexts, "contexts", &key)?.map(|bytes| Context::parse(&bytes));
+            // Of a process in another PID namespace nothing can be said.
+            let ended = |context: Context| {
+                context.observer == observer && crate::subject::start_time(context.owner.cast_signed()) != Some(context.owner_start)
+            };
+            if context.is_some_and(ended) {
+                dead.insert(u64::from_le_bytes(key));
+            }
+        }
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let is_dead = |key: &[u8]| dead.contains(&layout::context_of(key));
+        clear_values(&mut self.maps.mounts, "mounts", &dead)?;
+        clear_values(&mut self.maps.cgroups, "cgroups", &dead)?;
+        clear(&mut self.maps.checks, "checks", is_dead)?;
+        clear(&mut self.maps.sites, "sites", is_dead)?;
+        clear(&mut self.maps.alikes, "alikes", is_dead)?;
+        clear(&mut self.maps.calls, "calls", is_dead)?;
+        clear(&mut self.maps.endings, "endings", is_dead)?;
+        clear(&mut self.maps.contexts, "contexts", is_dead)
     }
 
     fn find_mut(&mut self, context: u64) -> Result<&mut Watched> {
@@ -315,6 +343,21 @@ impl Reader {
         }
         Ok(all)
     }
+}
+
+/// Removes the keys that `unwanted` chooses.
+fn clear<const K: usize, const V: usize>(map: &mut Hash<K, V>, name: &'static str, unwanted: impl Fn(&[u8]) -> bool) -> Result<()> {
+    keys(map, name, |key| unwanted(key))?.iter().try_for_each(|key| remove(map, name, key))
+}
+
+/// Removes what leads to the contexts `dead`.
+fn clear_values<const K: usize>(map: &mut Hash<K, 8>, name: &'static str, dead: &BTreeSet<u64>) -> Result<()> {
+    for key in keys(map, name, |_| true)? {
+        if find(map, name, &key)?.is_some_and(|id| dead.contains(&u64::from_le_bytes(id))) {
+            remove(map, name, &key)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns a number that no other observer on this machine uses.

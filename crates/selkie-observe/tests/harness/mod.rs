@@ -33,12 +33,18 @@ pub fn wanted_rung() -> Option<Rung> {
 
 /// An observer; without the rights for one, or on a kernel without, the test is skipped.
 pub fn observer() -> Option<Box<dyn Observer>> {
-    let run = std::env::temp_dir();
     let opened = match wanted_rung() {
-        Some(rung) => selkie_observe::open(rung, &run),
-        None => selkie_observe::best(&run),
+        Some(rung) => selkie_observe::open(rung),
+        None => selkie_observe::best(),
     };
-    opened.inspect_err(|error| skip(&error.to_string())).ok()
+    match opened {
+        Ok(observer) => Some(observer),
+        Err(error @ selkie_observe::Error::Unavailable { .. }) => {
+            skip(&error.to_string());
+            None
+        }
+        Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+    }
 }
 
 pub fn program() -> PathBuf {

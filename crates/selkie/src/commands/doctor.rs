@@ -29,7 +29,8 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let facts = doctor::read(&procfs()?, context.engine.store().root(), cfg!(target_feature = "crt-static"))?;
-        let checks = doctor::checks(&facts);
+        let mut checks = doctor::checks(&facts);
+        checks.push(rung(&selkie_observe::standing()));
         match self.format.as_deref() {
             Some(format) => {
                 let values: Vec<Value> = checks.iter().map(value).collect();
@@ -42,6 +43,14 @@ impl Doctor {
         }
         Ok(ExitCode::from(u8::from(checks.iter().any(|check| check.level == Level::Fail))))
     }
+}
+
+/// How capability checks are seen here, and why not by something better.
+fn rung(standing: &selkie_observe::Standing) -> Check {
+    let (used, missed) = super::observe::rungs(standing);
+    let found = std::iter::once(used).chain(missed).collect::<Vec<_>>().join("; not by ");
+    let fix = standing.rung.is_none().then(|| "root, or CAP_BPF and CAP_PERFMON, and a kernel with BTF".to_owned());
+    Check { about: "checks seen by", level: if fix.is_some() { Level::Warn } else { Level::Ok }, found, fix }
 }
 
 /// Columns before the text.

@@ -74,8 +74,8 @@ pub(crate) struct Watch {}
 
 impl Watch {
     #[expect(clippy::unused_self, reason = "as every verb")]
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let observer = selkie_observe::choose("auto", context.engine.store().run());
+    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
+        let observer = selkie_observe::choose("auto");
         selkie_engine::watch::serve(observer, &mut std::io::stdin().lock(), &mut std::io::stdout())?;
         Ok(ExitCode::SUCCESS)
     }

@@ -109,7 +109,7 @@ impl Learn {
         // Before anything runs in another thread: this has to be a process of one.
         let plan = learn::prepare(&context.engine, &wish)?;
         let interrupted = interruptible()?;
-        let observer = observer(context, &self.how.observer)?;
+        let observer = observer(&self.how.observer)?;
         let mut progress = Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
         let Learned { report, trace } = learned.map_err(show::failure)?;
@@ -170,8 +170,8 @@ fn seen(trace: &Trace, format: &str) -> Result<ExitCode, Failure> {
 }
 
 /// Returns the observer that was asked for.
-pub(crate) fn observer(context: &Context, wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
-    selkie_observe::choose(wanted, context.engine.store().run()).map_err(|error| Failure::from_error(&error, exit::ENGINE, None))
+pub(crate) fn observer(wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
+    selkie_observe::choose(wanted).map_err(|error| Failure::from_error(&error, exit::ENGINE, None))
 }
 
 /// Makes Ctrl-C and SIGTERM a wish to stop.

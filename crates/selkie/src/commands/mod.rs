@@ -30,6 +30,7 @@ mod load;
 mod logs;
 mod many;
 mod members;
+mod observe;
 mod pause;
 mod port;
 mod privileged;
@@ -81,6 +82,7 @@ macro_rules! verbs {
                 let alone = match &self {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
+                    Self::Observe(arguments) => Some(arguments.alone()),
                     Self::Workload(arguments) => Some(arguments.serve()),
                     _ => None,
                 };
@@ -112,6 +114,7 @@ verbs! {
     Learn(learn::Learn),
     Load(load::Load),
     Logs(logs::Logs),
+    Observe(observe::Observe),
     Pause(pause::Pause),
     Port(port::Port),
     Privileged(privileged::Privileged),

@@ -222,7 +222,7 @@ impl Verify {
         };
         let plan = learn::prepare(&context.engine, &wish)?;
         let interrupted = verb::interruptible()?;
-        let observer = verb::observer(context, &self.observer)?;
+        let observer = verb::observer(&self.observer)?;
         let mut progress = verb::Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
         let report = learned.map_err(verb::failure)?.report;

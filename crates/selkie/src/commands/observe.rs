@@ -1,0 +1,151 @@
+//! `selkie observe`: what is kept loaded in the kernel to watch capability checks, and its end.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use selkie_observe::{Pinned, Standing, Status};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::ui::error::Failure;
+use crate::ui::{out, template};
+
+/// Show or remove what watches capability checks in the kernel.
+///
+/// The first command that learns loads BPF programs and pins them in /sys/fs/bpf/selkie, so that the next ones need not. They count
+/// the checks of watched containers and do next to nothing for anybody else.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Observe {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say what is loaded, who uses it, and how checks can be seen on this machine.
+    Status(StatusOf),
+    /// Remove what is loaded; whoever uses it keeps it until they are done.
+    Unload,
+}
+
+#[derive(Debug, Args)]
+struct StatusOf {
+    /// Print as `json`, or as a Go template.
+    #[arg(long, short = 'f')]
+    format: Option<String>,
+}
+
+impl Observe {
+    /// Does what the verb says; no engine is needed.
+    pub(crate) fn alone(&self) -> Result<ExitCode, Failure> {
+        match &self.verb {
+            Verb::Status(arguments) => arguments.run(),
+            Verb::Unload => unload(),
+        }
+    }
+
+    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
+        self.alone()
+    }
+}
+
+impl StatusOf {
+    fn run(&self) -> Result<ExitCode, Failure> {
+        let status = selkie_observe::status().map_err(|error| failure(&error))?;
+        let standing = selkie_observe::standing();
+        match self.format.as_deref() {
+            Some(format) => out::print(&template::render(format, "observe status", &[value(&status, &standing)])?)?,
+            None => out::print(&text(&status, &standing))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn unload() -> Result<ExitCode, Failure> {
+    for path in selkie_observe::unload().map_err(|error| failure(&error))? {
+        out::print(&format!("{}\n", path.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failure(error: &selkie_observe::Error) -> Failure {
+    Failure::from_error(error, crate::exit::ENGINE, None)
+}
+
+/// Says how checks are seen and why not better, one line each.
+pub(crate) fn rungs(standing: &Standing) -> (String, Vec<String>) {
+    let used = standing.rung.map_or("ptrace, which sees refused calls and no checks".to_owned(), |rung| rung.name().to_owned());
+    (used, standing.missed.iter().map(|(rung, reason)| format!("{}: {reason}", rung.name())).collect())
+}
+
+fn text(status: &Status, standing: &Standing) -> String {
+    let (used, missed) = rungs(standing);
+    let mut text = format!("Rung:    {used}\n");
+    for line in missed {
+        let _ = writeln!(text, "Missed:  {line}");
+    }
+    if !status.mounted {
+        text.push_str("Loaded:  nothing, and no BPF file system on /sys/fs/bpf\n");
+    } else if status.pinned.is_empty() {
+        text.push_str("Loaded:  nothing\n");
+    }
+    for pinned in &status.pinned {
+        let _ = writeln!(text, "Loaded:  {}", pinned.path.display());
+        let calls = if pinned.calls_attached { "attached to every system call" } else { "not attached" };
+        let _ = writeln!(text, "Calls:   {calls}");
+        for (pid, count) in &pinned.watchers {
+            let _ = writeln!(text, "Watches: process {pid}, {count} container{}", if *count == 1 { "" } else { "s" });
+        }
+    }
+    text
+}
+
+fn value(status: &Status, standing: &Standing) -> Value {
+    let missed: Vec<Value> = standing.missed.iter().map(|(rung, reason)| json!({"Rung": rung.name(), "Reason": reason})).collect();
+    json!({
+        "Rung": standing.rung.unwrap_or(selkie_observe::Rung::Ptrace).name(),
+        "Missed": missed,
+        "Mounted": status.mounted,
+        "Loaded": status.pinned.iter().map(pinned_value).collect::<Vec<Value>>(),
+    })
+}
+
+fn pinned_value(pinned: &Pinned) -> Value {
+    let watchers: Vec<Value> = pinned.watchers.iter().map(|(pid, count)| json!({"Pid": pid, "Containers": count})).collect();
+    json!({
+        "Path": pinned.path.display().to_string(),
+        "Rung": pinned.rung.map(selkie_observe::Rung::name),
+        "CallsAttached": pinned.calls_attached,
+        "Watchers": watchers,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use selkie_observe::Rung;
+
+    use super::*;
+
+    fn standing() -> Standing {
+        Standing { rung: Some(Rung::Fexit), missed: vec![(Rung::TpBtf, "no tracepoint".to_owned())] }
+    }
+
+    #[test]
+    fn text_says_what_is_used_and_why_not_better() {
+        let pinned =
+            Pinned { path: "/sys/fs/bpf/selkie/1-fexit".into(), rung: Some(Rung::Fexit), watchers: vec![(7, 1)], calls_attached: true };
+        let status = Status { mounted: true, pinned: vec![pinned] };
+        let wanted = "Rung:    fexit\nMissed:  tp-btf: no tracepoint\nLoaded:  /sys/fs/bpf/selkie/1-fexit\n\
+                      Calls:   attached to every system call\nWatches: process 7, 1 container\n";
+        assert_eq!(text(&status, &standing()), wanted);
+    }
+
+    #[test]
+    fn value_without_bpf_names_ptrace() {
+        let none = Standing { rung: None, missed: Vec::new() };
+        let wanted = json!({"Rung": "ptrace", "Missed": [], "Mounted": false, "Loaded": []});
+        assert_eq!(value(&Status::default(), &none), wanted);
+    }
+}

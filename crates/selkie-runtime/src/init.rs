@@ -38,7 +38,11 @@ pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, given: Given, repo
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // Whoever writes down what runs had all the time that it took to make it.
-    let held = if launch.is_seen() { Ok(()) } else { report::await_go(report) };
+    let held = match (launch.is_seen(), launch.held) {
+        (true, _) => Ok(()),
+        (false, true) => report::ready(report),
+        (false, false) => report::await_go(report),
+    };
     if let Err(error) = held.and_then(|()| report::made(report)) {
         end(report, &error);
     }

@@ -45,6 +45,8 @@ pub struct Launch<'a> {
     pub ahead: Option<&'a Ahead>,
     /// Descriptors that the program gets as 3, 4, ...
     pub preserve: &'a [BorrowedFd<'a>],
+    /// [`Started::accompanied`] returns only when everything is made, so that the container can be looked at before its program runs.
+    pub held: bool,
 }
 
 impl Launch<'_> {
@@ -240,19 +242,23 @@ fn init_of(joiner: &Child, report: &OwnedFd) -> Result<Child, Error> {
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
     if !launch.is_seen() {
-        return Ok(());
+        return if launch.held { await_ready(started) } else { Ok(()) };
     }
     if let Some(cgroup) = launch.cgroup {
         cgroup.admit(started.child.pid)?;
     }
+    await_ready(started)?;
+    launch.enforce_devices()
+}
+
+fn await_ready(started: &mut Started) -> Result<(), Error> {
     loop {
         match report::next(&started.report)? {
             Report::Master(master) => started.master = master,
-            Report::Ready => break,
+            Report::Ready => return Ok(()),
             Report::Process(..) | Report::Made | Report::Executed => return Err(Error::refused("container init", "ended without a word")),
         }
     }
-    launch.enforce_devices()
 }
 
 fn set_id_maps(launch: &Launch<'_>, started: &Started) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! init -> parent   'M' + fd   master of the terminal
 //!                  'P' + fd   (exec, joined user namespace) pid of the process, with a descriptor of it
 //!                  'R'        (others see init) device nodes are made: the device rules may come into force
+//!                             (held) everything is made, and init waits for its last 'G'
 //!                  'E' ...    an error, then init ends
 //!                  'X'        (first process) everything is made: only its confinement and the execve are left
 //!                  (closed)   execve succeeded, or the process was killed

@@ -130,6 +130,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         stdio: ends.stdio(order.size),
         ahead: subject.ahead,
         preserve: &preserved,
+        held: order.held,
     };
     let (child, master) = match execute(proof, order, (&launch, subject.control), started) {
         Ok(running) => running,

@@ -75,7 +75,7 @@ fn values_that_are_none_are_named() {
         (["--output", "("], "invalid value \"(\" for --output"),
         (["--http", "80"], ""),
         (["--file", "x"], "invalid value \"x\" for --file: expected an absolute path"),
-        (["--steady", "-1"], "invalid value"),
+        (["--steady", "0"], "invalid value \"0\" for --steady: expected seconds"),
         (["--observer", "magic"], "\"magic\" is none of auto, bpf"),
     ] {
         if expected.is_empty() {

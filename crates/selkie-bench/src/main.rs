@@ -4,10 +4,12 @@
 //! ```text
 //! selkie-bench [--rounds N] [--selkie PATH] [--write FILE]
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
+//! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod checks;
 mod engines;
 mod floor;
 mod measure;
@@ -28,6 +30,9 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((first, rest)) if first == "floor" => floor::main(rest),
         Some((first, _)) if first == "loop" => processes::main(),
+        Some((first, _)) if first == "checks" => checks::main(),
+        Some((first, rest)) if first == "checks-hold" => checks::held(rest),
+        Some((first, rest)) if first == "checks-loop" => checks::loops(rest),
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
     };
     match done {

@@ -5,10 +5,12 @@
 //! selkie-bench [--rounds N] [--selkie PATH] [--write FILE]
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
 //! selkie-bench learn --root DIR [--observer NAME] [--only NAME] [--write FILE]      the workloads, each learned
+//! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod checks;
 mod engines;
 mod floor;
 mod learn;
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "floor" => floor::main(rest),
         Some((first, rest)) if first == "learn" => learn::main(rest),
         Some((first, _)) if first == "loop" => processes::main(),
+        Some((first, _)) if first == "checks" => checks::main(),
+        Some((first, rest)) if first == "checks-hold" => checks::held(rest),
+        Some((first, rest)) if first == "checks-loop" => checks::loops(rest),
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
     };
     match done {

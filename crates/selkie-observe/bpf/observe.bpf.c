@@ -686,6 +686,9 @@ int check_enter(struct pt_regs *registers)
 	entered.target = (struct user_namespace *)PARAMETER_2(registers);
 	entered.capability = PARAMETER_3(registers);
 	entered.options = OPTIONS(registers);
+	/* A check makes no check: what is still there has not been seen to return, as when the kernel has no return probe to spare. */
+	if (lookup(&entries, &thread))
+		__sync_fetch_and_add(&context->lost_checks, 1);
 	if (update(&entries, &thread, &entered, 0))
 		__sync_fetch_and_add(&context->lost_checks, 1);
 	return 0;

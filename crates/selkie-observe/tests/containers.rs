@@ -4,7 +4,7 @@
 mod harness;
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::{Container, observer, program, skip, trace_of};
@@ -233,24 +233,48 @@ fn poll_returns_each_refused_call_once() {
     assert_eq!(failed(observer.finish(1).unwrap().calls), ["bind", "setuid"]);
 }
 
-#[test]
-fn process_that_leaves_its_mount_namespace_is_seen_by_its_cgroup() {
-    let Some(observer) = observer() else { return };
-    let mount = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().find(|place| Path::new(place).join("cgroup.procs").exists());
-    let Some(mount) = mount else { return skip("no cgroup v2") };
-    let cgroup = Path::new(mount).join(format!("selkie-observe-{}/inner", std::process::id()));
-    if let Err(error) = std::fs::create_dir_all(&cgroup) {
-        return skip(&format!("no cgroup of its own: {error}"));
+/// A cgroup of the test's own with another one in it; removed at the end.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new() -> Option<Self> {
+        let mount = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().find(|place| Path::new(place).join("cgroup.procs").exists());
+        let Some(mount) = mount else {
+            skip("no cgroup v2");
+            return None;
+        };
+        let outer = Path::new(mount).join(format!("selkie-observe-{}/outer", std::process::id()));
+        match std::fs::create_dir_all(outer.join("inner")) {
+            Ok(()) => Some(Self(outer)),
+            Err(error) => {
+                skip(&format!("no cgroup of its own: {error}"));
+                None
+            }
+        }
     }
-    let mut container = Container::hold("sys_admin", "mnt", &["unshare", "bind:80"]);
-    std::fs::write(cgroup.join("cgroup.procs"), container.pid.to_string()).unwrap();
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for place in [&self.0.join("inner"), &self.0, self.0.parent().unwrap()] {
+            let _ = std::fs::remove_dir(place);
+        }
+    }
+}
+
+#[test]
+fn process_that_leaves_its_mount_namespace_is_seen_by_its_cgroup_and_those_above() {
+    let Some(observer) = observer() else { return };
+    let Some(cgroup) = Cgroup::new() else { return };
+    let enter = format!("enter:{}", cgroup.0.join("inner").display());
+    let mut container = Container::hold("sys_admin", "mnt", &["unshare", "bind:80", &enter, "chown:/"]);
+    std::fs::write(cgroup.0.join("cgroup.procs"), container.pid.to_string()).unwrap();
     observer.watch(container.subject(1)).unwrap();
     container.go();
     container.wait();
     let trace = observer.finish(1).unwrap();
-    std::fs::remove_dir(&cgroup).unwrap();
-    std::fs::remove_dir(cgroup.parent().unwrap()).unwrap();
-    assert!(trace.calls.iter().any(|call| call.syscall == "bind" && call.result == -13), "{}", trace.to_text());
+    let failed: Vec<&str> = trace.calls.iter().filter(|call| call.result < 0).map(|call| call.syscall.as_str()).collect();
+    assert_eq!(failed, ["bind", "chown"], "{}", trace.to_text());
     assert_eq!(trace.endings.iter().map(|ending| ending.count).sum::<u64>(), 1);
 }
 

@@ -6,7 +6,8 @@
 //! refused do DEED...                     does each, whatever comes of it
 //! ```
 //!
-//! Deeds: `bind:PORT` `chown:PATH` `setuid:UID` `netlink` `capset` `seccomp` `exec:PATH` `chroot` `unshare` `check:TIMES` `child:DEED` `linger`.
+//! Deeds: `bind:PORT` `chown:PATH` `setuid:UID` `netlink` `capset` `seccomp` `exec:PATH` `chroot` `unshare` `check:TIMES` `child:DEED` `linger`
+//! `enter:CGROUP`.
 #![allow(unsafe_code, reason = "system calls as a program makes them, with arguments that no library passes")]
 
 use std::ffi::CString;
@@ -111,6 +112,7 @@ fn perform(deed: &str) {
                 unsafe { libc::syscall(libc::SYS_sethostname, 0, -1) };
             }
         }
+        "enter" => drop(std::fs::write(format!("{argument}/cgroup.procs"), "0")),
         "linger" => drop(itself().args(["do", "pause"]).spawn()),
         // SAFETY: no pointers.
         "pause" => drop(unsafe { libc::pause() }),

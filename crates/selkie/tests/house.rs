@@ -47,7 +47,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "selkie-sys",
         ],
     ),
-    ("selkie-bench", &["selkie-observe", "selkie-sys"]),
+    ("selkie-bench", &["selkie-caps", "selkie-observe", "selkie-sys"]),
 ];
 
 /// Crates without any effect: no files, environment, clock, randomness, processes.

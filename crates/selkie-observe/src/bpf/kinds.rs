@@ -170,5 +170,6 @@ mod tests {
     #[test]
     fn name_of_a_32_bit_call_is_of_its_own_table() {
         assert_eq!((name(1, false), name(1, true), name(9999, false)), ("write".to_owned(), "exit".to_owned(), "#9999".to_owned()));
+        assert_eq!(name(0x4000_0001, false), "write");
     }
 }

@@ -197,6 +197,15 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Returns what the image of a request says, if it has one that is here.
+    #[must_use]
+    pub fn image_config(&self, request: &Request) -> Option<ImageConfig> {
+        let reference = request.image.as_deref().filter(|image| *image != "host:")?;
+        self.images.find(reference).ok().map(|image| image_config(&image.config))
+    }
+}
+
 /// Returns whether a container has, by all that is known before it is planned, new namespaces that belong to the host's users.
 pub(crate) fn has_own_namespaces(request: &Request) -> bool {
     let namespaces = &request.namespaces;

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::filter::{Filter, resolved_for};
 use crate::trial::Order;
 
+pub use zero::change;
 pub use oracle::{Http, Oracle, Pattern};
 
 /// What is to be learned.

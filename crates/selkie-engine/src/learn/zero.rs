@@ -9,7 +9,7 @@ use selkie_plan::value::TmpfsMount;
 
 use super::run::Made;
 use super::{Learner, give};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A change, as flags of `run`.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,29 @@ struct Change {
 
 /// How many directories a program may turn out to need.
 const DIRECTORIES: usize = 8;
+
+/// Makes the change of a proposal in the container that it was verified with.
+///
+/// # Errors
+/// A proposal with a flag that this program does not make.
+pub fn change(request: &mut Request, zero: &Zero) -> Result<()> {
+    let mut words = zero.flags.iter();
+    while let Some(flag) = words.next() {
+        let unknown = || Error::Invalid { problem: format!("the path to zero has the flag {flag:?}, which is not known here") };
+        let value = words.next().ok_or_else(unknown)?;
+        match flag.as_str() {
+            "--user" => request.process.user = Some(value.clone()),
+            "--sysctl" => {
+                let (name, value) = value.split_once('=').ok_or_else(unknown)?;
+                request.sysctls.retain(|(known, _)| known != name);
+                request.sysctls.push((name.to_owned(), value.to_owned()));
+            }
+            "--tmpfs" => request.mounts.tmpfs.push(TmpfsMount::parse(value)?),
+            _ => return Err(unknown()),
+        }
+    }
+    Ok(())
+}
 
 impl Learner<'_> {
     /// Tries what removes needs.
@@ -115,7 +138,7 @@ impl Learner<'_> {
         self.baseline = compared;
         self.relaxed = false;
         made?;
-        self.made.last().ok_or(crate::error::Error::Interrupted)
+        self.made.last().ok_or(Error::Interrupted)
     }
 }
 

@@ -17,6 +17,7 @@ mod doctor;
 mod enforce;
 mod exec;
 mod exists;
+mod export;
 mod hidden;
 mod image_exists;
 pub(crate) mod images;
@@ -106,6 +107,7 @@ verbs! {
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Exec(exec::Exec),
+    Export(export::Export),
     Images(images::Images),
     Import(import::Import),
     Info(info::Info),

@@ -3,6 +3,11 @@
 
 use std::io::IsTerminal;
 
+/// Says something beside the data, also where no terminal is.
+pub(crate) fn say(text: &str) {
+    eprintln!("{}", crate::ui::text::one_line(text));
+}
+
 /// Prints one line of progress.
 pub(crate) fn line(text: &str) {
     if std::io::stderr().is_terminal() {

@@ -2,7 +2,7 @@
 
 use selkie_learn::{Call, Rung, Trace};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A container to watch, held by its engine short of its first execve(2).
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,15 @@ pub trait Observer: Send + Sync {
     /// # Errors
     /// The process has ended, or the kernel refuses.
     fn watch(&self, subject: Subject) -> Result<()>;
+
+    /// Begins to watch a container, or a process with a mount namespace or cgroup of its own, that runs already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] on a rung that only sees what it has seen the beginning of; else as [`Self::watch`].
+    fn attach(&self, subject: Subject) -> Result<()> {
+        let _ = subject;
+        Err(Error::Unavailable { rung: self.rung().name(), reason: "it has to be there when a container starts".to_owned() })
+    }
 
     /// Returns the refused calls since the last time, without waiting.
     ///

@@ -40,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) observer: u32,
     /// Its root directory, held so that it can be looked at after the end.
     pub(crate) root: Option<OwnedFd>,
+    /// It runs already: everything counts from now on.
+    pub(crate) runs: bool,
 }
 
 impl Facts {
@@ -62,7 +64,7 @@ impl Facts {
             return Err(Error::Shared { pid });
         }
         let pid = u32::try_from(pid).map_err(|_| gone())?;
-        Ok(Self { pid, mounts: mounts.map(low), cgroup, pid_namespace: low(pid_namespace), observer: low(own("pid")?), root })
+        Ok(Self { pid, mounts: mounts.map(low), cgroup, pid_namespace: low(pid_namespace), observer: low(own("pid")?), root, runs: false })
     }
 }
 

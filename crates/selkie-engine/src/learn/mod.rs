@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::filter::{Filter, resolved_for};
 use crate::trial::Order;
 
-pub use zero::change;
 pub use oracle::{Http, Oracle, Pattern};
+pub use zero::change;
 
 /// What is to be learned.
 #[derive(Clone, Debug)]
@@ -165,7 +165,10 @@ pub fn learn(
     let options = Options { given, ceiling, repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
     let found = search(&options, &mut learner).map_err(|stop| learner.explain(stop))?;
     let zero = if wish.zero && found.proven && !found.set.is_empty() { learner.path_to_zero(&found)? } else { Vec::new() };
-    let report = learner.report(&found, plan, zero, begun.elapsed());
+    // Whether programs may gain privileges is one question more, asked when the rest is known.
+    let no_new_privileges = if wish.zero && found.proven { Some(learner.without_new_privileges(&found)?) } else { None };
+    let mut report = learner.report(&found, plan, zero, begun.elapsed());
+    report.facts.no_new_privileges = no_new_privileges;
     let last = found.passing_runs.last().and_then(|number| learner.made.get(number.wrapping_sub(1)));
     Ok(Learned { report, trace: last.map(|made| made.trace.clone()).unwrap_or_default() })
 }

@@ -5,7 +5,7 @@ use selkie_learn::report::Zero;
 use selkie_learn::search::Found;
 use selkie_learn::{Call, Cause, Detail};
 use selkie_plan::Request;
-use selkie_plan::value::TmpfsMount;
+use selkie_plan::value::{SecurityOpt, TmpfsMount};
 
 use super::run::Made;
 use super::{Learner, give};
@@ -62,6 +62,18 @@ impl Learner<'_> {
             proposed.extend(self.as_user(Change { user: Some(user), ..small })?);
         }
         Ok(proposed)
+    }
+
+    /// Returns whether it works when no program gives more than its caller has: `no_new_privs`.
+    pub(super) fn without_new_privileges(&mut self, found: &Found) -> Result<bool> {
+        let mut request = self.wish.request.clone();
+        give(&mut request, found.set);
+        request.security.options.extend(SecurityOpt::parse("no-new-privileges"));
+        self.relaxed = true;
+        let made = self.make(vec![("with no_new_privs".to_owned(), found.set, request, None)]);
+        self.relaxed = false;
+        made?;
+        Ok(self.made.last().is_some_and(|made| made.failure.is_none()))
     }
 
     /// Settings of the network that open what is asked for.

@@ -125,6 +125,11 @@ impl Observer for Bpf {
         self.ask(|answer| Request::Watch(subject.context, facts, answer))
     }
 
+    fn attach(&self, subject: Subject) -> Result<()> {
+        let facts = Box::new(Facts { runs: true, ..Facts::read(subject)? });
+        self.ask(|answer| Request::Watch(subject.context, facts, answer))
+    }
+
     fn poll(&self, context: u64) -> Result<Vec<Call>> {
         self.ask(|answer| Request::Poll(context, answer))
     }

@@ -59,7 +59,10 @@ impl Reader {
         }
         let id = unique()?;
         let owner = std::process::id();
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs();
         let value = Context {
+            start: if facts.runs { now } else { 0 },
             cgroup: facts.cgroup.map_or(0, |cgroup| cgroup.id),
             mounts: facts.mounts.unwrap_or(0),
             init: facts.pid,

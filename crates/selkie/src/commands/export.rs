@@ -53,7 +53,11 @@ impl Export {
         let mut ends_non_root = report.facts.non_root;
         if let Some(number) = self.zero {
             let none = || {
-                Failure::engine(format!("profile {:?} has no proposal {number} of a path to zero, it has {}", self.name, report.path_to_zero.len()))
+                Failure::engine(format!(
+                    "profile {:?} has no proposal {number} of a path to zero, it has {}",
+                    self.name,
+                    report.path_to_zero.len()
+                ))
             };
             let zero = report.path_to_zero.get(number.wrapping_sub(1)).ok_or_else(none)?;
             learn::change(&mut request, zero)?;

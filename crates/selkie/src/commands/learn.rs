@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use selkie_engine::learn::{self, Learned, Progress, Wish};
 use selkie_engine::profile::Profile;
-use selkie_learn::{Report, Trace, evidence};
+use selkie_learn::{Report, Surroundings, Trace, evidence, explain};
 
 use crate::commands::create::check_files;
+use crate::commands::subject::Subject;
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{ContainerFlags, System};
@@ -42,6 +43,7 @@ use crate::ui::{out, text};
 ///   selkie learn --http :80/ --exercise './client-tests.sh' docker.io/library/nginx
 ///   selkie learn --format json host: ping -c 1 127.0.0.1
 ///   selkie learn --cap-add net_admin --check 'test -e /run/ready' myservice
+///   selkie learn --attach web                     # evidence from what runs, no proof
 ///   selkie run --profile nginx nginx
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, disable_help_flag = true, args_override_self = true)]
@@ -94,8 +96,13 @@ impl Learn {
             let trace = Trace::parse(&text).map_err(|error| Failure::from_error(&error, exit::ENGINE, None).about(path))?;
             return seen(&trace, &self.how.format);
         }
+        // With an image, `--attach` is the flag of `run`.
+        if let ([whom], true) = (self.container.lifecycle.attach.as_slice(), self.container.words.is_empty()) {
+            return attach(context, whom, &self.how);
+        }
         let request = self.container.request(&System)?;
         check_files(&request)?;
+        let request = anywhere(request)?;
         let oracle = self.oracle.oracle(context, &request)?;
         let wish = Wish {
             request: request.clone(),
@@ -148,6 +155,18 @@ impl Learn {
     }
 }
 
+/// Returns the container with the path of its root file system as it is found from everywhere: a profile outlives this directory.
+fn anywhere(mut request: selkie_plan::Request) -> Result<selkie_plan::Request, Failure> {
+    if let Some(rootfs) = &mut request.rootfs {
+        let (path, rest) = match rootfs.strip_suffix(":O") {
+            Some(path) => (path, ":O"),
+            None => (rootfs.as_str(), ""),
+        };
+        *rootfs = format!("{}{rest}", std::path::absolute(path)?.display());
+    }
+    Ok(request)
+}
+
 /// Prints a result as `json` or text.
 pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
     if format == "json" {
@@ -167,6 +186,38 @@ fn seen(trace: &Trace, format: &str) -> Result<ExitCode, Failure> {
         out::print(&show::evidence(&shown))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Watches something that runs until it ends or the user has seen enough, and prints what it showed.
+fn attach(context: &Context, whom: &str, how: &HowFlags) -> Result<ExitCode, Failure> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+    let pid = Subject::find(context, Some(whom), false)?.pid()?.cast_signed();
+    let failed = |error: selkie_observe::Error| Failure::from_error(&error, exit::ENGINE, None);
+    let interrupted = interruptible()?;
+    let observer = observer(&how.observer)?;
+    let number = u64::from(std::process::id()) << 32 | 1;
+    observer.attach(selkie_observe::Subject { context: number, pid }).map_err(failed)?;
+    write(&format!("watching {whom}; Ctrl-C ends it\n"));
+    let process =
+        rustix::process::Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+    let ended = |process: &std::os::fd::OwnedFd| {
+        let mut polled = [rustix::event::PollFd::from_borrowed_fd(process.as_fd(), rustix::event::PollFlags::IN)];
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        !matches!(rustix::event::poll(&mut polled, Some(&at_once)), Ok(0))
+    };
+    while !interrupted.load(Ordering::Relaxed) && process.as_ref().is_some_and(|process| !ended(process)) {
+        for call in observer.poll(number).map_err(failed)? {
+            if let Some(cause) = selkie_learn::cause(&call, Surroundings { filter: None, has_stacks: true }) {
+                write(&format!("{}\n", text::one_line(&explain(&call, &cause).sentence)));
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let trace = observer.finish(number).map_err(failed)?;
+    if let Some(path) = &how.record {
+        std::fs::write(path, trace.to_text()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}")))?;
+    }
+    seen(&trace, &how.format)
 }
 
 /// Returns the observer that was asked for.

@@ -22,8 +22,16 @@ pub struct Trial {
     pub set: CapSet,
     /// What for.
     pub purpose: Purpose,
+    /// Of them, those that the user does not give, in a baseline.
+    pub extra: CapSet,
     /// The filter is the one that the set leads to, not the one held during the search.
     pub own_filter: bool,
+}
+
+impl Trial {
+    const fn new(set: CapSet, purpose: Purpose) -> Self {
+        Self { set, purpose, extra: CapSet::EMPTY, own_filter: false }
+    }
 }
 
 /// What a run is for.
@@ -80,10 +88,14 @@ pub trait Runner {
 /// What is searched.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The capabilities that the user gives.
+    /// The capabilities that the user gives: the bounding set.
     pub given: CapSet,
+    /// Of them, those that the first process holds; another user than root holds only what is added by name.
+    pub held: CapSet,
     /// The capabilities that can be given here at all.
     pub ceiling: CapSet,
+    /// The capabilities that may be tried without the user giving them ([`CONTAINED`] as a rule).
+    pub free: CapSet,
     /// How often the final set has to pass, at least 1.
     pub repeats: u32,
     /// How many runs are made at the same time, at least 1.
@@ -127,12 +139,14 @@ pub struct Found {
 /// Why nothing was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop<E> {
-    /// It fails with everything that can be given.
+    /// It fails with everything that may be given.
     NeverPasses {
         /// The run with most capabilities.
         run: usize,
         /// What was asked for and cannot be given here.
         lacking: CapSet,
+        /// What was asked for and has to be given by the user.
+        withheld: CapSet,
     },
     /// It passed with the baseline and cannot be made to pass again.
     Unsteady {
@@ -151,6 +165,39 @@ impl<E> From<E> for Stop<E> {
     }
 }
 
+/// Capabilities that a workload can be given to try, because in namespaces of its own they act on nothing but its own container.
+///
+/// The others are only tried when the user gives them: with `CAP_SYS_TIME` a run sets the clock of the machine, and to learn
+/// what a stranger's image needs must not mean to give it what it asks for.
+pub const CONTAINED: CapSet = {
+    use Capability as C;
+    CapSet::EMPTY
+        .with(C::Chown)
+        .with(C::DacOverride)
+        .with(C::Fowner)
+        .with(C::Fsetid)
+        .with(C::Kill)
+        .with(C::Setgid)
+        .with(C::Setuid)
+        .with(C::Setpcap)
+        .with(C::LinuxImmutable)
+        .with(C::NetBindService)
+        .with(C::NetBroadcast)
+        .with(C::NetAdmin)
+        .with(C::NetRaw)
+        .with(C::IpcLock)
+        .with(C::IpcOwner)
+        .with(C::SysChroot)
+        .with(C::Mknod)
+        .with(C::Lease)
+        .with(C::AuditWrite)
+        .with(C::Setfcap)
+};
+
+/// Of [`CONTAINED`], those that act on the network namespace, which may be the host's.
+pub const OF_NETWORK: CapSet =
+    CapSet::EMPTY.with(Capability::NetBindService).with(Capability::NetBroadcast).with(Capability::NetAdmin).with(Capability::NetRaw);
+
 /// How many times the baseline grows before everything is given.
 const BASELINE_ROUNDS: usize = 3;
 /// How many runs grow by what is refused alone.
@@ -163,7 +210,8 @@ const PROOF_ROUNDS: usize = 3;
 /// # Errors
 /// [`Stop`].
 pub fn search<R: Runner>(options: &Options, runner: &mut R) -> Result<Found, Stop<R::Error>> {
-    let mut search = Search { options, runner, known: BTreeMap::new(), refused_before: CapSet::EMPTY, choices: CapSet::EMPTY };
+    let mut search =
+        Search { options, runner, known: BTreeMap::new(), refused_before: CapSet::EMPTY, choices: CapSet::EMPTY, own_filter: false };
     let (baseline, outcome) = search.baseline()?;
     let mut found = Found { baseline, baseline_run: outcome.run, ..Found::default() };
     search.refused_before = outcome.needs;
@@ -172,10 +220,13 @@ pub fn search<R: Runner>(options: &Options, runner: &mut R) -> Result<Found, Sto
     for _ in 0..PROOF_ROUNDS {
         (found.set, found.certificates) = search.prune(set, &mut asked)?;
         let more;
-        (found.passing_runs, found.failing_runs, more) = search.repeat(found.set)?;
+        (found.passing_runs, found.failing_runs, more) = search.repeat(found.set, baseline)?;
         if more.is_empty() {
             break;
         }
+        // What fails with the filter of the set and not with the one that was held is about the filter: it counts from now on.
+        search.own_filter = true;
+        search.known.clear();
         set = found.set.union(more);
     }
     found.proven = found.failing_runs.is_empty()
@@ -196,14 +247,20 @@ struct Search<'a, R> {
     refused_before: CapSet,
     /// Capabilities in whose place a failing run would have taken another one.
     choices: CapSet,
+    /// Every run has the filter that its set leads to.
+    own_filter: bool,
 }
 
 impl<R: Runner> Search<'_, R> {
     fn run(&mut self, set: CapSet, purpose: Purpose) -> Result<Outcome, R::Error> {
-        let mut outcomes = self.runner.run(&[Trial { set, purpose, own_filter: false }])?;
+        let mut outcomes = self.runner.run(&[self.trial(set, purpose)])?;
         let outcome = self.judged(outcomes.pop().unwrap_or_default());
         self.known.insert(set.bits(), outcome.clone());
         Ok(outcome)
+    }
+
+    fn trial(&self, set: CapSet, purpose: Purpose) -> Trial {
+        Trial { own_filter: self.own_filter, ..Trial::new(set, purpose) }
     }
 
     /// With `strict`, a run that was refused more than the baseline has not passed.
@@ -218,24 +275,33 @@ impl<R: Runner> Search<'_, R> {
     fn baseline(&mut self) -> Result<(CapSet, Outcome), Stop<R::Error>> {
         let ceiling = self.options.ceiling;
         let mut set = self.options.given.intersection(ceiling);
+        let reach = set.union(self.options.free.intersection(ceiling));
+        let mut held = self.options.held.intersection(set);
+        let mut extra = CapSet::EMPTY;
         let mut wanted = CapSet::EMPTY;
         for _ in 0..BASELINE_ROUNDS {
-            let outcome = self.runner.run(&[Trial { set, purpose: Purpose::Baseline, own_filter: false }])?.pop().unwrap_or_default();
+            let trial = Trial { extra, ..Trial::new(set, Purpose::Baseline) };
+            let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
             if outcome.passed {
                 return Ok((set, outcome));
             }
-            let missing = added(&outcome, ceiling, set);
+            let missing = added(&outcome, reach, held);
             wanted = wanted.union(outcome.needs);
             if missing.is_empty() {
                 break;
             }
             set = set.union(missing);
+            held = held.union(missing);
+            extra = extra.union(missing);
         }
-        let outcome = self.runner.run(&[Trial { set: ceiling, purpose: Purpose::Baseline, own_filter: false }])?.pop().unwrap_or_default();
+        let trial = Trial { extra: reach.difference(self.options.held), ..Trial::new(reach, Purpose::Baseline) };
+        let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
         if outcome.passed {
-            return Ok((ceiling, outcome));
+            return Ok((reach, outcome));
         }
-        Err(Stop::NeverPasses { run: outcome.run, lacking: outcome.needs.union(wanted).difference(ceiling) })
+        let wanted = outcome.needs.union(wanted);
+        let withheld = wanted.intersection(ceiling).difference(reach);
+        Err(Stop::NeverPasses { run: outcome.run, lacking: wanted.difference(ceiling), withheld })
     }
 
     /// Returns a set that passes, what was asked for with it, and after how many runs.
@@ -319,11 +385,7 @@ impl<R: Runner> Search<'_, R> {
                 .take_while(|&&capability| !certified(capability) && (is_less(capability) || is_doubtful(capability, *asked)))
                 .count();
             open.truncate(if doubtful == 0 { self.options.parallel } else { doubtful.min(self.options.parallel) });
-            let trial = |capability: &Capability| Trial {
-                set: set.without(*capability),
-                purpose: Purpose::Without(*capability),
-                own_filter: false,
-            };
+            let trial = |capability: &Capability| self.trial(set.without(*capability), Purpose::Without(*capability));
             let trials: Vec<Trial> = open.iter().map(trial).collect();
             let outcomes = self.runner.run(&trials)?;
             let base = set;
@@ -353,27 +415,27 @@ impl<R: Runner> Search<'_, R> {
         if outcome.passed || outcome.conclusive {
             return Ok(outcome);
         }
-        let again = Trial { set: base.without(capability), purpose: Purpose::Without(capability), own_filter: false };
+        let again = self.trial(base.without(capability), Purpose::Without(capability));
         let again = self.runner.run(&[again])?.pop().unwrap_or_default();
         Ok(self.judged(again))
     }
 
     /// Returns the runs that passed, those that failed, and what those were refused.
-    fn repeat(&mut self, set: CapSet) -> Result<(Vec<usize>, Vec<usize>, CapSet), R::Error> {
+    fn repeat(&mut self, set: CapSet, universe: CapSet) -> Result<(Vec<usize>, Vec<usize>, CapSet), R::Error> {
         let known = self.known.get(&set.bits()).filter(|outcome| outcome.passed);
         let mut passing: Vec<usize> = known.map(|outcome| outcome.run).into_iter().collect();
         let wanted = usize::try_from(self.options.repeats.max(1)).unwrap_or(1);
         let count = wanted.saturating_sub(passing.len()).max(1);
         let mut failing = Vec::new();
         let mut more = CapSet::EMPTY;
-        let trials: Vec<Trial> =
-            (0..count).map(|number| Trial { set, purpose: Purpose::Repeat, own_filter: number + 1 == count }).collect();
+        let last = |number| self.own_filter || number + 1 == count;
+        let trials: Vec<Trial> = (0..count).map(|number| Trial { own_filter: last(number), ..Trial::new(set, Purpose::Repeat) }).collect();
         for outcome in self.runner.run(&trials)? {
             let outcome = self.judged(outcome);
             if outcome.passed {
                 passing.push(outcome.run);
             } else {
-                more = more.union(added(&outcome, self.options.ceiling, set));
+                more = more.union(added(&outcome, universe, set));
                 failing.push(outcome.run);
             }
         }
@@ -393,7 +455,7 @@ impl<R: Runner> Search<'_, R> {
                 continue;
             }
             let set = found.set.without(of).with(instead);
-            let trial = Trial { set, purpose: Purpose::Alternative { instead, of }, own_filter: false };
+            let trial = self.trial(set, Purpose::Alternative { instead, of });
             let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
             if self.judged(outcome.clone()).passed {
                 alternatives.push((of, instead, outcome.run));
@@ -493,7 +555,7 @@ mod tests {
     }
 
     fn options(given: CapSet) -> Options {
-        Options { given, ceiling: CapSet::KNOWN, repeats: 3, parallel: 1, strict: false }
+        Options { given, held: given, ceiling: CapSet::KNOWN, free: CapSet::KNOWN, repeats: 3, parallel: 1, strict: false }
     }
 
     const DEFAULT: [C; 11] = [
@@ -575,6 +637,61 @@ mod tests {
         let mut options = options(set(&DEFAULT));
         options.ceiling = CapSet::KNOWN.without(C::SysResource);
         assert!(matches!(search(&options, &mut workload), Err(Stop::NeverPasses { lacking, .. }) if lacking == needs));
+    }
+
+    #[test]
+    fn filter_that_depends_on_the_set_counts_in_the_proof() {
+        // unshare -U: nothing asks for a capability, and the filter lets it through with SYS_ADMIN only.
+        struct Filtered(Vec<Trial>);
+        impl Runner for Filtered {
+            type Error = std::convert::Infallible;
+            fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+                let outcomes = trials.iter().map(|trial| {
+                    self.0.push(*trial);
+                    let passed = trial.set.contains(C::SysAdmin) || !trial.own_filter && trial.purpose != Purpose::Baseline;
+                    let needs = if passed { CapSet::EMPTY } else { set(&[C::SysAdmin]) };
+                    Outcome { run: self.0.len(), passed, conclusive: true, needs, ..Outcome::default() }
+                });
+                Ok(outcomes.collect())
+            }
+        }
+        let mut workload = Filtered(Vec::new());
+        let found = search(&options(set(&[C::SysAdmin, C::Chown])), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven), (set(&[C::SysAdmin]), true));
+    }
+
+    #[test]
+    fn user_who_is_not_root_is_given_by_name_what_is_refused() {
+        // The bounding set has it; the process holds it only when it is added by name.
+        struct Unprivileged(Vec<Trial>);
+        impl Runner for Unprivileged {
+            type Error = std::convert::Infallible;
+            fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+                let outcomes = trials.iter().map(|trial| {
+                    self.0.push(*trial);
+                    let holds = if trial.purpose == Purpose::Baseline { trial.extra } else { trial.set };
+                    let passed = holds.contains(C::NetBindService);
+                    let needs = if passed { CapSet::EMPTY } else { set(&[C::NetBindService]) };
+                    Outcome { run: self.0.len(), passed, conclusive: true, needs, ..Outcome::default() }
+                });
+                Ok(outcomes.collect())
+            }
+        }
+        let mut workload = Unprivileged(Vec::new());
+        let found = search(&Options { held: CapSet::EMPTY, ..options(set(&DEFAULT)) }, &mut workload).unwrap();
+        assert_eq!((found.set, found.proven), (set(&[C::NetBindService]), true));
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_container_is_not_tried_unless_it_is_given() {
+        let needs = set(&[C::SysTime]);
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        let careful = Options { free: CONTAINED, ..options(set(&DEFAULT)) };
+        assert!(matches!(search(&careful, &mut workload), Err(Stop::NeverPasses { withheld, .. }) if withheld == needs));
+        assert!(workload.runs.iter().all(|trial| !trial.set.contains(C::SysTime)));
+        let mut workload = monotone(needs, CapSet::EMPTY);
+        let given = Options { given: set(&DEFAULT).with(C::SysTime), held: set(&DEFAULT).with(C::SysTime), ..careful };
+        assert_eq!(search(&given, &mut workload).unwrap().set, needs);
     }
 
     proptest! {

@@ -147,6 +147,18 @@ fn need_beyond_the_default_set_is_found() {
 }
 
 #[test]
+fn what_reaches_beyond_the_container_is_tried_only_when_given() {
+    let Some(engine) = engine() else { return };
+    let command = ["busybox", "mount", "-t", "tmpfs", "none", "/tmp"];
+    let said = learn(&engine, "auto", &[], &command);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert!(said.stderr.contains("asks for SYS_ADMIN, which reaches beyond its container"), "{}", said.stderr);
+    assert!(!said.stderr.contains("SYS_ADMIN]"), "it was given: {}", said.stderr);
+    let report = proven(&engine, "auto", &["--cap-add", "sys_admin"], &command);
+    assert_eq!(names(&report["required"]), ["CAP_SYS_ADMIN"]);
+}
+
+#[test]
 fn exercise_finds_what_only_use_needs() {
     let Some(engine) = engine() else { return };
     let script = "while true; do read -r word </pipe; busybox chown 5 /etc/group; done";

@@ -192,13 +192,15 @@ impl Learner<'_> {
     }
 }
 
-/// The refusal in a run that names the capability, best first: one that it alone would have answered.
+/// The refusal in a run that names the capability, best first: one that it alone would have answered, then one of several, then one
+/// of the system call filter, which lets the call through with it.
 fn refusal(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
-    let names = |cause: &Cause| cause.capabilities().contains(capability) && !matches!(cause, Cause::Seccomp { .. });
-    made.refused
-        .iter()
-        .find(|(_, cause)| names(cause) && cause.capabilities().len() == 1)
-        .or_else(|| made.refused.iter().find(|(_, cause)| names(cause)))
+    let rank = |cause: &Cause| match cause {
+        Cause::Seccomp { .. } => 2,
+        cause if cause.capabilities().len() > 1 => 1,
+        _ => 0,
+    };
+    made.refused.iter().filter(|(_, cause)| cause.capabilities().contains(capability)).min_by_key(|(_, cause)| rank(cause))
 }
 
 fn evidence_of(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {

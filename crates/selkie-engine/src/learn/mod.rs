@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use selkie_caps::{CapSet, Capability};
-use selkie_learn::search::{Options, Outcome, Purpose, Runner, Stop, Trial, search};
+use selkie_learn::search::{CONTAINED, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
 use selkie_learn::{Report, Trace, class};
 use selkie_observe::Observer;
 use selkie_plan::{Plan, Request, Seccomp};
@@ -99,6 +99,8 @@ pub enum Failure {
         refused: Vec<selkie_learn::Explanation>,
         /// Capabilities that it asks for and that cannot be given here.
         lacking: CapSet,
+        /// Capabilities that it asks for and that only the user can give.
+        withheld: CapSet,
     },
     /// It passes and fails with the same capabilities.
     Unsteady {
@@ -162,7 +164,10 @@ pub fn learn(
     for warning in &plan.warnings {
         (learner.progress)(Progress::Note(warning.message.clone()));
     }
-    let options = Options { given, ceiling, repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
+    // Another user than root holds only what is added by name.
+    let held = if plan.process.user.uid == 0 { given } else { plan.process.sets.permitted };
+    let options =
+        Options { given, held, ceiling, free: free(&wish.request), repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
     let found = search(&options, &mut learner).map_err(|stop| learner.explain(stop))?;
     let zero = if wish.zero && found.proven && !found.set.is_empty() { learner.path_to_zero(&found)? } else { Vec::new() };
     // Whether programs may gain privileges is one question more, asked when the rest is known.
@@ -180,6 +185,13 @@ fn is_separate(request: &Request) -> bool {
     let shares = request.mounts.volumes.iter().any(|volume| !volume.readonly) || !request.mounts.mounts.is_empty();
     let overlay = request.rootfs.as_deref().is_none_or(|rootfs| rootfs.ends_with(":O"));
     own_network && !shares && overlay
+}
+
+/// Returns what may be tried without the user giving it.
+fn free(request: &Request) -> CapSet {
+    use selkie_plan::value::NetworkMode;
+    let own = matches!(request.namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
+    if own { CONTAINED } else { CONTAINED.difference(OF_NETWORK) }
 }
 
 fn cores() -> usize {
@@ -346,9 +358,9 @@ impl Learner<'_> {
         let mut request = self.wish.request.clone();
         let security = &mut request.security;
         if trial.purpose == Purpose::Baseline && self.wish.start_from.is_none() {
-            if trial.set != self.given {
+            if !trial.extra.is_empty() {
                 // More than the user gives, in the user's own way, which for other users than root makes a difference.
-                let more = trial.set.difference(self.given);
+                let more = trial.extra;
                 security.cap_add.extend(more.iter().map(|capability| capability.short_name().to_owned()));
                 security.cap_drop.retain(|name| Capability::parse_name(name).is_ok_and(|capability| !more.contains(capability)));
             }
@@ -384,10 +396,10 @@ impl Learner<'_> {
         let failure = |made: Option<&Made>| made.and_then(|made| made.failure.clone()).unwrap_or_default();
         let output = |made: Option<&Made>| made.map(|made| tail(&made.output)).unwrap_or_default();
         match stop {
-            Stop::NeverPasses { run, lacking } => {
+            Stop::NeverPasses { run, lacking, withheld } => {
                 let made = made(run);
                 let refused = made.map(|made| build::explained(&made.refused)).unwrap_or_default();
-                Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking }
+                Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld }
             }
             Stop::Unsteady { failed, .. } => Failure::Unsteady { failure: failure(made(failed)), output: output(made(failed)) },
             Stop::Runner(error) => Failure::Engine(error),

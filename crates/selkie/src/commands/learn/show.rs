@@ -139,7 +139,20 @@ fn quote(words: &[String]) -> String {
 pub(crate) fn failure(failure: learn::Failure) -> Failure {
     let said = |output: &str| if output.is_empty() { String::new() } else { format!("; its output ends with:\n{output}") };
     match failure {
-        learn::Failure::NeverPasses { failure, output, refused, lacking } => {
+        learn::Failure::NeverPasses { failure, withheld, refused, .. } if !withheld.is_empty() => {
+            let mut message = format!(
+                "the workload asks for {}, which reaches beyond its container and is tried only if you give it (--cap-add): {failure}",
+                names(withheld)
+            );
+            let about =
+                |explanation: &&selkie_learn::Explanation| explanation.capabilities.iter().any(|capability| withheld.contains(*capability));
+            for explanation in refused.iter().filter(about).take(5) {
+                message.push_str(&format!("\n  {}", explanation.sentence));
+            }
+            let flags: Vec<String> = withheld.iter().map(|capability| format!("--cap-add {}", capability.short_name())).collect();
+            Failure::engine(message).with_code(1).with_hint(format!("selkie learn {} runs it with that, on this machine", flags.join(" ")))
+        }
+        learn::Failure::NeverPasses { failure, output, refused, lacking, .. } => {
             let mut message = format!("the workload does not pass with any capability: {failure}");
             if !lacking.is_empty() {
                 message.push_str(&format!("; it asks for {}, which cannot be given here", names(lacking)));

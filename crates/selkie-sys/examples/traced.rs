@@ -4,6 +4,7 @@
 //! traced supervise FILTER KEEP ACT...   runs the next line as a child; prints its pid, and each stop, continuation and end of it
 //! traced hold FILTER KEEP ACT...        waits for a byte on standard input; keeps the capabilities of the hexadecimal mask KEEP in
 //!                                       its bounding set; installs the filter in the file FILTER; becomes `traced act ACT...`
+//! traced hold FILTER KEEP -- PROGRAM... the same, but becomes PROGRAM
 //! traced act ACT...                     does one thing, prints the errno of it, 0 if it worked
 //! ```
 #![allow(unsafe_code, reason = "system calls that no library makes, with arguments that no library allows")]
@@ -71,8 +72,11 @@ fn hold(filter: &str, keep: &str, rest: &[&str]) {
         .and_then(|own| capability::drop_bounding(own.bounding.difference(keep)))
         .and_then(|()| seccomp::install(&program));
     match confined {
-        // In an `act` that executes, `/proc/self/exe` must not be what the trace shows as the path.
-        Ok(()) => say(&me().arg0("traced").arg("act").args(rest).exec().to_string()),
+        Ok(()) => say(&match rest {
+            ["--", program, arguments @ ..] => Command::new(program).args(arguments).exec(),
+            act => me().arg0("traced").arg("act").args(act).exec(),
+        }
+        .to_string()),
         Err(error) => say(&error.to_string()),
     }
 }

@@ -12,6 +12,7 @@ mod accounts;
 mod assemble;
 mod error;
 mod exec;
+pub mod export;
 mod facts;
 mod image;
 mod lint;

@@ -307,8 +307,14 @@ impl Notes {
                 unplaced.iter().filter(|other| other.name == flag.name).map(|other| shell::quote(&other.word())).collect();
             said.push(format!("{} cannot be expressed in {}", words.join(" "), format.title()));
         }
-        said
+        // They are printed: what a name or a value holds must not reach the terminal as a control sequence.
+        said.into_iter().map(|note| note.chars().flat_map(visible).collect()).collect()
     }
+}
+
+/// Returns a character as it is, or one that a terminal acts on as its escape.
+fn visible(c: char) -> Vec<char> {
+    if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
 impl Format {

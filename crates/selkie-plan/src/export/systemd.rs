@@ -29,6 +29,10 @@ pub(super) fn write(source: &Source<'_>, notes: &mut Notes) -> String {
             Placed::Nowhere => notes.unplaced(flag),
         }
     }
+    if source.no_new_privileges() != Some(true) {
+        notes.say("without `NoNewPrivileges=yes` a set-user-ID program of the host still works within the bounding set");
+    }
+    notes.say("the system call filter, the namespaces and the root file system of a container do not come along");
     if request.sysctls.iter().chain(source.subject.sysctls).next().is_some() {
         notes.say("a sysctl of a container is its own; on the host it holds for everybody (sysctl.d(5))");
     }
@@ -58,7 +62,7 @@ fn user(source: &Source<'_>, notes: &mut Notes) -> Vec<String> {
     let (user, group) = text.split_once(':').map_or((text.as_str(), None), |(user, group)| (user, Some(group)));
     let mut lines = Vec::new();
     for (key, value) in [("User", Some(user)), ("Group", group)] {
-        match value.map(unit::raw) {
+        match value.map(unit::setting) {
             Some(Some(value)) => lines.push(format!("{key}={value}")),
             Some(None) => notes.say(format!("`{key}=` cannot hold {value:?}")),
             None => {}
@@ -77,7 +81,7 @@ enum Placed {
 
 fn placed(flag: &Flag) -> Placed {
     let text = flag.text();
-    let raw = |key: &str| unit::raw(text).map(|value| format!("{key}={value}"));
+    let raw = |key: &str| unit::setting(text).map(|value| format!("{key}={value}"));
     let line = match flag.name {
         "detach" | "user" | "cpu-quota" | "cpu-period" => return Placed::Already,
         "security-opt" if text.starts_with("no-new-privileges") => return Placed::Already,

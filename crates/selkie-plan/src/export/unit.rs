@@ -44,6 +44,11 @@ pub(super) fn raw(text: &str) -> Option<String> {
     (survives && !quoted).then(|| text.replace('%', "%%").replace('$', "$$"))
 }
 
+/// Writes a value that is read as it stands, of a key that is no command line; `None` as [`raw`].
+pub(super) fn setting(text: &str) -> Option<String> {
+    raw(text).map(|value| value.replace("$$", "$"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +65,7 @@ mod tests {
     #[test]
     fn raw_is_refused_if_it_would_change() {
         assert_eq!(raw("/a b%$"), Some("/a b%%$$".to_owned()));
+        assert_eq!(setting("/a b%$$"), Some("/a b%%$$".to_owned()));
         for text in ["", " a", "a\\", "a\nb", "\"a\""] {
             assert_eq!(raw(text), None, "{text:?}");
         }

@@ -364,8 +364,18 @@ fn watch_of_a_process_that_is_gone_says_so() {
 }
 
 #[test]
+fn watch_of_a_number_that_is_taken_is_refused() {
+    let Some(held) = Held::new(CapSet::EMPTY, &["chown", "file"]) else { return };
+    let observer = Ptrace::default();
+    observer.watch(Subject { context: 1, pid: held.pid }).unwrap();
+    let error = observer.watch(Subject { context: 1, pid: held.pid }).unwrap_err();
+    assert_eq!(error.to_string(), "container 1 is watched already");
+}
+
+#[test]
 fn finish_of_what_is_not_watched_says_so() {
-    assert_eq!(Ptrace::default().finish(9).unwrap_err().to_string(), "nothing is watched as 9");
+    let error = Ptrace::default().finish(9).unwrap_err();
+    assert_eq!(error.to_string(), "container 9 is not watched");
 }
 
 #[test]

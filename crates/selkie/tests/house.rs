@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("selkie-image", &["selkie-sys"]),
     ("selkie-runtime", &["selkie-caps", "selkie-plan", "selkie-seccomp", "selkie-sys"]),
     ("selkie-learn", &["selkie-caps", "selkie-seccomp"]),
-    ("selkie-observe", &["selkie-caps", "selkie-learn", "selkie-seccomp", "selkie-sys"]),
+    ("selkie-observe", &["selkie-caps", "selkie-host", "selkie-learn", "selkie-seccomp", "selkie-sys"]),
     (
         "selkie-engine",
         &[

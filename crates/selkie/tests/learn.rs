@@ -87,7 +87,8 @@ fn command_that_needs_nothing_is_proven_to_need_nothing() {
     for rung in rungs(&engine) {
         let report = proven(&engine, rung, &[], &["busybox", "ls", "/"]);
         assert_eq!((names(&report["required"]), report["runs"].as_u64()), (Vec::new(), Some(4)));
-        assert!(names(&report["never_asked"]).contains(&"CAP_SETUID"));
+        // By ptrace nobody sees what is asked for and granted.
+        assert_eq!(names(&report["never_asked"]).contains(&"CAP_SETUID"), rung == "bpf");
     }
 }
 

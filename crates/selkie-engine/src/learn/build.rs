@@ -63,10 +63,12 @@ impl Learner<'_> {
                 })
                 .collect(),
             impossible: self.impossible(found),
+            // Where checks are not seen, nobody can say what was not asked for.
             never_asked: self
                 .given
                 .union(found.baseline)
                 .iter()
+                .filter(|_| self.setting.observer.rung().sees_checks())
                 .filter(|capability| !asked.contains(*capability) && !found.set.contains(*capability))
                 .map(|capability| NeverAsked { capability })
                 .collect(),

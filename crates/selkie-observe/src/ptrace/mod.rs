@@ -100,6 +100,9 @@ impl Observer for Ptrace {
     /// The process must not be a child of this very process: a tracer would take its end from whoever waits for it.
     fn watch(&self, subject: Subject) -> Result<()> {
         let pid = Pid::from_raw(subject.pid.max(0)).ok_or(Error::Gone { pid: subject.pid })?;
+        if lock(&self.watches).contains_key(&subject.context) {
+            return Err(Error::Context { context: subject.context, state: "watched already" });
+        }
         let shared = Arc::new(Shared::default());
         let (said, hears) = mpsc::channel();
         let (orphans, theirs) = (self.orphans, Arc::clone(&shared));

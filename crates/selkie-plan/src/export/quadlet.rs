@@ -8,8 +8,10 @@ use super::{Notes, Source, podman, unit};
 enum Read {
     /// As it stands.
     Raw,
-    /// As words.
+    /// As words, with escapes.
     Words,
+    /// As words in quotes in which a backslash means nothing.
+    Quoted,
     /// A truth value.
     Switch,
 }
@@ -17,19 +19,19 @@ enum Read {
 /// The keys by flag.
 const KEYS: &[(&str, &str, Read)] = &[
     ("annotation", "Annotation", Read::Words),
-    ("device", "AddDevice", Read::Words),
+    ("device", "AddDevice", Read::Quoted),
     ("dns", "DNS", Read::Raw),
     ("dns-option", "DNSOption", Read::Raw),
     ("dns-search", "DNSSearch", Read::Raw),
     ("env", "Environment", Read::Words),
     ("env-host", "EnvironmentHost", Read::Switch),
     ("expose", "ExposeHostPort", Read::Raw),
-    ("gidmap", "GIDMap", Read::Raw),
+    ("gidmap", "GIDMap", Read::Quoted),
     ("hostname", "HostName", Read::Raw),
     ("init", "RunInit", Read::Switch),
     ("label", "Label", Read::Words),
     ("log-driver", "LogDriver", Read::Raw),
-    ("mount", "Mount", Read::Raw),
+    ("mount", "Mount", Read::Words),
     ("name", "ContainerName", Read::Raw),
     ("network", "Network", Read::Raw),
     ("pids-limit", "PidsLimit", Read::Raw),
@@ -37,10 +39,10 @@ const KEYS: &[(&str, &str, Read)] = &[
     ("read-only", "ReadOnly", Read::Switch),
     ("read-only-tmpfs", "ReadOnlyTmpfs", Read::Switch),
     ("shm-size", "ShmSize", Read::Raw),
-    ("sysctl", "Sysctl", Read::Words),
+    ("sysctl", "Sysctl", Read::Quoted),
     ("tmpfs", "Tmpfs", Read::Raw),
     ("tz", "Timezone", Read::Raw),
-    ("uidmap", "UIDMap", Read::Raw),
+    ("uidmap", "UIDMap", Read::Quoted),
     ("ulimit", "Ulimit", Read::Raw),
     ("userns", "UserNS", Read::Raw),
     ("volume", "Volume", Read::Raw),
@@ -48,13 +50,13 @@ const KEYS: &[(&str, &str, Read)] = &[
 ];
 
 /// Security options by what stands before their value.
-const SECURITY_KEYS: [(&str, &str); 6] = [
-    ("seccomp=", "SeccompProfile"),
-    ("mask=", "Mask"),
-    ("unmask=", "Unmask"),
-    ("label=type:", "SecurityLabelType"),
-    ("label=level:", "SecurityLabelLevel"),
-    ("label=filetype:", "SecurityLabelFileType"),
+const SECURITY_KEYS: [(&str, &str, Read); 6] = [
+    ("seccomp=", "SeccompProfile", Read::Raw),
+    ("mask=", "Mask", Read::Words),
+    ("unmask=", "Unmask", Read::Words),
+    ("label=type:", "SecurityLabelType", Read::Raw),
+    ("label=level:", "SecurityLabelLevel", Read::Raw),
+    ("label=filetype:", "SecurityLabelFileType", Read::Raw),
 ];
 
 /// What Quadlet does by itself: containers run detached, are removed at their end, and replace an old one.
@@ -75,6 +77,9 @@ pub(super) fn write(source: &Source<'_>, notes: &mut Notes) -> String {
     }
     if !request.command.is_empty() {
         lines.push(line("Exec", &unit::words(&request.command)));
+        if request.command.iter().any(String::is_empty) {
+            notes.say("the command has an empty word: Quadlet reads no further than that (Podman 5.5)");
+        }
     }
     lines.push(line("DropCapability", "all"));
     if podman::capabilities(source).len() > 1 {
@@ -118,6 +123,7 @@ fn placed(flag: &Flag) -> String {
     let value = match key {
         Some((_, _, Read::Raw)) => unit::raw(flag.text()),
         Some((_, _, Read::Words)) => Some(unit::word(flag.text())),
+        Some((_, _, Read::Quoted)) => Some(unit::word(flag.text())).filter(|word| !word.contains('\\')),
         Some((_, _, Read::Switch)) => Some(flag.is_on().to_string()),
         None => None,
     };
@@ -147,7 +153,10 @@ fn security(flag: &Flag) -> String {
         "label=disable" => line("SecurityLabelDisable", "true"),
         "label=nested" => line("SecurityLabelNested", "true"),
         text => {
-            let found = SECURITY_KEYS.iter().find_map(|(prefix, key)| Some((key, unit::raw(text.strip_prefix(prefix)?)?)));
+            let found = SECURITY_KEYS.iter().find_map(|(prefix, key, read)| {
+                let value = text.strip_prefix(prefix)?;
+                Some((key, if matches!(read, Read::Words) { unit::word(value) } else { unit::raw(value)? }))
+            });
             found.map_or_else(|| argument(flag), |(key, value)| line(key, &value))
         }
     }

@@ -49,6 +49,7 @@ static u64 (*const cgroup_id)(void) = (void *)80;
 static long (*const read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*const read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*const read_user_string)(void *to, u32 size, const void *from) = (void *)114;
+static long (*const read_kernel_string)(void *to, u32 size, const void *from) = (void *)115;
 static u64 (*const ancestor_cgroup_id)(int level) = (void *)123;
 static struct task_struct *(*const current_task)(void) = (void *)158;
 static long (*const task_registers)(struct task_struct *task) = (void *)175;
@@ -102,7 +103,23 @@ struct signal_struct {
 struct inode {
 	u16 i_mode;
 } KERNEL;
+struct qstr {
+	const char *name;
+} KERNEL;
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+} KERNEL;
+struct vfsmount;
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} KERNEL;
+struct fs_struct {
+	struct path root;
+} KERNEL;
 struct file {
+	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
 } KERNEL;
@@ -123,8 +140,13 @@ struct sock {
 struct socket {
 	struct sock *sk;
 } KERNEL;
+struct mm_struct {
+	struct file *exe_file;
+} KERNEL;
 struct task_struct {
 	u32 flags;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
 	unsigned long atomic_flags;
 	u64 start_time;
 	struct task_struct *group_leader;
@@ -209,7 +231,7 @@ enum kind {
 };
 
 enum { NO_CALL = 0xffffffff, COMPAT = 0x80000000 };
-enum { FRAMES = 40, DENIALS = 6, LEVELS = 16, TEXT = 200, PIDS = 8 };
+enum { FRAMES = 40, DENIALS = 6, LEVELS = 16, TEXT = 200, PIDS = 8, PARTS = 8, PART = 48 };
 /* How many calls that are alike in all but arguments are kept one by one; the others are counted. */
 enum { ALIKE_REFUSED = 256, ALIKE_OTHER = 4 };
 
@@ -282,6 +304,8 @@ struct call {
 	u16 protocol; /* its protocol */
 	u16 lengths[2];
 	char texts[2][TEXT];
+	u64 parts; /* of the path of the program, last one first; 0 if it is not beneath the root on its mount */
+	char program[PARTS][PART];
 };
 
 struct alike {
@@ -540,6 +564,30 @@ INLINE int keep_call(u64 id, struct context *context, struct call *call, u64 *nu
 	return 0;
 }
 
+/* Takes the path of the program apart, up to the root directory of the task. */
+INLINE void read_program(struct task_struct *task, struct call *call)
+{
+	call->parts = 0;
+	struct mm_struct *mm = task->mm;
+	struct fs_struct *fs = task->fs;
+	if (!mm || !fs)
+		return;
+	struct file *file = READ(0, mm, exe_file);
+	if (!file || READ(0, file, f_path.mnt) != READ(0, fs, root.mnt))
+		return;
+	struct dentry *root = READ(0, fs, root.dentry), *dentry = READ(0, file, f_path.dentry);
+	for (u32 part = 0; part < PARTS; part++) {
+		const char *name = READ(0, dentry, d_name.name);
+		if (read_kernel_string(call->program[part], PART, name) <= 0)
+			return;
+		dentry = READ(0, dentry, d_parent);
+		if (dentry == root) {
+			call->parts = part + 1;
+			return;
+		}
+	}
+}
+
 INLINE void describe_task(struct task_struct *task, struct context *context, struct call *call)
 {
 	call->at = now_ns() - context->start;
@@ -547,6 +595,7 @@ INLINE void describe_task(struct task_struct *task, struct context *context, str
 	call->tgid = number_in(task->group_leader, context->observer);
 	current_comm(call->comm, sizeof(call->comm));
 	credentials_of(task->cred, &call->credentials);
+	read_program(task, call);
 	call->family = call->protocol = call->lengths[0] = call->lengths[1] = 0;
 }
 

@@ -80,7 +80,8 @@ fn observer_that_is_killed_leaves_what_the_next_one_removes() {
         let container = Container::hold("-", "mnt", &["bind:80"]);
         observer.watch(container.subject(1)).unwrap();
         writeln!(std::io::stdout(), "watching").unwrap();
-        // Killed here.
+        // Killed here: the other end stays open.
+        std::io::stdin().read_line(&mut String::new()).unwrap();
         return container.wait();
     }
     let _turn = in_turn();

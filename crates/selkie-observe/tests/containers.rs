@@ -3,7 +3,7 @@
 
 mod harness;
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,6 +35,7 @@ fn refused(syscall: &str, result: i64, detail: Detail, denied: &[Capability], ru
     let check = |capability: &Capability| selkie_learn::Check { capability: *capability, denied: true, flags, stack: Vec::new() };
     Call {
         comm: "refused".to_owned(),
+        program: program_in_root(),
         syscall: syscall.to_owned(),
         detail,
         result,
@@ -42,6 +43,14 @@ fn refused(syscall: &str, result: i64, detail: Detail, denied: &[Capability], ru
         count: 1,
         ..Call::default()
     }
+}
+
+/// The program as the kernel side can tell it: if it is on the mount of the root directory, and its names are not too long.
+fn program_in_root() -> Option<String> {
+    let path = program().canonicalize().unwrap();
+    let on_root = std::fs::metadata(&path).unwrap().dev() == std::fs::metadata("/").unwrap().dev();
+    let short = path.iter().count() <= 9 && path.iter().all(|part| part.len() < 47);
+    (on_root && short).then(|| path.display().to_string())
 }
 
 fn assert_call(trace: &Trace, wanted: &Call, function: &str) {

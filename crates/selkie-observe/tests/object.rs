@@ -28,7 +28,9 @@ fn object_is_what_its_source_gives() {
     let copy = built.path().join("crates/selkie-observe/bpf");
     std::fs::create_dir_all(&copy).unwrap();
     std::fs::create_dir(built.path().join("tools")).unwrap();
-    std::fs::copy(here.join("bpf/observe.bpf.c"), copy.join("observe.bpf.c")).unwrap();
+    for source in ["observe.bpf.c", "kernel.h"] {
+        std::fs::copy(here.join("bpf").join(source), copy.join(source)).unwrap();
+    }
     std::fs::copy(here.join("../../tools/build-bpf"), built.path().join("tools/build-bpf")).unwrap();
     let output = Command::new(built.path().join("tools/build-bpf")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

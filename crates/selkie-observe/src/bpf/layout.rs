@@ -1,7 +1,7 @@
 //! The structures of `bpf/observe.bpf.c`, as bytes.
 //!
 //! Keys and values of the maps go to and from the kernel as byte arrays, so that no unsafe code is needed. Every structure is made of
-//! little-endian words without holes; the tests compare the sizes with the ones in the object.
+//! little-endian words without holes; a map whose sizes are not these is refused when it is opened.
 
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::{Credentials, Flags};
@@ -17,7 +17,7 @@ pub(super) const COUNTED: usize = 40;
 /// Bytes of `struct call_key`.
 pub(super) const CALL_KEY: usize = 16;
 /// Bytes of `struct call`.
-pub(super) const CALL: usize = 632;
+pub(super) const CALL: usize = 1024;
 /// Bytes of `struct alike`.
 pub(super) const ALIKE: usize = 32;
 /// Bytes of `struct repeated`.
@@ -35,6 +35,10 @@ pub(super) const COMPAT: u32 = 0x8000_0000;
 const DENIALS: usize = 6;
 /// `TEXT`.
 const TEXT: usize = 200;
+/// `PARTS`.
+const PARTS: usize = 8;
+/// `PART`.
+const PART: usize = 48;
 /// `ALIKE_REFUSED`.
 const ALIKE_REFUSED: u64 = 256;
 /// `ALIKE_OTHER`.
@@ -225,6 +229,8 @@ pub(super) struct Call {
     pub(super) family: u16,
     pub(super) protocol: u16,
     pub(super) texts: [Vec<u8>; 2],
+    /// Path of the program beneath the root directory of the process.
+    pub(super) program: Option<String>,
 }
 
 impl Call {
@@ -246,8 +252,17 @@ impl Call {
             let text = words.bytes(TEXT);
             text.get(..usize::from(length)).unwrap_or(text).to_vec()
         });
-        Self { at, result, arguments, credentials, denied, nr, pid, tgid, comm, family, protocol, texts }
+        let program = program(&mut words);
+        Self { at, result, arguments, credentials, denied, nr, pid, tgid, comm, family, protocol, texts, program }
     }
+}
+
+/// Puts a path together, whose last part comes first; `None` if there is none, or if a part was cut.
+fn program(words: &mut Words<'_>) -> Option<String> {
+    let count = usize::try_from(words.u64()).ok().filter(|count| (1..=PARTS).contains(count))?;
+    let parts: Vec<String> = (0..count).map(|_| text(words.bytes(PART))).collect();
+    let cut = parts.iter().any(|part| part.len() + 1 >= PART);
+    (!cut).then(|| parts.iter().rev().map(|part| format!("/{part}")).collect())
 }
 
 /// Returns the key of the record `number` of a context.

@@ -221,7 +221,8 @@ fn shared_link(rung: Rung, maps: &mut Maps, program: &Path) -> Result<Box<dyn Se
             // Numbers are given again after a wrap.
             Ok(link) if selkie_sys::bpf_link::program(&link).is_ok_and(|program| program == own) => return Ok(Box::new(link)),
             Ok(_) => {}
-            Err(error) if error.errno == Errno::NOENT => {}
+            // Again: a new link of somebody else's has the number and is not ready.
+            Err(error) if matches!(error.errno, Errno::NOENT | Errno::AGAIN) => {}
             // It may be there and cannot be shared: two would give everything twice.
             Err(error) => return Err(failed(&error)),
         }

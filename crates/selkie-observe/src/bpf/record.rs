@@ -42,7 +42,7 @@ impl Surroundings<'_> {
             at: record.at,
             pid: record.pid,
             comm: record.comm.clone(),
-            program: None,
+            program: record.program.clone(),
             syscall,
             arguments,
             detail,

@@ -15,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use selkie_caps::{CapSet, Capability};
-use selkie_learn::search::{CONTAINED, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
+use selkie_learn::report::Zero;
+use selkie_learn::search::{CONTAINED, Certificate, Found, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
 use selkie_learn::{Report, Trace, class};
 use selkie_observe::Observer;
 use selkie_plan::{Plan, Request, Seccomp};
@@ -55,6 +56,8 @@ pub struct Learned {
     pub report: Report,
     /// What was seen of the last run that passed.
     pub trace: Trace,
+    /// Why it is not all that was wanted.
+    pub failure: Option<Failure>,
 }
 
 /// What happens meanwhile.
@@ -87,7 +90,7 @@ pub enum Progress {
 }
 
 /// Why nothing could be learned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// The workload does not pass with anything: what it was refused, and how it failed.
     NeverPasses {
@@ -109,14 +112,8 @@ pub enum Failure {
         /// The end of its output.
         output: String,
     },
-    /// Something else failed. What was learned before, if anything.
-    Engine(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Engine(error)
-    }
+    /// The user has had enough; what was learned before is in the report.
+    Interrupted,
 }
 
 /// How long a baseline may take unless the user says otherwise.
@@ -134,7 +131,7 @@ pub fn prepare(engine: &Engine, wish: &Wish) -> Result<Plan> {
 /// Learns what the workload of `wish` needs, whose plan [`prepare`] has made.
 ///
 /// # Errors
-/// [`Failure`].
+/// No run can be made. What a run shows is no error, see [`Learned::failure`].
 pub fn learn(
     engine: &Engine,
     wish: &Wish,
@@ -142,7 +139,7 @@ pub fn learn(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
-) -> std::result::Result<Learned, Failure> {
+) -> Result<Learned> {
     let begun = Instant::now();
     let ceiling = engine.ceiling()?;
     let given = wish.start_from.unwrap_or(plan.process.sets.bounding);
@@ -168,14 +165,45 @@ pub fn learn(
     let held = if plan.process.user.uid == 0 { given } else { plan.process.sets.permitted };
     let options =
         Options { given, held, ceiling, free: free(&wish.request), repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
-    let found = search(&options, &mut learner).map_err(|stop| learner.explain(stop))?;
-    let zero = if wish.zero && found.proven && !found.set.is_empty() { learner.path_to_zero(&found)? } else { Vec::new() };
-    // Whether programs may gain privileges is one question more, asked when the rest is known.
-    let no_new_privileges = if wish.zero && found.proven { Some(learner.without_new_privileges(&found)?) } else { None };
-    let mut report = learner.report(&found, plan, zero, begun.elapsed());
-    report.facts.no_new_privileges = no_new_privileges;
+    let (found, mut failure) = match search(&options, &mut learner) {
+        Ok(found) => (found, None),
+        Err(Stop::Runner(Error::Interrupted)) => (learner.so_far(), Some(Failure::Interrupted)),
+        Err(Stop::Runner(error)) => return Err(error),
+        Err(stop) => (learner.so_far(), learner.explain(stop)),
+    };
+    let mut more = More::default();
+    if wish.zero && found.proven {
+        match learner.look_further(&found, &mut more) {
+            Err(Error::Interrupted) => failure = Some(Failure::Interrupted),
+            looked => looked?,
+        }
+    }
+    let mut report = learner.report(&found, plan, more.zero, begun.elapsed());
+    report.facts.no_new_privileges = more.no_new_privileges;
+    report.problems.extend(failure.as_ref().map(Failure::describe));
     let last = found.passing_runs.last().and_then(|number| learner.made.get(number.wrapping_sub(1)));
-    Ok(Learned { report, trace: last.map(|made| made.trace.clone()).unwrap_or_default() })
+    Ok(Learned { report, trace: last.map(|made| made.trace.clone()).unwrap_or_default(), failure })
+}
+
+/// What is asked when the set is known.
+#[derive(Default)]
+struct More {
+    zero: Vec<Zero>,
+    no_new_privileges: Option<bool>,
+}
+
+impl Failure {
+    /// Returns it in one line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::NeverPasses { failure, .. } => format!("the workload does not pass with any capability that may be tried: {failure}"),
+            Self::Unsteady { failure, .. } => {
+                format!("the workload is not steady: it passed, and failed with the same capabilities: {failure}")
+            }
+            Self::Interrupted => "interrupted".to_owned(),
+        }
+    }
 }
 
 /// Returns whether runs of this container cannot meet: each has its own network, and writes nothing that another one reads.
@@ -302,6 +330,8 @@ impl Learner<'_> {
         let mut failed = None;
         for ((purpose, set, ..), result) in wanted.into_iter().zip(results) {
             match result {
+                // Runs are found by their number: there is none behind one that was not made.
+                Ok(_) if failed.is_some() => {}
                 Ok(made) => {
                     (self.progress)(Progress::Ended {
                         number: made.number,
@@ -313,7 +343,7 @@ impl Learner<'_> {
                     self.made.push(made);
                     self.purposes.push(purpose);
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         failed.map_or(Ok(()), Err)
@@ -391,7 +421,35 @@ impl Learner<'_> {
         Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, asked }
     }
 
-    fn explain(&self, stop: Stop<Error>) -> Failure {
+    /// Asks what else is good to know of a proven set.
+    fn look_further(&mut self, found: &Found, more: &mut More) -> Result<()> {
+        if !found.set.is_empty() {
+            self.path_to_zero(found, &mut more.zero)?;
+        }
+        more.no_new_privileges = Some(self.without_new_privileges(found)?);
+        Ok(())
+    }
+
+    /// Returns what the runs up to now show: the smallest set that has passed, and which of it was seen to be needed.
+    fn so_far(&self) -> Found {
+        let passed = self.made.iter().filter(|made| made.failure.is_none()).min_by_key(|made| made.set.len());
+        let baseline = self.baseline.and_then(|index| self.made.get(index)).or(self.made.last());
+        let set = passed.map_or(CapSet::EMPTY, |made| made.set);
+        let failed = |capability: Capability| {
+            let run = self.made.iter().find(|made| made.set == set.without(capability) && made.failure.is_some())?;
+            Some((capability, Certificate { base: set, run: run.number }))
+        };
+        Found {
+            set,
+            baseline: baseline.map_or(CapSet::EMPTY, |made| made.set),
+            baseline_run: baseline.map_or(0, |made| made.number),
+            certificates: set.iter().filter_map(failed).collect(),
+            passing_runs: passed.map(|made| made.number).into_iter().collect(),
+            ..Found::default()
+        }
+    }
+
+    fn explain(&self, stop: Stop<Error>) -> Option<Failure> {
         let made = |number: usize| self.made.get(number.wrapping_sub(1));
         let failure = |made: Option<&Made>| made.and_then(|made| made.failure.clone()).unwrap_or_default();
         let output = |made: Option<&Made>| made.map(|made| tail(&made.output)).unwrap_or_default();
@@ -399,10 +457,11 @@ impl Learner<'_> {
             Stop::NeverPasses { run, lacking, withheld } => {
                 let made = made(run);
                 let refused = made.map(|made| build::explained(&made.refused)).unwrap_or_default();
-                Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld }
+                Some(Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld })
             }
-            Stop::Unsteady { failed, .. } => Failure::Unsteady { failure: failure(made(failed)), output: output(made(failed)) },
-            Stop::Runner(error) => Failure::Engine(error),
+            Stop::Unsteady { failed, .. } => Some(Failure::Unsteady { failure: failure(made(failed)), output: output(made(failed)) }),
+            // Told as an error, or as an interruption.
+            Stop::Runner(_) => None,
         }
     }
 }

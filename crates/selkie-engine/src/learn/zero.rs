@@ -47,8 +47,7 @@ pub fn change(request: &mut Request, zero: &Zero) -> Result<()> {
 
 impl Learner<'_> {
     /// Tries what removes needs.
-    pub(super) fn path_to_zero(&mut self, found: &Found) -> Result<Vec<Zero>> {
-        let mut proposed = Vec::new();
+    pub(super) fn path_to_zero(&mut self, found: &Found, proposed: &mut Vec<Zero>) -> Result<()> {
         let small = self.settings(found);
         let rest = small.removes(found.set);
         if rest != found.set
@@ -61,7 +60,7 @@ impl Learner<'_> {
         {
             proposed.extend(self.as_user(Change { user: Some(user), ..small })?);
         }
-        Ok(proposed)
+        Ok(())
     }
 
     /// Returns whether it works when no program gives more than its caller has: `no_new_privs`.

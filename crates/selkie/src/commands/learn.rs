@@ -119,18 +119,30 @@ impl Learn {
         let observer = observer(&self.how.observer)?;
         let mut progress = Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let Learned { report, trace } = learned.map_err(show::failure)?;
+        let Learned { report, trace, failure } = learned?;
+        if let Some(failure) = failure.as_ref().filter(|failure| !matches!(failure, learn::Failure::Interrupted)) {
+            if self.how.format == "json" {
+                print(&report, "json")?;
+            }
+            return Err(show::failure(failure));
+        }
         if let Some(path) = &self.how.record {
             std::fs::write(path, trace.to_text()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}")))?;
         }
-        if let Some(name) = name {
+        // What was interrupted before anything passed is nothing to keep.
+        if let Some(name) = name.filter(|_| report.log.iter().any(|run| run.passed)) {
             let Wish { request, oracle, repeats, strict, .. } = wish;
             let profile =
                 Profile { name: name.clone(), request, oracle, repeats, strict, report: report.clone(), learned: selkie_engine::now() };
             profile.save(context.engine.store())?;
-            progress.note(&format!("kept as profile `{name}`: selkie run --profile {name}, selkie export {name}"));
+            let used = format!("selkie run --profile {name}, selkie export {name} --to FORMAT");
+            let used = if report.proven { used } else { "not proven, and not enforced".to_owned() };
+            progress.note(&format!("kept as profile `{name}`: {used}"));
         }
         print(&report, &self.how.format)?;
+        if let Some(failure) = &failure {
+            return Err(show::failure(failure));
+        }
         Ok(if report.proven { ExitCode::SUCCESS } else { exit::of_status(1) })
     }
 

@@ -225,7 +225,11 @@ impl Verify {
         let observer = verb::observer(&self.observer)?;
         let mut progress = verb::Lines::default();
         let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let report = learned.map_err(verb::failure)?.report;
+        let learned = learned?;
+        if let Some(failure) = &learned.failure {
+            return Err(verb::failure(failure));
+        }
+        let report = learned.report;
         verb::print(&report, &self.format)?;
         let after = report.set();
         let fresh = after.difference(before);

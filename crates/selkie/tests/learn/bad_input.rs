@@ -6,7 +6,10 @@ use super::{engine, learn, nothing_is_left, until};
 fn workload_that_never_passes_says_how_it_failed() {
     let Some(engine) = engine() else { return };
     let said = learn(&engine, "auto", &[], &["sh", "-c", "echo broken >&2; exit 3"]);
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert_eq!(said.code, 1);
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((report["proven"].as_bool(), report["required"].as_array().map(Vec::len)), (Some(false), Some(0)));
+    assert!(report["problems"][0].as_str().unwrap().contains("exit code 3"), "{report}");
     assert!(said.stderr.contains("the workload does not pass with any capability: exit code 3"), "{}", said.stderr);
     assert!(said.stderr.contains("broken"), "{}", said.stderr);
     nothing_is_left(&engine);

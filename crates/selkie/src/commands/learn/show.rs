@@ -136,13 +136,13 @@ fn quote(words: &[String]) -> String {
 }
 
 /// Returns why nothing was learned.
-pub(crate) fn failure(failure: learn::Failure) -> Failure {
+pub(crate) fn failure(failure: &learn::Failure) -> Failure {
     let said = |output: &str| if output.is_empty() { String::new() } else { format!("; its output ends with:\n{output}") };
     match failure {
         learn::Failure::NeverPasses { failure, withheld, refused, .. } if !withheld.is_empty() => {
             let mut message = format!(
                 "the workload asks for {}, which reaches beyond its container and is tried only if you give it (--cap-add): {failure}",
-                names(withheld)
+                names(*withheld)
             );
             let about =
                 |explanation: &&selkie_learn::Explanation| explanation.capabilities.iter().any(|capability| withheld.contains(*capability));
@@ -155,23 +155,24 @@ pub(crate) fn failure(failure: learn::Failure) -> Failure {
         learn::Failure::NeverPasses { failure, output, refused, lacking, .. } => {
             let mut message = format!("the workload does not pass with any capability: {failure}");
             if !lacking.is_empty() {
-                message.push_str(&format!("; it asks for {}, which cannot be given here", names(lacking)));
+                message.push_str(&format!("; it asks for {}, which cannot be given here", names(*lacking)));
             }
             for explanation in refused.iter().filter(|explanation| !explanation.is_missing_capability || !lacking.is_empty()).take(5) {
                 message.push_str(&format!("\n  {}", explanation.sentence));
             }
-            message.push_str(&said(&output));
+            message.push_str(&said(output));
             Failure::engine(message)
                 .with_code(1)
                 .with_hint("see with `selkie run` what it does; --patience gives it more time, --output, --tcp, --http say when it works")
         }
         learn::Failure::Unsteady { failure, output } => Failure::engine(format!(
             "the workload is not steady: it passed, and failed with the same capabilities: {failure}{}",
-            said(&output)
+            said(output)
         ))
         .with_code(1)
         .with_hint("an oracle that does not depend on time or chance is needed"),
-        learn::Failure::Engine(selkie_engine::Error::Interrupted) => Failure::engine("interrupted").with_code(exit::INTERRUPTED),
-        learn::Failure::Engine(error) => error.into(),
+        learn::Failure::Interrupted => {
+            Failure::engine("interrupted; what was learned up to now is not proven").with_code(exit::INTERRUPTED)
+        }
     }
 }

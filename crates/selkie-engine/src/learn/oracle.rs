@@ -4,7 +4,7 @@
 //! process of another user needs `CAP_KILL`, which would then look like a need of the workload.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -197,6 +197,9 @@ pub(super) fn request(target: Target<'_>, http: &Http) -> Result<u16, String> {
             match stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => answer.extend_from_slice(buffer.get(..length).unwrap_or(&[])),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Err(format!("no answer within {:.1} s", patience.as_secs_f64()));
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }

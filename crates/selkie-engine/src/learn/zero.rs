@@ -145,7 +145,8 @@ impl Learner<'_> {
             // Another user is the change itself: there is nothing to compare its processes with.
             self.relaxed = true;
         }
-        let made = self.make(vec![(format!("path to zero: {}", change.flags().join(" ")), set, request, None)]);
+        let last = change.flags().pop().unwrap_or_default();
+        let made = self.make(vec![(format!("to zero: {last}"), set, request, None)]);
         self.baseline = compared;
         self.relaxed = false;
         made?;

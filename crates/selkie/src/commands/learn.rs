@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::exit;
 use crate::flags::{ContainerFlags, System};
 use crate::ui::error::Failure;
+use crate::ui::style::Style;
 use crate::ui::{out, text};
 
 /// Find the capabilities that a workload needs by running it, and prove them.
@@ -185,7 +186,7 @@ pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(report).map_err(|error| Failure::engine(error.to_string()))?;
         return out::line(&json);
     }
-    out::print(&show::report(report))
+    out::painted(&show::report(report))
 }
 
 /// Prints what a trace shows.
@@ -261,21 +262,26 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn show(&mut self, step: Progress) {
         let live = std::io::stderr().is_terminal();
+        let style = Style::stderr();
         match step {
             Progress::Begins { number, purpose, set } => {
                 self.pending += 1;
                 if live {
-                    write(&format!("\r\x1b[K{number:>3}  {purpose:<26} running            {}", show::names(set)));
+                    // One line, whatever the terminal's width: it is overwritten.
+                    let line = format!("{number:>3}  {purpose:<26} ...  {}", show::names(set));
+                    let fits: String = line.chars().take(columns().saturating_sub(1)).collect();
+                    write(&format!("\r\x1b[K{fits}"));
                 }
             }
             Progress::Ended { number, purpose, set, failure, took } => {
                 self.pending = self.pending.saturating_sub(1);
                 let said = match failure {
-                    None => "passed".to_owned(),
-                    Some(reason) => format!("failed: {}", text::one_line(&reason)),
+                    None => style.good("passed"),
+                    Some(reason) => format!("{}: {}", style.bad("failed"), text::one_line(&reason)),
                 };
                 let clear = if live { "\r\x1b[K" } else { "" };
-                write(&format!("{clear}{number:>3}  {purpose:<26} {:>6.2} s  {said}  [{}]\n", took.as_secs_f64(), show::names(set)));
+                let set = style.faint(&format!("[{}]", show::names(set)));
+                write(&format!("{clear}{number:>3}  {purpose:<26} {:>6.2} s  {said}  {set}\n", took.as_secs_f64()));
             }
             Progress::Note(note) => self.note(&note),
         }
@@ -285,6 +291,12 @@ impl Lines {
         let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
         write(&format!("{clear}     {}\n", text::one_line(note)));
     }
+}
+
+/// The width of the terminal that progress is shown on.
+fn columns() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 80 } else { columns }
 }
 
 /// Writes to standard error; a reader that is gone is no reason to stop learning.

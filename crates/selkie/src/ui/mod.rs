@@ -8,6 +8,7 @@ pub(crate) mod out;
 pub(crate) mod progress;
 pub(crate) mod signals;
 pub(crate) mod size;
+pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod text;

@@ -18,6 +18,17 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes text with emphasis of our own; what is not ours in it has been made fit for a terminal by the caller.
+pub(crate) fn painted(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::engine(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes `line` and the end of a line.
 pub(crate) fn line(line: &str) -> Result<(), Failure> {
     print(&format!("{line}\n"))

@@ -31,6 +31,37 @@ pub(crate) fn paragraph(text: &str, indent: usize, width: usize) -> String {
     lines
 }
 
+/// Breaks one line of ours into lines of at most `width` columns; those behind the first begin with `hanging` blanks. What it
+/// begins with stays as it is.
+pub(crate) fn hanging(line: &str, hanging: usize, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let blanks = " ".repeat(hanging);
+    let mut lines = String::new();
+    let mut column = 0;
+    let begin = line.len() - line.trim_start().len();
+    for (number, word) in line.get(begin..).unwrap_or(line).split(' ').enumerate() {
+        let length = word.chars().count();
+        if number == 0 {
+            lines.push_str(line.get(..begin).unwrap_or_default());
+            column = begin;
+        } else if column + 1 + length > width && column > hanging {
+            let kept = lines.trim_end_matches(' ').len();
+            lines.truncate(kept);
+            lines.push('\n');
+            lines.push_str(&blanks);
+            column = hanging;
+        } else {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +69,12 @@ mod tests {
     #[test]
     fn paragraph_breaks_at_blanks() {
         assert_eq!(paragraph("one two  three", 2, 9), "  one two\n  three\n");
+    }
+
+    #[test]
+    fn hanging_keeps_the_begin_and_indents_the_rest() {
+        assert_eq!(hanging("  A     one two three", 8, 14), "  A     one\n        two\n        three");
+        assert_eq!(hanging("short", 8, 14), "short");
     }
 
     #[test]

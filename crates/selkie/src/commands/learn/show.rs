@@ -1,12 +1,15 @@
 //! The result of learning for a person.
 
+use std::io::IsTerminal;
+
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::learn;
 use selkie_learn::{Evidence, Report};
 
 use crate::exit;
 use crate::ui::error::Failure;
-use crate::ui::text;
+use crate::ui::style::Style;
+use crate::ui::{text, wrap};
 
 /// Returns what a trace shows as text: evidence, no proof.
 pub(super) fn evidence(shown: &Evidence) -> String {
@@ -115,9 +118,31 @@ pub(super) fn report(report: &Report) -> String {
     lines.push(format!("it works: {}; exercised: {}", about.oracle, about.exercised));
     lines.push(String::new());
     lines.push(quote(&report.flags));
-    let mut shown: String = lines.iter().map(|line| text::one_line(line)).collect::<Vec<_>>().join("\n");
-    shown.push('\n');
-    shown
+    lines.iter().map(|line| format!("{}\n", laid_out(&text::one_line(line)))).collect()
+}
+
+/// Where the text of a table of capabilities begins.
+const COLUMN: usize = 20;
+
+/// Breaks a line for a terminal and emphasises what it is about; elsewhere lines stay whole, for grep.
+fn laid_out(line: &str) -> String {
+    if !std::io::stdout().is_terminal() {
+        return line.to_owned();
+    }
+    let style = Style::stdout();
+    let name = line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()).filter(|word| Capability::parse_name(word).is_ok());
+    let hanging = if name.is_some() || line.starts_with("                    ") { COLUMN } else { 4 };
+    // Flags are to be copied.
+    let is_flags = line.starts_with("--") || line.starts_with("with --");
+    let wrapped = if is_flags { line.to_owned() } else { wrap::hanging(line, hanging, wrap::width()) };
+    match name {
+        Some(name) => wrapped.replacen(name, &style.strong(name), 1),
+        None if line.contains("(not proven,") => wrapped.replacen("not proven", &style.bad("not proven"), 1),
+        None if line.contains("(proven,") => wrapped.replacen("proven", &style.good("proven"), 1),
+        None if line.starts_with("--") => style.strong(&wrapped),
+        None if line.starts_with("relative to") || line.starts_with("it works:") => style.faint(&wrapped),
+        None => wrapped,
+    }
 }
 
 fn subject(report: &Report) -> String {

@@ -118,6 +118,11 @@ pub fn cause(call: &Call, around: Surroundings<'_>) -> Option<Cause> {
     if !initial.is_empty() {
         return Some(Cause::InitialNamespace { capabilities: initial });
     }
+    // The kernel asks for SETPCAP in every capset(2) (cap_inh_is_capped), and that is not what it refuses when more is asked for
+    // than is permitted.
+    if let Some(capabilities) = not_permitted(call) {
+        return Some(Cause::Capset { capabilities });
+    }
     if !counting.is_empty() {
         return Some(needed(&counting));
     }
@@ -146,6 +151,16 @@ fn covered(all: CapSet) -> CapSet {
     if all.len() > 2 && all.contains(Capability::DacOverride) { CapSet::EMPTY.with(Capability::DacReadSearch) } else { CapSet::EMPTY }
 }
 
+/// What a capset(2) asks for as permitted or effective, and may not have.
+fn not_permitted(call: &Call) -> Option<CapSet> {
+    match &call.detail {
+        Detail::Sets { effective, permitted, .. } if call.result == EPERM => {
+            Some(effective.union(*permitted).difference(call.credentials.permitted)).filter(|missing| !missing.is_empty())
+        }
+        _ => None,
+    }
+}
+
 /// A call that succeeded without all that it was to do.
 fn lost(call: &Call, denied: &CapSet) -> Option<Cause> {
     const SET_GROUP_ID: u64 = 0o2000;
@@ -166,10 +181,8 @@ fn without_check(call: &Call, around: Surroundings<'_>) -> Cause {
         Detail::Program { permitted, effective: true, .. } if !permitted.is_subset(call.credentials.bounding) => {
             return Cause::FileCapability { capabilities: permitted.difference(call.credentials.bounding) };
         }
-        Detail::Sets { effective, permitted, inheritable } if call.result == EPERM => {
-            let wanted = effective.union(*permitted).difference(call.credentials.permitted);
-            let inherited = inheritable.difference(call.credentials.permitted.union(call.credentials.bounding));
-            let missing = wanted.union(inherited);
+        Detail::Sets { inheritable, .. } if call.result == EPERM => {
+            let missing = inheritable.difference(call.credentials.permitted.union(call.credentials.bounding));
             if !missing.is_empty() {
                 return Cause::Capset { capabilities: missing };
             }
@@ -265,7 +278,7 @@ mod tests {
 
     #[test]
     fn capset_beyond_the_permitted_set_names_the_difference() {
-        let mut call = call("capset", EPERM, Vec::new());
+        let mut call = call("capset", EPERM, vec![denied(Capability::Setpcap, &["cap_capset"])]);
         let held = set(&[Capability::Setuid]);
         call.credentials = Credentials { permitted: held, bounding: held, ..Credentials::default() };
         let wanted = set(&[Capability::Setuid, Capability::NetAdmin]);

@@ -4,6 +4,8 @@
 #[path = "learn/bad_input.rs"]
 mod bad_input;
 mod harness;
+#[path = "learn/oracles.rs"]
+mod oracles;
 #[path = "learn/profiles.rs"]
 mod profiles;
 #[path = "learn/why.rs"]

@@ -197,6 +197,9 @@ pub(super) fn request(target: Target<'_>, http: &Http) -> Result<u16, String> {
             match stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => answer.extend_from_slice(buffer.get(..length).unwrap_or(&[])),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return Err(format!("no answer within {:.1} s", patience.as_secs_f64()));
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }

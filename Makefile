@@ -10,7 +10,7 @@ help: ## this list
 build: ## the release binary, target/HOST/release/selkie
 	$(CARGO) build --release -p selkie
 
-demo: build ## run, look, run again with less, look again
+demo: build ## run, learn, prove, show, export, on an image of selkie itself
 	$(PROFILE_DIR)/release/selkie demo
 
 test: test-packages lint test-unit ## everything that CI runs

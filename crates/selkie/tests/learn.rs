@@ -3,6 +3,8 @@
 
 #[path = "learn/bad_input.rs"]
 mod bad_input;
+#[path = "learn/demo.rs"]
+mod demo;
 mod harness;
 #[path = "learn/oracles.rs"]
 mod oracles;

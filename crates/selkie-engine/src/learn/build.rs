@@ -114,7 +114,9 @@ impl Learner<'_> {
             site: evidence
                 .and_then(|(call, _)| call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)),
             failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
-            log_line: made.and_then(|made| complaint(&made.output)),
+            log_line: made.and_then(|made| {
+                complaint(&made.output, self.made.get(found.baseline_run.wrapping_sub(1)).map_or("", |made| &made.output))
+            }),
             run: certificate.map_or(0, |certificate| certificate.run),
             danger: capability.knowledge().danger.word().to_owned(),
             phases: self.phases(found, capability),
@@ -274,15 +276,17 @@ fn line(made: &Made, purpose: &str) -> Run {
     }
 }
 
-/// The line of an output that says what went wrong.
-fn complaint(output: &str) -> Option<String> {
+/// The line of an output that says what went wrong: one that the run which passed has not said too.
+fn complaint(output: &str, passed: &str) -> Option<String> {
     const WORDS: [&str; 9] = ["not permitted", "permission denied", "eperm", "eacces", "denied", "failed", "cannot", "error", "unable"];
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let complains = |line: &&&str| {
         let lower = line.to_lowercase();
         WORDS.iter().any(|word| lower.contains(word))
     };
-    let found = lines.iter().find(complains).or(lines.last())?;
+    let before: BTreeSet<&str> = passed.lines().map(str::trim).collect();
+    let fresh: Vec<&str> = lines.iter().copied().filter(|line| !before.contains(line)).collect();
+    let found = fresh.iter().find(complains).or(fresh.last())?;
     let mut text = safe(found);
     if text.chars().count() > 200 {
         text = text.chars().take(200).chain(['…']).collect();
@@ -297,6 +301,12 @@ mod tests {
     #[test]
     fn complaint_is_the_line_that_complains() {
         let output = "starting\nbind() to 0.0.0.0:80 failed (13: Permission denied)\nbye\n";
-        assert_eq!(complaint(output).as_deref(), Some("bind() to 0.0.0.0:80 failed (13: Permission denied)"));
+        assert_eq!(complaint(output, "").as_deref(), Some("bind() to 0.0.0.0:80 failed (13: Permission denied)"));
+    }
+
+    #[test]
+    fn complaint_is_none_that_the_run_that_passed_has_too() {
+        let output = "ulimit: error setting limit\n(13)Permission denied: could not bind\n";
+        assert_eq!(complaint(output, "ulimit: error setting limit\n").as_deref(), Some("(13)Permission denied: could not bind"));
     }
 }

@@ -1,8 +1,10 @@
 //! One run: a container in a process of its own, watched, judged from outside, and gone at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -28,7 +30,7 @@ pub(super) struct Setting<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) interrupted: &'a AtomicBool,
     /// Directory of sockets for sd_notify.
-    pub(super) scratch: &'a std::path::Path,
+    pub(super) scratch: &'a Path,
 }
 
 /// One run as wanted.
@@ -130,7 +132,8 @@ pub(super) fn run(setting: &Setting<'_>, wanted: Wanted<'_>) -> Result<Made> {
         notify,
         begun: Instant::now(),
         id: String::new(),
-        layer: std::path::PathBuf::new(),
+        layer: PathBuf::new(),
+        before: None,
         stop_signal: 15,
         pid: None,
         context: 0,
@@ -149,7 +152,9 @@ struct Run<'a> {
     notify: Option<Notify>,
     begun: Instant,
     id: String,
-    layer: std::path::PathBuf,
+    layer: PathBuf,
+    /// What was in the layer before the program began.
+    before: Option<Layer>,
     stop_signal: u32,
     pid: Option<i32>,
     context: u64,
@@ -453,6 +458,7 @@ impl Run<'_> {
             Event::Held { pid } => {
                 // Unique among all that is watched on this machine, as pids and numbers of runs are.
                 let context = u64::from(std::process::id()) << 32 | u64::try_from(self.wanted.number).unwrap_or_default() << 1 | 1;
+                self.before = entries(&self.layer);
                 self.setting.observer.watch(Subject { context, pid }).map_err(observed)?;
                 self.context = context;
                 self.child.say(Word::Go);
@@ -489,7 +495,8 @@ impl Run<'_> {
 
     /// Ends the run, whatever became of it, and takes its trace.
     fn finish(mut self, ended: Result<()>) -> Result<Made> {
-        self.made.wrote = wrote(&self.layer);
+        // What the engine itself has put there, such as points to mount on, was there when the program began.
+        self.made.wrote = self.before.take().and_then(|before| wrote(&self.layer, &before));
         self.child.end();
         let trace = if self.context == 0 { Ok(Trace::default()) } else { self.setting.observer.finish(self.context).map_err(observed) };
         ended?;
@@ -569,7 +576,7 @@ fn exists_in(pid: i32, file: &str) -> bool {
     root.is_ok_and(|root| is_there(&root, file))
 }
 
-fn exists_beneath(layer: &std::path::Path, file: &str) -> bool {
+fn exists_beneath(layer: &Path, file: &str) -> bool {
     let root = rustix::fs::open(layer, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     root.is_ok_and(|root| is_there(&root, file))
 }
@@ -583,9 +590,44 @@ fn is_there(root: &std::os::fd::OwnedFd, file: &str) -> bool {
         .is_ok_and(|data| !(rustix::fs::FileType::from_raw_mode(data.st_mode).is_char_device() && data.st_rdev == 0))
 }
 
-fn wrote(layer: &std::path::Path) -> Option<bool> {
-    let mut entries = std::fs::read_dir(layer).ok()?;
-    Some(entries.next().is_some())
+/// The entries of a writable layer with the times of their last change.
+type Layer = BTreeMap<PathBuf, (i64, i64)>;
+
+/// Visits what is in a writable layer until `stop`; `None` if it cannot be read. Links of the container are not followed.
+fn walk(layer: &Path, stop: &mut dyn FnMut(PathBuf, (i64, i64)) -> bool) -> Option<()> {
+    let mut open = vec![layer.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory).ok()? {
+            let entry = entry.ok()?;
+            let data = entry.metadata().ok()?;
+            if data.is_dir() {
+                open.push(entry.path());
+            }
+            if stop(entry.path(), (data.ctime(), data.ctime_nsec())) {
+                return Some(());
+            }
+        }
+    }
+    Some(())
+}
+
+fn entries(layer: &Path) -> Option<Layer> {
+    let mut found = Layer::new();
+    walk(layer, &mut |path, changed| {
+        found.insert(path, changed);
+        false
+    })?;
+    Some(found)
+}
+
+/// Returns whether a layer has something that it had not before. What is removed leaves an entry of its own in it.
+fn wrote(layer: &Path, before: &Layer) -> Option<bool> {
+    let mut fresh = false;
+    walk(layer, &mut |path, changed| {
+        fresh = before.get(&path) != Some(&changed);
+        fresh
+    })?;
+    Some(fresh)
 }
 
 /// The process of a trial.
@@ -661,5 +703,22 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_with_points_to_mount_on_alone_was_not_written_to() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("run")).unwrap();
+        std::fs::write(place.path().join("run/.containerenv"), "").unwrap();
+        let before = entries(place.path()).unwrap();
+        assert_eq!(wrote(place.path(), &before), Some(false));
+        std::fs::write(place.path().join("run/x"), "").unwrap();
+        assert_eq!(wrote(place.path(), &before), Some(true));
+        assert_eq!(wrote(&place.path().join("missing"), &before), None);
     }
 }

@@ -1,23 +1,29 @@
 //! `selkie demo`: the main job on an image that is built from selkie's own binary, so that nothing has to be fetched.
 //!
-//! Run a workload as the internet says, with `--privileged`; look at what it could do; run it again with what it
-//! needs; look again. The demo has a store of its own and removes it.
+//! Run a workload as the internet says, with `--privileged`; learn what it needs, with the proof; run it with that; run it with
+//! nothing; write it down for others. The demo has a store of its own and removes it, with the profile in it, and what it loaded
+//! into the kernel.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::context::Context;
 use crate::ui::error::Failure;
 use crate::ui::out;
 
-/// Show the main job on a small image of selkie itself: run, look, run with less, look again.
+/// Show the main job on a small image of selkie itself: run, learn, prove, show, export.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Keep the demo's images and containers.
     #[arg(long)]
     keep: bool,
+    /// How checks are seen: `auto`, `bpf` or `ptrace`.
+    #[arg(long, default_value = "auto")]
+    observer: String,
 }
 
 /// Where the demo keeps what it makes.
@@ -25,12 +31,19 @@ struct Stage {
     directory: PathBuf,
     binary: PathBuf,
     keep: bool,
+    /// Nothing watched capability checks before; so nothing shall afterwards.
+    unload: bool,
 }
+
+/// The workload: it opens a port and becomes user 1000.
+const WORKLOAD: [&str; 5] = ["demo", "serve", "80", "--as", "1000"];
+/// What takes the place of its capabilities, as `learn` proposes it.
+const ZERO: [&str; 4] = ["--user", "1000:1000", "--sysctl", "net.ipv4.ip_unprivileged_port_start=80"];
 
 impl Demo {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let stage = Stage::new(context.engine.binary(), self.keep)?;
-        stage.show()?;
+        stage.show(&self.observer)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -39,70 +52,49 @@ impl Stage {
     fn new(binary: &Path, keep: bool) -> Result<Self, Failure> {
         let directory = std::env::temp_dir().join(format!("selkie-demo-{}", std::process::id()));
         std::fs::create_dir(&directory).map_err(|error| Failure::engine(format!("cannot create `{}`: {error}", directory.display())))?;
-        Ok(Self { directory, binary: binary.to_path_buf(), keep })
+        let unload = selkie_observe::status().is_ok_and(|status| status.pinned.is_empty());
+        Ok(Self { directory, binary: binary.to_path_buf(), keep, unload })
     }
 
-    fn show(&self) -> Result<(), Failure> {
+    fn show(&self, observer: &str) -> Result<(), Failure> {
         out::print("An image is made of this very binary: one static file.\n")?;
         self.make_image()?;
         self.step(&["images"])?;
 
         out::print("\n1. As the internet says: --privileged.\n\n")?;
-        self.step(&["run", "-d", "--name", "web", "--privileged", "demo", "serve", "80"])?;
+        self.step(&with(&["run", "-d", "--name", "web", "--privileged"], &WORKLOAD))?;
         self.step(&["privileged", "web"])?;
+        self.step(&["ps", "--caps"])?;
+        self.step(&["rm", "-f", "-t", "0", "web"])?;
+
+        out::print("\n2. What does it need? Learn it: each capability comes with the run that failed without it.\n\n")?;
+        let how: &[&str] = if observer == "auto" { &[] } else { &["--observer", observer] };
+        if !self.step(&with(&with(&["learn", "--http", ":80/"], how), &WORKLOAD))? {
+            return Err(Failure::engine("the demo's workload could not be learned"));
+        }
+        self.step(&["profile", "ls"])?;
+
+        out::print("\n3. With that and nothing else.\n\n")?;
+        self.step(&with(&["run", "-d", "--name", "web", "--profile", "demo"], &WORKLOAD))?;
+        self.step(&["privileged", "web"])?;
+        self.step(&["ps", "--caps"])?;
+        self.step(&["rm", "-f", "-t", "0", "web"])?;
+
+        out::print("\n4. With one less: what is refused, and what to do about it.\n\n")?;
+        self.step(&with(&["run", "--rm", "--why", "--cap-drop", "net_bind_service"], &WORKLOAD))?;
+        self.step(&["caps", "explain", "net_bind_service"])?;
+
+        out::print("\n5. With no capability: the changes that were tried and passed.\n\n")?;
+        let flags = with(&["run", "-d", "--name", "web", "--cap-drop", "all"], &ZERO);
+        self.step(&with(&flags, &WORKLOAD))?;
         self.step(&["ps", "--caps"])?;
         self.step(&["exec", "web", "/selkie", "caps", "show"])?;
         self.step(&["rm", "-f", "-t", "0", "web"])?;
 
-        out::print("\n2. With nothing at all: what does it need?\n\n")?;
-        self.step(&["run", "--rm", "--cap-drop", "all", "demo", "serve", "80"])?;
-        self.step(&["caps", "explain", "net_bind_service"])?;
-
-        out::print("\n3. With what it needs, and as somebody who is not root.\n\n")?;
-        self.step(&[
-            "run",
-            "-d",
-            "--name",
-            "web",
-            "--user",
-            "1000",
-            "--cap-drop",
-            "all",
-            "--cap-add",
-            "net_bind_service",
-            "demo",
-            "serve",
-            "80",
-        ])?;
-        self.step(&["privileged", "web"])?;
-        self.step(&["ps", "--caps"])?;
-        self.step(&[
-            "inspect",
-            "--format",
-            "privileged={{.HostConfig.Privileged}} effective={{.EffectiveCaps}} bounding={{.BoundingCaps}}",
-            "web",
-        ])?;
-        self.step(&["caps", "ps", "--container", "web"])?;
-        self.step(&["rm", "-f", "-t", "0", "web"])?;
-
-        out::print("\n4. With no capability: the kernel's own setting for the port.\n\n")?;
-        self.step(&[
-            "run",
-            "-d",
-            "--name",
-            "web",
-            "--user",
-            "1000",
-            "--cap-drop",
-            "all",
-            "--sysctl",
-            "net.ipv4.ip_unprivileged_port_start=80",
-            "demo",
-            "serve",
-            "80",
-        ])?;
-        self.step(&["privileged", "web"])?;
-        self.step(&["rm", "-f", "-t", "0", "web"])
+        out::print("\n6. For where you keep your configuration.\n\n")?;
+        self.step(&["export", "demo", "--to", "podman"])?;
+        self.step(&["export", "demo", "--to", "quadlet", "--zero", "2"])?;
+        self.step(&["export", "demo", "--to", "kube", "--zero", "2"]).map(drop)
     }
 
     /// Packs the binary, with the few files that a root file system needs, and imports it.
@@ -138,8 +130,8 @@ impl Stage {
         command
     }
 
-    /// Shows a command as a person would type it, runs it, and lets its output through.
-    fn step(&self, words: &[&str]) -> Result<(), Failure> {
+    /// Shows a command as a person would type it, runs it, lets its output through, and returns whether it succeeded.
+    fn step(&self, words: &[&str]) -> Result<bool, Failure> {
         let typed: Vec<String> =
             words.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() }).collect();
         out::line(&format!("$ selkie {}", typed.join(" ")))?;
@@ -148,7 +140,7 @@ impl Stage {
         if !status.success() {
             out::line(&format!("(exit code {})", status.code().unwrap_or(-1)))?;
         }
-        Ok(())
+        Ok(status.success())
     }
 }
 
@@ -160,7 +152,14 @@ impl Drop for Stage {
         // A demo that leaves something behind would be a poor one; what cannot be removed is in the temporary directory.
         let _ = self.command(&["rm", "--all", "--force", "--time", "0"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         let _ = std::fs::remove_dir_all(&self.directory);
+        if self.unload {
+            let _ = selkie_observe::unload();
+        }
     }
+}
+
+fn with<'a>(words: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    words.iter().chain(more).copied().collect()
 }
 
 /// Appends a regular file to a tar archive: POSIX.1-1988 ustar, one header of 512 bytes, content in whole blocks.
@@ -202,6 +201,9 @@ enum What {
     Serve {
         /// The port.
         port: u16,
+        /// The user and group to become once the port is open.
+        #[arg(long = "as", value_name = "ID")]
+        id: Option<u32>,
     },
 }
 
@@ -212,14 +214,39 @@ impl Workload {
     }
 
     pub(crate) fn serve(&self) -> Result<ExitCode, Failure> {
-        let What::Serve { port } = self.what;
+        const TERMINATE: i32 = 15;
+        let What::Serve { port, id } = self.what;
+        selkie_sys::process::set_name(c"web");
+        // The first process of a container gets no signal that it does not ask for.
+        let signals = selkie_sys::signal::descriptor(&[TERMINATE])?;
         let listener = std::net::TcpListener::bind(("0.0.0.0", port))
             .map_err(|error| Failure::engine(format!("bind(0.0.0.0:{port}): {error}")).with_code(1))?;
-        for connection in listener.incoming().flatten() {
-            use std::io::Write;
-            // A visitor who is gone has missed it.
-            let _ = (&connection).write_all(b"HTTP/1.0 200 OK\r\n\r\nserved by selkie\n");
+        if let Some(id) = id.filter(|id| *id != rustix::process::getuid().as_raw())
+            && let Err(error) = selkie_sys::process::set_ids(id, id, Some(&[id]))
+        {
+            // As servers do that one would rather not have: it works, as root. Only who looks at the process sees it.
+            crate::ui::progress::say(&format!("goes on as root: {error}"));
         }
-        Ok(ExitCode::SUCCESS)
+        loop {
+            let mut polled =
+                [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+            // Whoever interrupts this is in one of the descriptors.
+            let _ = poll(&mut polled, None);
+            let [_, signal] = polled.map(|entry| entry.revents());
+            if signal.contains(PollFlags::IN) {
+                return Ok(ExitCode::SUCCESS);
+            }
+            if let Ok((visitor, _)) = listener.accept() {
+                answer(visitor);
+            }
+        }
     }
+}
+
+/// Answers one request. A visitor who is gone has missed it.
+fn answer(mut visitor: std::net::TcpStream) {
+    use std::io::{Read, Write};
+    let _ = visitor.set_read_timeout(Some(std::time::Duration::from_secs(1)));
+    let _ = visitor.read(&mut [0; 1024]);
+    let _ = visitor.write_all(b"HTTP/1.0 200 OK\r\n\r\nserved by selkie\n");
 }

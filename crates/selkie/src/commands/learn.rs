@@ -27,17 +27,20 @@ use crate::ui::{out, text};
 
 /// Find the capabilities that a workload needs by running it, and prove them.
 ///
-/// Runs the container with what you give, then from nothing upwards, then without each capability of the result. Each one that
-/// is kept comes with the run that failed without it. Every run has a throw-away layer and namespaces of its own; volumes are
-/// shared between runs. Takes all flags of `run`.
+/// Runs the container with what you give, then from nothing upwards, then without each capability
+/// of the result. Each one that is kept comes with the run that failed without it. Every run has a
+/// throw-away layer and namespaces of its own; volumes are shared between runs. Takes all flags of
+/// `run`.
 ///
-/// How it is told whether the workload works (more than one may be given; all have to hold):
-///   a command that ends        its exit code is 0, or --exit-code
-///   a service                  --tcp, --udp, --http, --output, --notify, --health, --file, --check; without any of these what the
-///                              first run does has to go on: ports that it listens on and how they answer
+/// How it is told whether the workload works (all that are given have to hold):
+///   a command that ends   its exit code is 0, or --exit-code
+///   a service             --tcp, --udp, --http, --output, --notify, --health, --file, --check;
+///                         without any of these what the first run does has to go on: ports
+///                         that it listens on and how they answer
 /// A capability that is only used when the service is used is found with --exercise.
 ///
-/// Progress is on standard error, the result on standard output. Exit status 0 only when the set is proven.
+/// Progress is on standard error, the result on standard output. Exit status 0 only when the set
+/// is proven.
 ///
 /// Examples:
 ///   selkie learn host: nginx -g 'daemon off;'
@@ -159,13 +162,22 @@ impl Learn {
                 ("host:" | "", Some(program)) => program.as_str(),
                 _ => image,
             };
-            let last = word.rsplit('/').next().unwrap_or(word);
-            last.split([':', '@']).next().unwrap_or(last).to_owned()
+            profile_name(word)
         };
         let name = said.unwrap_or_else(derived);
         selkie_engine::Name::parse(&name)?;
         Ok(Some(name))
     }
+}
+
+/// Returns the name of a profile for an image or a program: without registry, directory, tag, and what no name may have.
+fn profile_name(word: &str) -> String {
+    let last = word.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+    let bare = last.split([':', '@']).next().unwrap_or_default();
+    let fits = |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
+    let name: String = bare.chars().filter(|character| fits(*character)).collect();
+    let name = name.trim_start_matches(['_', '.', '-']);
+    if name.is_empty() { "workload".to_owned() } else { name.to_owned() }
 }
 
 /// Returns the container with the path of its root file system as it is found from everywhere: a profile outlives this directory.
@@ -303,4 +315,18 @@ fn columns() -> usize {
 fn write(text: &str) {
     use std::io::Write;
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::profile_name;
+
+    #[test]
+    fn profile_name_of_any_word_is_a_name() {
+        let table =
+            [("docker.io/library/nginx:1.27", "nginx"), ("/usr/sbin/nginx", "nginx"), ("[", "workload"), ("_x y/", "xy"), ("", "workload")];
+        for (word, expected) in table {
+            assert_eq!(profile_name(word), expected);
+        }
+    }
 }

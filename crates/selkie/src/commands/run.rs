@@ -59,8 +59,7 @@ impl Run {
         write_id(&record)?;
         let lifecycle = &record.request.lifecycle;
         let attach = !lifecycle.detach;
-        let filter =
-            if attach && self.why { created.plan.as_ref().map(selkie_engine::resolved_filter).transpose()?.flatten() } else { None };
+        let filter = if self.why { created.plan.as_ref().map(selkie_engine::resolved_filter).transpose()?.flatten() } else { None };
         let records = context.engine.store().records(&record.id);
         let hold = |pid: i32| watcher.as_ref().map_or(Ok(()), |watcher| watcher.borrow_mut().watch(pid, &records));
         let options = StartOptions {
@@ -71,7 +70,16 @@ impl Run {
             preserve: preserved(process.preserve_fds)?,
             ..StartOptions::default()
         };
-        let attached = context.engine.start_created(created, &options)?;
+        let attached = match context.engine.start_created(created, &options) {
+            Ok(attached) => attached,
+            Err(error) => {
+                // A file capability above the bounding set lets nothing start: that is told, and kept for `why`.
+                if let Some(trace) = watcher.and_then(|watcher| watcher.into_inner().trace()) {
+                    tell(&why::show(&evidence(&trace, filter.as_ref()), false));
+                }
+                return Err(error.into());
+            }
+        };
         if let Some(file) = &lifecycle.pidfile {
             std::fs::write(file, format!("{}\n", attached.pid))
                 .map_err(|error| Failure::engine(format!("cannot write `{file}`: {error}")))?;

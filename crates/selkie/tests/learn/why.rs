@@ -46,6 +46,24 @@ fn file_capability_above_the_bounding_set_is_told_as_such() {
 }
 
 #[test]
+fn program_that_cannot_be_executed_is_explained_at_once_and_later() {
+    let Some(engine) = engine() else { return };
+    let tool = std::path::Path::new(&engine.rootfs()).join("tool");
+    std::fs::copy(super::busybox().unwrap(), &tool).unwrap();
+    let set = std::process::Command::new("setcap").arg("cap_net_raw+ep").arg(&tool).status();
+    if !set.is_ok_and(|status| status.success()) {
+        super::skip("setcap does not work here");
+        return;
+    }
+    let rootfs = format!("{}:O", engine.rootfs());
+    let said = engine.run(&["run", "--why", "--name", "p", "--cap-drop", "all", "--rootfs", &rootfs, "/tool", "true"]);
+    assert_eq!(said.code, 126, "{said:?}");
+    let sentence = "execve(\"/tool\") = EPERM: the file has NET_RAW as file capability";
+    assert!(said.stderr.contains(sentence), "{}", said.stderr);
+    assert!(engine.ok(&["why", "p"]).contains(sentence));
+}
+
+#[test]
 fn system_call_filter_is_not_a_missing_capability() {
     let Some(engine) = engine() else { return };
     if !has_bpf(&engine) {

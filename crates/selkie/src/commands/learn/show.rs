@@ -149,6 +149,8 @@ fn subject(report: &Report) -> String {
     let about = &report.relative_to;
     match (about.image.as_str(), about.command.first()) {
         ("host:" | "", Some(program)) => program.clone(),
+        // A directory says less than the program in it.
+        (image, Some(program)) if image.starts_with('/') => program.clone(),
         (image, _) => image.to_owned(),
     }
 }

@@ -96,6 +96,8 @@ pub struct Options {
     pub ceiling: CapSet,
     /// The capabilities that may be tried without the user giving them ([`CONTAINED`] as a rule).
     pub free: CapSet,
+    /// The capabilities that may be tried in place of a proven one, beside those that are given or free.
+    pub instead: CapSet,
     /// How often the final set has to pass, at least 1.
     pub repeats: u32,
     /// How many runs are made at the same time, at least 1.
@@ -445,17 +447,16 @@ impl<R: Runner> Search<'_, R> {
     /// Tries what the failing runs say would have done as well.
     fn alternatives(&mut self, found: &Found) -> Result<Vec<(Capability, Capability, usize)>, R::Error> {
         let pair = [Capability::DacOverride, Capability::DacReadSearch];
+        let may = self.options.given.union(self.options.free).union(self.options.instead).intersection(self.options.ceiling);
         let mut alternatives = Vec::new();
         for (of, instead) in [(pair[0], pair[1]), (pair[1], pair[0])] {
-            if !found.certificates.contains_key(&of)
-                || !self.choices.contains(of)
-                || found.set.contains(instead)
-                || !self.options.ceiling.contains(instead)
+            if !found.certificates.contains_key(&of) || !self.choices.contains(of) || found.set.contains(instead) || !may.contains(instead)
             {
                 continue;
             }
             let set = found.set.without(of).with(instead);
-            let trial = self.trial(set, Purpose::Alternative { instead, of });
+            // The filter held opens nothing that the capability alone would: open_by_handle_at(2) reads any file of the host.
+            let trial = Trial::new(set, Purpose::Alternative { instead, of });
             let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
             if self.judged(outcome.clone()).passed {
                 alternatives.push((of, instead, outcome.run));
@@ -555,7 +556,16 @@ mod tests {
     }
 
     fn options(given: CapSet) -> Options {
-        Options { given, held: given, ceiling: CapSet::KNOWN, free: CapSet::KNOWN, repeats: 3, parallel: 1, strict: false }
+        Options {
+            given,
+            held: given,
+            ceiling: CapSet::KNOWN,
+            free: CapSet::KNOWN,
+            instead: CapSet::EMPTY,
+            repeats: 3,
+            parallel: 1,
+            strict: false,
+        }
     }
 
     const DEFAULT: [C; 11] = [

@@ -10,6 +10,8 @@ mod harness;
 mod oracles;
 #[path = "learn/profiles.rs"]
 mod profiles;
+#[path = "../../selkie-learn/tests/schema/mod.rs"]
+mod schema;
 #[path = "learn/why.rs"]
 mod why;
 
@@ -56,6 +58,7 @@ fn proven(engine: &Engine, rung: &str, flags: &[&str], command: &[&str]) -> Valu
     let report: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(report["proven"], true);
     assert_eq!(report["complete"], true);
+    assert_eq!(schema::differences(&report), Vec::<String>::new(), "docs/learn-report.schema.json");
     report
 }
 

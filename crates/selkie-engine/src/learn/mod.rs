@@ -163,8 +163,16 @@ pub fn learn(
     }
     // Another user than root holds only what is added by name.
     let held = if plan.process.user.uid == 0 { given } else { plan.process.sets.permitted };
-    let options =
-        Options { given, held, ceiling, free: free(&wish.request), repeats: wish.repeats, parallel: learner.parallel, strict: wish.strict };
+    let options = Options {
+        given,
+        held,
+        ceiling,
+        free: free(&wish.request),
+        instead: instead(&plan.seccomp),
+        repeats: wish.repeats,
+        parallel: learner.parallel,
+        strict: wish.strict,
+    };
     let (found, mut failure) = match search(&options, &mut learner) {
         Ok(found) => (found, None),
         Err(Stop::Runner(Error::Interrupted)) => (learner.so_far(), Some(Failure::Interrupted)),
@@ -220,6 +228,15 @@ fn free(request: &Request) -> CapSet {
     use selkie_plan::value::NetworkMode;
     let own = matches!(request.namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
     if own { CONTAINED } else { CONTAINED.difference(OF_NETWORK) }
+}
+
+/// Returns what may be tried in place of a proven capability: with the built-in filter, which keeps open_by_handle_at(2) shut,
+/// `DAC_READ_SEARCH` gives no more than `DAC_OVERRIDE` does to read.
+const fn instead(seccomp: &Seccomp) -> CapSet {
+    match seccomp {
+        Seccomp::Default { .. } => CapSet::EMPTY.with(Capability::DacReadSearch),
+        Seccomp::Unconfined | Seccomp::File(_) => CapSet::EMPTY,
+    }
 }
 
 fn cores() -> usize {
@@ -520,6 +537,12 @@ fn user(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dangerous_alternative_is_tried_behind_the_built_in_filter_only() {
+        assert_eq!(instead(&Seccomp::Unconfined), CapSet::EMPTY);
+        assert!(instead(&Seccomp::Default { nested_userns: false }).contains(Capability::DacReadSearch));
+    }
 
     #[test]
     fn trial_has_exactly_its_set() {

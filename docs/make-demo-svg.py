@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Makes docs/demo.svg from a real run: every command of SCENES is run in a terminal, and what it printed is drawn.
+"""Makes a picture from a real run: every command of a session is run in a terminal, and what it printed is drawn.
 
     sudo docs/make-demo-svg.py target/x86_64-unknown-linux-gnu/release/selkie > docs/demo.svg
     sudo docs/make-demo-svg.py --text SELKIE      the same as plain text, for README.md
+    sudo docs/make-demo-svg.py --learn SELKIE     docs/learn.svg; tools/record-demo prepares what it needs
 
 Needs root and Python's standard library. It uses a store of its own and removes it again. The commands print no
-ids and no times, so that the same binary gives the same picture.
+ids, and those of docs/demo.svg no times either, so that the same binary gives the same picture.
 """
 import html
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -38,12 +40,33 @@ selkie exec --cap-add net_admin after true
 selkie run --dry-run --user 1000 --cap-add net_bind_service --cap-drop all host: true | grep -A6 ^capabilities
 """
 
+# Needs Debian with nginx at /srv/debian.
+LEARN = r"""
+# A web server on port 80, as it comes. Eleven capabilities by default: which does it need?
+selkie learn --rootfs /srv/debian:O nginx -g 'daemon off;'
+
+# With exactly these, and with none at all: the change that was tried and passed.
+selkie run -d --name five --profile nginx --rootfs /srv/debian:O nginx -g 'daemon off;' > /dev/null
+flags='--user 33:33 --sysctl net.ipv4.ip_unprivileged_port_start=80 --tmpfs /var/lib/nginx:mode=1777 --tmpfs /run:mode=1777'
+selkie run -d --name none --cap-drop all $flags --rootfs /srv/debian:O nginx -g 'daemon off;' > /dev/null
+selkie ps --format 'table {{.Names}}\t{{.Privileged}}\t{{.Caps}}'
+
+# For where you keep your configuration.
+selkie export nginx --to quadlet --zero 2
+"""
+
 WIDTH, LINE, MARGIN, CHARACTER = 132, 18, 16, 7.8
 STYLE = """\
 text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre; fill: #1f2328 }
 .comment { fill: #59636e } .prompt { fill: #0550ae; font-weight: bold } .frame { fill: #f6f8fa; stroke: #d1d9e0 }
+.passed { fill: #1a7f37 } .failed { fill: #cf222e }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .comment { fill: #9198a1 } .prompt { fill: #79c0ff } .frame { fill: #0d1117; stroke: #3d444d } }"""
+  text { fill: #e6edf3 } .comment { fill: #9198a1 } .prompt { fill: #79c0ff } .frame { fill: #0d1117; stroke: #3d444d }
+  .passed { fill: #56d364 } .failed { fill: #ff7b72 } }"""
+DARK = """\
+text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre; fill: #e6edf3 }
+.comment { fill: #9198a1 } .prompt { fill: #79c0ff; font-weight: bold } .frame { fill: #0d1117; stroke: #3d444d }
+.passed { fill: #56d364 } .failed { fill: #ff7b72 }"""
 
 
 def run(command: str, environment: dict) -> list:
@@ -62,10 +85,12 @@ def run(command: str, environment: dict) -> list:
         output += piece
     process.wait()
     os.close(master)
-    return output.decode("utf-8", "replace").replace("\r", "").expandtabs(8).splitlines()
+    text = output.decode("utf-8", "replace").replace("\r\n", "\n").expandtabs(8)
+    # What a line was before it was cleared and written anew has been seen, and is gone.
+    return [line.split("\r\x1b[K")[-1].replace("\r", "") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def record(selkie: str) -> list:
+def record(selkie: str, scenes: str) -> list:
     """Returns the session as pairs of a kind (comment, command, output, empty) and a line."""
     home = tempfile.mkdtemp(prefix="selkie-demo-")
     wrapper = os.path.join(home, "bin", "selkie")
@@ -76,16 +101,20 @@ def record(selkie: str) -> list:
     environment = dict(os.environ, PATH=os.path.dirname(wrapper) + ":" + os.environ["PATH"], LC_ALL="C", TERM="xterm")
     lines = []
     try:
-        for scene in SCENES.strip().splitlines():
+        for scene in scenes.strip().splitlines():
             if not scene:
                 lines.append(("empty", ""))
             elif scene.startswith("#"):
                 lines.append(("comment", scene))
             else:
                 lines.append(("command", "$ " + scene))
+                if re.match(r"[a-z]+='", scene):
+                    name, value = scene.split("=", 1)
+                    environment[name] = value.strip("'")
+                    continue
                 lines.extend(("output", line.rstrip()) for line in run(scene, environment))
     finally:
-        for name in ("before", "after"):
+        for name in ("before", "after", "five", "none"):
             subprocess.run([wrapper, "rm", "-f", "-t", "0", name], env=environment, check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)
     return lines
@@ -96,14 +125,14 @@ def folded(lines: list) -> list:
     return [(kind, line[start:start + WIDTH]) for kind, line in lines for start in range(0, max(len(line), 1), WIDTH)]
 
 
-def svg(lines: list) -> str:
+def svg(lines: list, title: str, style: str) -> str:
     """Draws the session."""
     lines = folded(lines)
     width, height = round(2 * MARGIN + WIDTH * CHARACTER), 2 * MARGIN + LINE * len(lines)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
-        "<title>A terminal: selkie runs containers with and without capabilities</title>",
-        f"<style>{STYLE}</style>",
+        f"<title>A terminal: {title}</title>",
+        f"<style>{style}</style>",
         f'<rect class="frame" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8"/>',
     ]
     for number, (kind, line) in enumerate(lines):
@@ -113,19 +142,23 @@ def svg(lines: list) -> str:
         text = html.escape(line, quote=False)
         if kind == "command" and text.startswith("$ "):
             text = f'<tspan class="prompt">$</tspan>{text[1:]}'
+        text = re.sub(r"^( *\d+  .* s  )(passed|failed)", r'\1<tspan class="\2">\2</tspan>', text)
         out.append(f'<text {"class=" + chr(34) + "comment" + chr(34) + " " if kind == "comment" else ""}{place}>{text}</text>')
     return "\n".join(out + ["</svg>", ""])
 
 
 def main() -> None:
-    arguments = [word for word in sys.argv[1:] if word != "--text"]
+    arguments = [word for word in sys.argv[1:] if word not in ("--text", "--learn")]
     if len(arguments) != 1:
         sys.exit(__doc__)
-    lines = record(arguments[0])
+    learns = "--learn" in sys.argv
+    lines = record(arguments[0], LEARN if learns else SCENES)
     if "--text" in sys.argv:
         print("\n".join(line for _, line in lines))
+    elif learns:
+        sys.stdout.write(svg(lines, "selkie learns which capabilities nginx needs, and how it needs none", DARK))
     else:
-        sys.stdout.write(svg(lines))
+        sys.stdout.write(svg(lines, "selkie runs containers with and without capabilities", STYLE))
 
 
 if __name__ == "__main__":

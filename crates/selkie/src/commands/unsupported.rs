@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::ui::error::Failure;
 
-const LATER: [&str; 35] = [
+const LATER: [&str; 34] = [
     "artifact",
     "auto-update",
     "build",
@@ -14,7 +14,6 @@ const LATER: [&str; 35] = [
     "cp",
     "diff",
     "events",
-    "export",
     "farm",
     "generate",
     "healthcheck",

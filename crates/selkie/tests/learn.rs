@@ -270,3 +270,17 @@ fn until(mut happened: impl FnMut() -> bool) {
     }
     panic!("it did not happen");
 }
+
+#[test]
+fn what_was_tried_and_not_given_is_not_said_to_be_given() {
+    let Some(engine) = engine() else { return };
+    if !rungs(&engine).contains(&"bpf") {
+        return;
+    }
+    // It looks at its bounding set, for what is not refused: LEASE, AUDIT_WRITE and SETFCAP are bits 28, 29 and 31.
+    let script = "busybox grep -q 'CapBnd:.00000000b' /proc/self/status";
+    let report = proven(&engine, "bpf", &["--repeats", "1"], &["sh", "-c", script]);
+    assert_eq!(names(&report["required"]), ["CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_SETFCAP"]);
+    let never = names(&report["never_asked"]);
+    assert!(never.contains(&"CAP_CHOWN") && !never.contains(&"CAP_NET_ADMIN"), "{never:?}");
+}

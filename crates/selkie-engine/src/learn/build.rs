@@ -66,7 +66,6 @@ impl Learner<'_> {
             // Where checks are not seen, nobody can say what was not asked for.
             never_asked: self
                 .given
-                .union(found.baseline)
                 .iter()
                 .filter(|_| self.setting.observer.rung().sees_checks())
                 .filter(|capability| !asked.contains(*capability) && !found.set.contains(*capability))

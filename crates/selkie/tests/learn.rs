@@ -6,6 +6,8 @@ mod bad_input;
 mod harness;
 #[path = "learn/profiles.rs"]
 mod profiles;
+#[path = "learn/recording.rs"]
+mod recording;
 #[path = "learn/why.rs"]
 mod why;
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -191,24 +192,53 @@ pub(crate) fn exec(setup: &Setup, rounds: usize, report: &mut Report) -> Result<
 
 /// `start` of a created container, `stop` of a running one that ends at once.
 pub(crate) fn start_and_stop(setup: &Setup, rounds: usize, report: &mut Report) -> Result<()> {
-    // PID 1 has to want SIGTERM: busybox' shell with a trap, waiting for a child.
-    let script = "trap 'exit 0' TERM; sleep 10000 & wait";
+    // PID 1 has to want SIGTERM: busybox' shell with a trap, waiting for a child. Before it says so the signal would be ignored, and
+    // `stop` would show nothing but its own patience.
+    let script = "trap 'exit 0' TERM; echo ready; sleep 10000 & wait";
     let words = ["create", "--name", "c", "--network", "none", "localhost/bb", "/bin/sh", "-c", script];
     let podmans = setup.with_running(&words)?;
-    let stop = |words: &[&str]| -> Result<()> { run(&mut setup.selkie(words)) };
-    let mut starts = vec![Contestant::new("selkie", || run(&mut setup.selkie(&["start", "c"]))).after(move || stop(&["stop", "c"]))];
-    let mut stops =
-        vec![Contestant::new("selkie", || run(&mut setup.selkie(&["stop", "c"]))).after(|| run(&mut setup.selkie(&["start", "c"])))];
+    let selkie: Verbs = Box::new(|words| setup.selkie(&[words, &["c"]].concat()));
+    let mut engines = vec![("selkie", selkie)];
     for (name, runtime) in podmans {
-        let command = move |verb: &'static str| move || run(&mut setup.podman(runtime, &[verb, runtime]));
-        starts.push(Contestant::new(name, command("start")).after(command("stop")));
-        stops.push(Contestant::new(name, command("stop")).after(command("start")));
+        engines.push((name, Box::new(move |words| setup.podman(runtime, &[words, &[runtime]].concat()))));
     }
+    let starts: Vec<_> = engines.iter().map(|(name, command)| start(name, command)).collect();
+    let stops: Vec<_> = engines.iter().map(|(name, command)| stop(name, command)).collect();
     report.table("start c", "selkie", &in_turns(rounds, &starts));
     report.table("stop c", "selkie", &in_turns(rounds, &stops));
     setup.remove_everything();
     Ok(())
 }
+
+/// Makes a command of one engine about its container.
+type Verbs<'a> = Box<dyn Fn(&[&str]) -> Command + 'a>;
+
+/// Times the start of the container that `command` puts behind its words.
+fn start<'a>(name: &str, command: &'a Verbs<'a>) -> Contestant<'a> {
+    // Without patience: what was started a moment ago may not listen yet.
+    Contestant::new(name, || run(&mut command(&["start"]))).after(|| run(&mut command(&["stop", "-t", "0"])))
+}
+
+/// Times its end, once it listens.
+fn stop<'a>(name: &str, command: &'a Verbs<'a>) -> Contestant<'a> {
+    let said = || output(&mut command(&["logs"])).map(|log| log.lines().count());
+    let prepare = move || {
+        run(&mut command(&["stop", "-t", "0"]))?;
+        let before = said()?;
+        run(&mut command(&["start"]))?;
+        let deadline = Instant::now() + PATIENCE;
+        while said()? == before {
+            if Instant::now() > deadline {
+                return Err("the container does not become ready".to_owned());
+            }
+        }
+        Ok(())
+    };
+    Contestant::new(name, || run(&mut command(&["stop"]))).after(prepare)
+}
+
+/// How long a container may take to say that it is ready.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `ps -a` with 200 containers, and `inspect` of one.
 pub(crate) fn look(setup: &Setup, rounds: usize, report: &mut Report) -> Result<()> {
@@ -235,7 +265,7 @@ pub(crate) fn look(setup: &Setup, rounds: usize, report: &mut Report) -> Result<
 /// A hundred `run --rm` at once: none may fail.
 pub(crate) fn parallel(setup: &Setup, report: &mut Report) -> Result<()> {
     const COUNT: usize = 100;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let children: Vec<_> = (0..COUNT)
         .map(|_| {
             let mut command = setup.selkie(&["run", "--rm", "--network", "none", "localhost/bb", "/bin/true"]);

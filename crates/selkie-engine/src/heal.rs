@@ -10,6 +10,7 @@ use crate::facts::CGROUP_PARENT;
 use crate::files;
 use crate::id::ContainerId;
 use crate::record::{Container, Record, STARTING, STATE};
+use crate::recording;
 use crate::store::Store;
 
 /// Removed containers are renamed first, with this in front of their ids, and deleted then.
@@ -29,6 +30,7 @@ impl Store {
             if name.starts_with(REMOVED) {
                 // Whoever began the removal may still be at it; both get the same result.
                 if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
+                    recording::forget(&id);
                     let _ = files::remove_tree(&self.running(&id));
                     let _ = files::remove_file(&self.lock_file(&id));
                 }
@@ -63,6 +65,7 @@ impl Store {
             // Somebody has deleted the records of a container that may even run.
             cgroup.remove()?;
         }
+        recording::forget(id);
         // The directory by which the next command finds the rest goes last.
         files::remove_tree(&self.running(id))?;
         files::remove_tree(&self.container(id))?;
@@ -126,6 +129,7 @@ impl Store {
     /// and what a crash leaves of it the next command removes.
     pub(crate) fn delete(&self, id: &ContainerId) -> Result<()> {
         let hidden = self.hide(id)?;
+        recording::forget(id);
         files::remove_tree(&self.running(id))?;
         files::remove_file(&self.lock_file(id))?;
         files::remove_tree(&hidden)

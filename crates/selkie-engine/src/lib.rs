@@ -25,6 +25,7 @@ mod names;
 mod process;
 pub mod profile;
 mod record;
+mod recording;
 mod rootfs;
 mod start;
 mod store;

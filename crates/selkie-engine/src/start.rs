@@ -144,6 +144,8 @@ impl Engine {
                 filtered,
                 traced: options.trace,
                 held: options.hold.is_some(),
+                // Whoever holds it watches it.
+                recorded: options.hold.is_none().then(|| self.store.tag()),
                 bound: options.bound,
             })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },

@@ -7,6 +7,7 @@ use selkie_seccomp::Resolved;
 use serde::Serialize;
 
 use crate::classify::{Class, class, site};
+use crate::denial::explained;
 use crate::explain::{Explanation, explain};
 use crate::refusal::causes;
 use crate::trace::{Lost, Rung, Trace};
@@ -16,13 +17,15 @@ use crate::trace::{Lost, Rung, Trace};
 pub struct Evidence {
     /// How it was seen.
     pub observer: Rung,
+    /// Whether nobody watched: [`Self::refused`] has denied checks, of which it is not known what became of the call.
+    pub only_denials: bool,
     /// Whether nothing was lost.
     pub complete: bool,
     /// What was lost.
     pub lost: Lost,
     /// What was granted to the workload, most asked for first.
     pub granted: Vec<Granted>,
-    /// What it was refused, each kind once.
+    /// What it was refused, each kind once; or, if nobody watched, which checks were denied (see [`Explanation::result`]).
     pub refused: Vec<Explanation>,
     /// How many checks were of which class.
     pub classes: BTreeMap<&'static str, u64>,
@@ -59,7 +62,13 @@ pub struct Counts {
 /// Returns what `trace` shows. `filter` is the container's, if it has one and it is known.
 #[must_use]
 pub fn evidence(trace: &Trace, filter: Option<&Resolved>) -> Evidence {
-    let mut shown = Evidence { observer: trace.rung, complete: trace.lost.is_nothing(), lost: trace.lost, ..Evidence::default() };
+    let mut shown = Evidence {
+        observer: trace.rung,
+        only_denials: trace.only_denials,
+        complete: trace.lost.is_nothing(),
+        lost: trace.lost,
+        ..Evidence::default()
+    };
     let mut granted: BTreeMap<Capability, Granted> = BTreeMap::new();
     for count in &trace.checks {
         let check = &count.check;
@@ -104,6 +113,7 @@ pub fn evidence(trace: &Trace, filter: Option<&Resolved>) -> Evidence {
             }
         }
     }
+    shown.refused.extend(explained(trace));
     shown
 }
 

@@ -4,6 +4,7 @@ use selkie_caps::{CapSet, Capability};
 use serde::Serialize;
 
 use crate::classify::site;
+use crate::denial::Denial;
 use crate::operation::{operation, result, safe};
 use crate::refusal::Cause;
 use crate::trace::{Call, Detail};
@@ -25,7 +26,7 @@ pub struct Explanation {
     pub process: String,
     /// The call.
     pub operation: String,
-    /// What it returned.
+    /// What it returned; `unknown` for a denied check of a call that was not recorded.
     pub result: String,
     /// The kernel function that asked, if it is known.
     pub site: Option<String>,
@@ -97,6 +98,48 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
         count: call.count,
     }
 }
+
+/// Explains a denied check that may have had consequences or none.
+pub(crate) fn explain_denial(denial: &Denial) -> Explanation {
+    let Denial { capabilities, .. } = *denial;
+    let process = safe(&denial.comm);
+    let what = denial.syscall.clone().unwrap_or_else(|| "no system call".to_owned());
+    let by = denial.site.as_ref().map_or_else(String::new, |site| format!(", by {site},"));
+    let word = if capabilities.len() > 1 { "or" } else { "and" };
+    let names = listed(capabilities, word);
+    let unknown = "what became of the call was not recorded: `run --why` records that";
+    let (sentence, fix) = if denial.is_initial {
+        let held = "is held, but the kernel wanted it in the initial user namespace";
+        (format!("{process}: {names} {held} in {what}{by} and denied it: this is not a missing capability; {unknown}"), None)
+    } else {
+        let least = capabilities.iter().min_by_key(|capability| capability.knowledge().danger);
+        let sentence = format!("{process}: {names} was asked for in {what}{by} and denied; {unknown}");
+        (sentence, least.and_then(|one| add(CapSet::EMPTY.with(one))))
+    };
+    Explanation {
+        sentence,
+        fix,
+        without: None,
+        is_missing_capability: false,
+        capabilities: capabilities.iter().collect(),
+        process,
+        operation: what,
+        result: UNKNOWN.to_owned(),
+        site: denial.site.clone(),
+        count: denial.count,
+    }
+}
+
+impl Explanation {
+    /// Returns whether it is known what became of the call.
+    #[must_use]
+    pub fn is_result_known(&self) -> bool {
+        self.result != UNKNOWN
+    }
+}
+
+/// The result of a call that was not recorded.
+const UNKNOWN: &str = "unknown";
 
 /// Names of capabilities, short, with a word before the last.
 fn listed(capabilities: CapSet, word: &str) -> String {

@@ -16,7 +16,8 @@
 )]
 
 pub mod classify;
-pub mod evidence;
+pub mod denial;
+mod evidence;
 mod explain;
 pub mod guess;
 pub mod operation;

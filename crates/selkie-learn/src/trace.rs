@@ -35,6 +35,9 @@ pub struct Trace {
     /// Whether the names of kernel functions could be read: without them [`Check::stack`] is empty.
     #[serde(default)]
     pub has_stacks: bool,
+    /// Nobody watched: [`Self::checks`] has the denied ones, and there is nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_denials: bool,
     /// Counted checks. The ptrace rung has none.
     #[serde(default)]
     pub checks: Vec<Count>,

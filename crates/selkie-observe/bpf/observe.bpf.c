@@ -14,6 +14,7 @@
  *     count        `checks`: (context, system call, capability, verdict, flags) -> how often, first, last
  *     stack        `sites`: the same with the hash of the kernel stack, for the first 8, 1 in 256, and everything denied
  *     denied       `refused`: up to 6 a thread, until its system call returns
+ *     aggregate    nobody reads meanwhile: denied checks are counted in `tallies`, one value a container, and nothing else is kept
  *   sys_exit     (attached only while somebody learns)
  *                `calls`: a record of each call that was refused or had a check denied; of many alike only the first ones
  *   sched_process_exec  arms
@@ -65,6 +66,8 @@ enum { NO_CALL = 0xffffffff, COMPAT = 0x80000000 };
 enum { FRAMES = 40, DENIALS = 6, LEVELS = 16, TEXT = 200, PIDS = 8, PARTS = 8, PART = 48 };
 /* How many calls that are alike in all but arguments are kept one by one; the others are counted. */
 enum { ALIKE_REFUSED = 256, ALIKE_OTHER = 4 };
+/* How many kinds of denied checks, and stacks of them, an aggregate keeps apart. */
+enum { KINDS = 64, HITS = 128 };
 
 struct context {
 	u64 start; /* when it was armed, 0 before */
@@ -76,9 +79,9 @@ struct context {
 	u32 init;	   /* first process, as the namespace `observer` counts */
 	u32 observer;	   /* PID namespace of the observer */
 	u32 pid_namespace; /* PID namespace of the container */
-	u64 owner_start;   /* start time of the process that watches, in ticks; not used here */
+	u64 owner_start;   /* start time of the process that watches, in ticks, or the store of an aggregate; not used here */
 	u32 owner;	   /* its pid; not used here */
-	u32 unused;
+	u32 aggregate;	   /* nobody watches: only `tallies` */
 };
 
 struct kind_of_check {
@@ -97,6 +100,19 @@ struct site {
 struct counted {
 	u64 count, first, last;
 	char comm[16];
+};
+
+struct hit {
+	u64 key, stack, count;
+};
+
+/* The denied checks of a container for which nobody reads: in one value, so that forgetting it is one call. */
+struct tally {
+	u64 lost;
+	u32 kinds, hits;
+	u64 keys[KINDS]; /* as tally_key() makes them */
+	struct counted counted[KINDS];
+	struct hit hit[HITS];
 };
 
 struct denial {
@@ -180,11 +196,12 @@ struct entered {
 		__type(value, value_type); \
 	} name SEC(".maps")
 
-MAP(mounts, HASH, 4096, NO_PREALLOC, u32, u64);
+MAP(mounts, HASH, 16384, NO_PREALLOC, u32, u64);
 MAP(cgroups, HASH, 4096, NO_PREALLOC, u64, u64);
 /* Whether any container's cgroup is that far below the root; 0: whether there is one at all. */
 MAP(levels, ARRAY, LEVELS, 0, u32, u32);
-MAP(contexts, HASH, 4096, NO_PREALLOC, u64, struct context);
+MAP(contexts, HASH, 16384, NO_PREALLOC, u64, struct context);
+MAP(tallies, HASH, 8192, NO_PREALLOC, u64, struct tally);
 MAP(kinds, ARRAY, 512, 0, u32, u8);
 /* The link of sys_exit that whoever learns shares; the programs do not use it. */
 MAP(shared, ARRAY, 1, 0, u32, u32);
@@ -468,6 +485,64 @@ INLINE void arm(struct task_struct *task, struct context *context)
 		context->start = now_ns();
 }
 
+INLINE u64 tally_key(u32 nr, u16 flags, u32 capability)
+{
+	return (u64)nr << 32 | (u64)flags << 16 | (capability & 0xff) << 8 | 1;
+}
+
+/* Counts a stack; two processors that see a new one at once give it two places, which the reader adds up. */
+INLINE void tally_stack(struct tally *tally, u64 key, u64 stack)
+{
+	for (u32 place = 0; place < HITS; place++) {
+		struct hit *hit = &tally->hit[place];
+		if (hit->key == key && hit->stack == stack) {
+			__sync_fetch_and_add(&hit->count, 1);
+			return;
+		}
+	}
+	if (tally->hits >= HITS)
+		return;
+	u32 place = __sync_fetch_and_add(&tally->hits, 1);
+	if (place >= HITS)
+		return;
+	tally->hit[place].stack = stack;
+	tally->hit[place].count = 1;
+	tally->hit[place].key = key;
+}
+
+/* Counts a denied check of a container for which nobody reads; its stack only now and then. */
+INLINE int tally_check(void *ctx, u64 id, struct context *context, u64 key)
+{
+	struct tally *tally = lookup(&tallies, &id);
+	if (!tally)
+		return 0;
+	u64 before = 0, now = now_ns() - context->start;
+	u32 place = 0;
+	for (; place < KINDS; place++)
+		if (tally->keys[place] == key)
+			break;
+	if (place < KINDS) {
+		before = __sync_fetch_and_add(&tally->counted[place].count, 1);
+		tally->counted[place].last = now;
+	} else {
+		place = KINDS;
+		if (tally->kinds < KINDS)
+			place = __sync_fetch_and_add(&tally->kinds, 1);
+		if (place >= KINDS) {
+			__sync_fetch_and_add(&tally->lost, 1);
+			return 0;
+		}
+		struct counted *counted = &tally->counted[place];
+		counted->count = 1;
+		counted->first = counted->last = now;
+		current_comm(counted->comm, sizeof(counted->comm));
+		tally->keys[place] = key;
+	}
+	if (before < 8 || before % 256 == 0)
+		tally_stack(tally, key, stack_of(ctx, context));
+	return 0;
+}
+
 /* Remembers one check. `known`: the verifier knows the types of the pointers. */
 INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u32 capability, int denied, u16 audit, int known)
 {
@@ -486,10 +561,14 @@ INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u3
 		if (!context->start)
 			return 0;
 	}
+	if (context->aggregate && !denied)
+		return 0;
+	u16 flags = flags_of(task, cred, target, capability, known) | audit | (worker ? WORKER : 0);
+	if (context->aggregate)
+		return tally_check(ctx, id, context, tally_key(nr, flags, capability));
 	u64 now = now_ns();
 
-	struct site site = {.check = {.context = id, .nr = nr, .capability = capability, .denied = denied}};
-	site.check.flags = flags_of(task, cred, target, capability, known) | audit | (worker ? WORKER : 0);
+	struct site site = {.check = {.context = id, .nr = nr, .flags = flags, .capability = capability, .denied = denied}};
 	u64 before = 0;
 	struct counted *counted = lookup(&checks, &site.check);
 	if (counted) {
@@ -746,7 +825,7 @@ int call_returned(u64 *ctx)
 	u32 kind = nr & COMPAT ? 0 : kind_of_call(nr);
 	if (kind & EXECVE)
 		arm(task, context);
-	if (!context->start)
+	if (!context->start || context->aggregate)
 		return 0;
 
 	call->nr = nr;
@@ -774,6 +853,18 @@ int program_executed(u64 *ctx)
 	return 0;
 }
 
+/* Notes the end. An aggregate outlives it, and the number of its mount namespace may be another one's at once. */
+INLINE void end(u64 id, struct context *context)
+{
+	context->ended = now_ns();
+	if (!context->aggregate)
+		return;
+	u32 key = context->mounts;
+	u64 *found = lookup(&mounts, &key);
+	if (found && *found == id)
+		delete(&mounts, &key);
+}
+
 /* TP_PROTO(task) */
 SEC("tp_btf/sched_process_exit")
 int process_ended(u64 *ctx)
@@ -792,8 +883,8 @@ int process_ended(u64 *ctx)
 	if (context->ended && task->start_time > context->ended)
 		return 0;
 	if (!context->ended && number_in(task->group_leader, context->observer) == context->init)
-		context->ended = now_ns();
-	if (!context->start)
+		end(id, context);
+	if (!context->start || context->aggregate)
 		return 0;
 	struct ending ending = {.context = id};
 	credentials_of(task->cred, &ending.credentials);

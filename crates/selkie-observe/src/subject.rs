@@ -68,6 +68,22 @@ impl Facts {
     }
 }
 
+/// What is needed of a container whose engine knows that it has a mount namespace of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spaces {
+    /// Its mount namespace.
+    pub(crate) mounts: u32,
+    /// The PID namespace of the caller.
+    pub(crate) observer: u32,
+}
+
+impl Spaces {
+    /// Reads them of a process that the caller has not reaped.
+    pub(crate) fn read(pid: i32) -> Result<Self> {
+        Ok(Self { mounts: low(namespace(pid, "mnt")?), observer: low(inode("/proc/self/ns/pid".into())?) })
+    }
+}
+
 /// Returns the PID namespace of this process.
 pub(crate) fn own_pid_namespace() -> Option<u32> {
     inode("/proc/self/ns/pid".into()).ok().map(low)

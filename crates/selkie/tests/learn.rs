@@ -10,6 +10,8 @@ mod harness;
 mod oracles;
 #[path = "learn/profiles.rs"]
 mod profiles;
+#[path = "learn/recording.rs"]
+mod recording;
 #[path = "../../selkie-learn/tests/schema/mod.rs"]
 mod schema;
 #[path = "learn/why.rs"]

@@ -55,6 +55,8 @@ pub(crate) struct StartOrder {
     pub(crate) filtered: bool,
     /// A second filter shows calls to a tracer, in the file `trace-filter` of `running`.
     pub(crate) traced: bool,
+    /// Denied checks are counted for this store, if that is possible: see [`crate::recording`].
+    pub(crate) recorded: Option<u64>,
     /// The client wants to know the process before it executes its program.
     pub(crate) held: bool,
     /// The container ends when nobody is attached any more.

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Durability, remove_file, write_json};
 use crate::process::Identity;
 use crate::record::{Exit, Live, REMOVING, STARTING, STATE, now};
+use crate::recording;
 use crate::start::{FILTER, TRACE_FILTER};
 
 /// What is still needed of the orders when the container runs; the plan is not.
@@ -161,6 +162,9 @@ fn execute(
     if let Err(error) = record(order, &started.child, began) {
         let _ = started.abandon();
         return Err(error);
+    }
+    if let Some(store) = order.recorded {
+        recording::begin(&order.id, started.child.pid.as_raw_nonzero().get(), store);
     }
     let started = started.accompanied(launch)?;
     if order.held

@@ -26,6 +26,8 @@ pub(super) const REPEATED: usize = 16;
 pub(super) const ENDING: usize = 64;
 /// Bytes of `struct stack`.
 pub(super) const STACK: usize = 320;
+/// Bytes of `struct tally`.
+pub(super) const TALLY: usize = 16 + KINDS * (8 + COUNTED) + HITS * 24;
 
 /// `NO_CALL`: a worker asks.
 pub(super) const NO_CALL: u32 = u32::MAX;
@@ -39,6 +41,10 @@ const TEXT: usize = 200;
 const PARTS: usize = 8;
 /// `PART`.
 const PART: usize = 48;
+/// `KINDS`.
+const KINDS: usize = 64;
+/// `HITS`.
+const HITS: usize = 128;
 /// `ALIKE_REFUSED`.
 const ALIKE_REFUSED: u64 = 256;
 /// `ALIKE_OTHER`.
@@ -107,6 +113,8 @@ pub(super) struct Context {
     pub(super) pid_namespace: u32,
     pub(super) owner_start: u64,
     pub(super) owner: u32,
+    /// Nobody watches; [`Self::owner_start`] is the store that it belongs to.
+    pub(super) aggregate: bool,
 }
 
 impl Context {
@@ -126,6 +134,7 @@ impl Context {
             pid_namespace: words.u32(),
             owner_start: words.u64(),
             owner: words.u32(),
+            aggregate: words.u32() != 0,
         }
     }
 
@@ -138,7 +147,8 @@ impl Context {
             bytes.extend(word.to_le_bytes());
         }
         bytes.extend(self.owner_start.to_le_bytes());
-        bytes.extend(u64::from(self.owner).to_le_bytes());
+        bytes.extend(self.owner.to_le_bytes());
+        bytes.extend(u32::from(self.aggregate).to_le_bytes());
         bytes.try_into().unwrap_or([0; CONTEXT])
     }
 }
@@ -157,6 +167,15 @@ impl Check {
     pub(super) fn parse(bytes: &[u8]) -> Self {
         let mut words = Words(bytes);
         Self { context: words.u64(), nr: words.u32(), flags: words.u16(), capability: words.u8(), denied: words.u8() != 0 }
+    }
+}
+
+impl Check {
+    /// Reads what `tally_key` made; `None` of a place that is empty.
+    fn of_key(context: u64, key: u64) -> Option<Self> {
+        let [_, capability, low, high, nr @ ..] = key.to_le_bytes();
+        let (nr, flags) = (u32::from_le_bytes(nr), u16::from_le_bytes([low, high]));
+        (key != 0).then_some(Self { context, nr, flags, capability, denied: true })
     }
 }
 
@@ -196,6 +215,33 @@ pub(super) fn flags(bits: u16) -> Flags {
         powerless: bit(7),
         worker: bit(8),
         silent: bit(9).then(|| bit(10)),
+    }
+}
+
+/// `struct tally`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Checks that found no room.
+    pub(super) lost: u64,
+    pub(super) kinds: Vec<(Check, Counted)>,
+    /// With the hash of a stack, and how often it was taken.
+    pub(super) hits: Vec<(Check, u64, u64)>,
+}
+
+impl Tally {
+    /// Reads the value of the context `id`. What another processor is just writing down has no key yet and is left out.
+    pub(super) fn parse(id: u64, bytes: &[u8; TALLY]) -> Self {
+        let mut words = Words(bytes);
+        let lost = words.u64();
+        words.bytes(8);
+        let keys: Vec<u64> = (0..KINDS).map(|_| words.u64()).collect();
+        let kinds = keys.into_iter().map(|key| (key, Counted::parse(&words.array()))).collect::<Vec<_>>();
+        let hits: Vec<[u64; 3]> = (0..HITS).map(|_| std::array::from_fn(|_| words.u64())).collect();
+        Self {
+            lost,
+            kinds: kinds.into_iter().filter_map(|(key, counted)| Some((Check::of_key(id, key)?, counted))).collect(),
+            hits: hits.into_iter().filter_map(|[key, stack, count]| Some((Check::of_key(id, key)?, stack, count))).collect(),
+        }
     }
 }
 
@@ -318,9 +364,35 @@ mod tests {
 
     #[test]
     fn context_survives_its_bytes() {
-        let context =
-            Context { start: 1, calls: 3, cgroup: 7, mounts: 8, init: 9, observer: 10, pid_namespace: 11, owner: 13, ..Context::default() };
+        let context = Context {
+            start: 1,
+            calls: 3,
+            cgroup: 7,
+            mounts: 8,
+            init: 9,
+            observer: 10,
+            pid_namespace: 11,
+            owner: 13,
+            aggregate: true,
+            ..Context::default()
+        };
         assert_eq!(Context::parse(&context.to_bytes()), context);
+    }
+
+    #[test]
+    fn tally_has_the_kinds_whose_places_are_taken() {
+        let mut bytes = [0; TALLY];
+        bytes[0] = 3;
+        let key = 49_u64 << 32 | 0x40 << 16 | 10 << 8 | 1;
+        bytes[16..24].copy_from_slice(&key.to_le_bytes());
+        bytes[16 + KINDS * 8] = 7;
+        let hit = 16 + KINDS * (8 + COUNTED);
+        for (place, value) in [key, 99, 2].into_iter().enumerate() {
+            bytes[hit + place * 8..hit + place * 8 + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        let check = Check { context: 5, nr: 49, flags: 0x40, capability: 10, denied: true };
+        let counted = Counted { count: 7, first: 0, last: 0, comm: String::new() };
+        assert_eq!(Tally::parse(5, &bytes), Tally { lost: 3, kinds: vec![(check, counted)], hits: vec![(check, 99, 2)] });
     }
 
     #[test]

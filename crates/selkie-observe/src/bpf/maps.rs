@@ -3,7 +3,7 @@
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
 use super::kinds;
-use super::layout::{ALIKE, CALL, CALL_KEY, CHECK, CONTEXT, COUNTED, ENDING, REPEATED, SITE, STACK};
+use super::layout::{ALIKE, CALL, CALL_KEY, CHECK, CONTEXT, COUNTED, ENDING, REPEATED, SITE, STACK, TALLY};
 use crate::error::{Error, Result};
 use crate::subject::Cgroup;
 
@@ -15,6 +15,7 @@ pub(super) struct Maps {
     pub(super) mounts: Hash<4, 8>,
     pub(super) cgroups: Hash<8, 8>,
     pub(super) contexts: Hash<8, CONTEXT>,
+    pub(super) tallies: Hash<8, TALLY>,
     pub(super) checks: Hash<CHECK, COUNTED>,
     pub(super) sites: Hash<SITE, 8>,
     pub(super) stacks: Hash<8, STACK>,
@@ -44,6 +45,7 @@ impl Maps {
             mounts: take("mounts")?.try_into().named("mounts")?,
             cgroups: take("cgroups")?.try_into().named("cgroups")?,
             contexts: take("contexts")?.try_into().named("contexts")?,
+            tallies: take("tallies")?.try_into().named("tallies")?,
             checks: take("checks")?.try_into().named("checks")?,
             sites: take("sites")?.try_into().named("sites")?,
             stacks: take("stacks")?.try_into().named("stacks")?,

@@ -11,6 +11,8 @@
 //!   finish                    -> takes everything out of the maps      <----  checks, sites, stacks, endings
 //! ```
 //!
+//! An engine whose containers nobody watches has their denied checks counted by the same programs: `recorder.rs`.
+//!
 //! What the maps hold of the container was made by it and by nobody else, so the thread that reads them has no other right.
 
 mod detail;
@@ -22,7 +24,9 @@ mod observer;
 mod pins;
 mod reader;
 mod record;
+mod recorder;
 mod status;
 
 pub(crate) use observer::Bpf;
+pub use recorder::{forget, load, record, recorded, sweep};
 pub use status::{Pinned, Status, status, unload};

@@ -171,7 +171,7 @@ fn serve(mut reader: Reader, inbox: &Receiver<Request>) {
 }
 
 /// Keeps [`KEPT`] of the thread's rights.
-fn drop_rights() -> Result<()> {
+pub(super) fn drop_rights() -> Result<()> {
     let failed = |source| Error::System { action: "give up rights".to_owned(), source };
     let kept: CapSet = KEPT.into_iter().collect();
     let kept = selkie_sys::capability::held().map_err(failed)?.permitted.intersection(kept);

@@ -107,10 +107,40 @@ pub(super) fn names() -> Result<Vec<String>> {
 
 /// Returns the name of the directory of this build for a rung.
 pub(super) fn name(rung: Rung) -> String {
-    // FNV-1a: builds are to be told apart, nobody is to be kept from making one alike.
-    let hash =
-        OBJECT.unwrap_or(&[]).iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}-{}", rung.name())
+    format!("{BUILD:016x}-{}", rung.name())
+}
+
+/// The hash of the object, known when we are compiled: every start of a container looks for its pins.
+static BUILD: u64 = build(OBJECT);
+
+/// FNV-1a, eight bytes at a time: builds are to be told apart, nobody is to be kept from making one alike.
+const fn build(object: Option<&[u8]>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let Some(mut rest) = object else { return hash };
+    while let Some((first, others)) = rest.split_first_chunk() {
+        hash = (hash ^ u64::from_le_bytes(*first)).wrapping_mul(0x0100_0000_01b3);
+        hash ^= hash >> 32;
+        rest = others;
+    }
+    while let [first, others @ ..] = rest {
+        hash = (hash ^ *first as u64).wrapping_mul(0x0100_0000_01b3);
+        rest = others;
+    }
+    hash
+}
+
+/// Returns the directory of pins of this build, and its rung; `None` if nothing is pinned, or not by us alone.
+pub(super) fn ours() -> Option<(Rung, PathBuf)> {
+    if !is_ours() {
+        return None;
+    }
+    crate::ladder::BPF.into_iter().map(|rung| (rung, Path::new(PLACE).join(name(rung)))).find(|(_, directory)| directory.exists())
+}
+
+/// Returns whether our directory is there and nobody else may write to it.
+fn is_ours() -> bool {
+    std::fs::symlink_metadata(PLACE)
+        .is_ok_and(|found| found.is_dir() && found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Opens the maps of a directory of pins, without anything that is attached.
@@ -130,9 +160,8 @@ impl Place {
         if !held.effective.contains(Capability::SysAdmin) {
             return Ok(None);
         }
-        match std::fs::symlink_metadata(PLACE) {
-            Ok(found) if found.is_dir() && found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw() => {}
-            _ => return Ok(None),
+        if !is_ours() {
+            return Ok(None);
         }
         match rustix::fs::openat(CWD, PLACE, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Ok(directory) => Ok(Some(Self { directory })),

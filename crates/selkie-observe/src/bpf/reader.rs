@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use selkie_learn::{Call, Check, Count, Ending, Lost, Rung, Trace, trace};
 
 use super::kinds;
-use super::layout::{self, COMPAT, CONTEXT, Context, Counted, NO_CALL, Repeated};
+use super::layout::{self, COMPAT, CONTEXT, Context, Counted, NO_CALL, Repeated, Tally};
 use super::maps::{Hash, Maps, Named, find, keys, remove};
 use super::record::{Surroundings, merge};
 use crate::error::{Error, Result};
@@ -137,18 +137,8 @@ impl Reader {
                 call.count = call.count.saturating_add(repeated.surplus);
             }
         }
-        let machine = rustix::system::uname();
-        Ok(Trace {
-            version: trace::VERSION,
-            rung: self.rung,
-            kernel: machine.release().to_string_lossy().into_owned(),
-            machine: machine.machine().to_string_lossy().into_owned(),
-            lost: Lost { checks: facts.lost_checks, calls: facts.lost_calls, stacks: facts.lost_stacks, processes: 0 },
-            has_stacks: self.symbols.are_shown(),
-            checks,
-            calls: merge(watched.records.into_values().collect()),
-            endings,
-        })
+        let lost = Lost { checks: facts.lost_checks, calls: facts.lost_calls, stacks: facts.lost_stacks, processes: 0 };
+        Ok(Trace { calls: merge(watched.records.into_values().collect()), endings, ..self.trace(lost, checks) })
     }
 
     /// Ends all watches, whose traces nobody wants.
@@ -167,7 +157,9 @@ impl Reader {
             let context = find(&self.maps.contexts, "contexts", &key)?.map(|bytes| Context::parse(&bytes));
             // Of a process in another PID namespace nothing can be said.
             let ended = |context: Context| {
-                context.observer == observer && crate::subject::start_time(context.owner.cast_signed()) != Some(context.owner_start)
+                !context.aggregate
+                    && context.observer == observer
+                    && crate::subject::start_time(context.owner.cast_signed()) != Some(context.owner_start)
             };
             if context.is_some_and(ended) {
                 dead.insert(u64::from_le_bytes(key));
@@ -262,6 +254,43 @@ impl Reader {
         Ok(())
     }
 
+    /// Returns what was counted of a container for which nobody watched, and leaves it; `None` if it is not known.
+    pub(super) fn tallied(&mut self, id: u64) -> Result<Option<Trace>> {
+        let Some(value) = find(&self.maps.tallies, "tallies", &id.to_le_bytes())? else { return Ok(None) };
+        let tally = Tally::parse(id, &value);
+        let facts = self.context(id)?;
+        self.learn_stacks(tally.hits.iter().map(|(_, stack, _)| *stack).collect())?;
+        let mut stacks: BTreeMap<layout::Check, Vec<(u64, u64)>> = BTreeMap::new();
+        for (check, stack, hits) in tally.hits {
+            stacks.entry(check).or_default().push((stack, hits));
+        }
+        let mut kinds: BTreeMap<layout::Check, Counted> = BTreeMap::new();
+        for (check, counted) in tally.kinds {
+            // Two processors that saw it first at once have given it two places.
+            kinds.entry(check).and_modify(|known| known.count += counted.count).or_insert(counted);
+        }
+        let mut checks: Vec<Count> =
+            kinds.iter().flat_map(|(check, counted)| self.count(*check, counted, stacks.get(check).map_or(&[], Vec::as_slice))).collect();
+        sort(&mut checks);
+        let lost = Lost { checks: tally.lost, stacks: facts.lost_stacks, ..Lost::default() };
+        Ok(Some(Trace { only_denials: true, ..self.trace(lost, checks) }))
+    }
+
+    /// A trace of this machine without calls.
+    fn trace(&self, lost: Lost, checks: Vec<Count>) -> Trace {
+        let machine = rustix::system::uname();
+        Trace {
+            version: trace::VERSION,
+            rung: self.rung,
+            kernel: machine.release().to_string_lossy().into_owned(),
+            machine: machine.machine().to_string_lossy().into_owned(),
+            lost,
+            has_stacks: self.symbols.are_shown(),
+            checks,
+            ..Trace::default()
+        }
+    }
+
     /// Takes the counted checks of a context.
     fn checks(&mut self, id: u64) -> Result<Vec<Count>> {
         let mut stacks: BTreeMap<layout::Check, Vec<(u64, u64)>> = BTreeMap::new();
@@ -282,7 +311,7 @@ impl Reader {
             }
             remove(&mut self.maps.checks, "checks", &key)?;
         }
-        counts.sort_by(|one, other| (one.first, &one.check, &one.syscall).cmp(&(other.first, &other.check, &other.syscall)));
+        sort(&mut counts);
         Ok(counts)
     }
 
@@ -346,6 +375,11 @@ impl Reader {
         }
         Ok(all)
     }
+}
+
+/// Orders checks by their first time.
+fn sort(counts: &mut [Count]) {
+    counts.sort_by(|one, other| (one.first, &one.check, &one.syscall).cmp(&(other.first, &other.check, &other.syscall)));
 }
 
 /// Removes the keys that `unwanted` chooses.

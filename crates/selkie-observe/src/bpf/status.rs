@@ -27,6 +27,8 @@ pub struct Pinned {
     pub rung: Option<Rung>,
     /// The processes that observe: each with the number of containers that it watches.
     pub watchers: Vec<(u32, usize)>,
+    /// How many containers have their denied checks counted without being watched; those that have ended count until they are removed.
+    pub recorded: usize,
     /// Whether the program on sys_exit is attached, which costs something on every system call.
     pub calls_attached: bool,
 }
@@ -43,7 +45,7 @@ pub fn status() -> Result<Status> {
     for name in pins::names()? {
         let path = Path::new(pins::PLACE).join(&name);
         let rung = crate::ladder::BPF.into_iter().find(|rung| pins::name(*rung) == name);
-        let mut found = Pinned { path, rung, watchers: Vec::new(), calls_attached: false };
+        let mut found = Pinned { path, rung, watchers: Vec::new(), recorded: 0, calls_attached: false };
         if rung.is_some() {
             look_into(&mut found)?;
         }
@@ -57,7 +59,12 @@ fn look_into(pinned: &mut Pinned) -> Result<()> {
     let mut watchers = std::collections::BTreeMap::<u32, usize>::new();
     for key in keys(&maps.contexts, "contexts", |_| true)? {
         if let Some(bytes) = find(&maps.contexts, "contexts", &key)? {
-            *watchers.entry(Context::parse(&bytes).owner).or_default() += 1;
+            let context = Context::parse(&bytes);
+            if context.aggregate {
+                pinned.recorded += 1;
+            } else {
+                *watchers.entry(context.owner).or_default() += 1;
+            }
         }
     }
     pinned.watchers = watchers.into_iter().collect();

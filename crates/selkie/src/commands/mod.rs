@@ -83,7 +83,7 @@ macro_rules! verbs {
                 let alone = match &self {
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
-                    Self::Observe(arguments) => Some(arguments.alone()),
+                    Self::Observe(arguments) => Some(arguments.alone(globals)),
                     Self::Workload(arguments) => Some(arguments.serve()),
                     _ => None,
                 };

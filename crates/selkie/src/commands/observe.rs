@@ -7,14 +7,16 @@ use clap::{Args, Subcommand};
 use selkie_observe::{Pinned, Standing, Status};
 use serde_json::{Value, json};
 
+use crate::cli::Globals;
 use crate::context::Context;
 use crate::ui::error::Failure;
 use crate::ui::{out, template};
 
-/// Show or remove what watches capability checks in the kernel.
+/// Load, show or remove what watches capability checks in the kernel.
 ///
 /// The first command that learns loads BPF programs and pins them in /sys/fs/bpf/selkie, so that the next ones need not. They count
-/// the checks of watched containers and do next to nothing for anybody else.
+/// the checks of watched containers and do next to nothing for anybody else. While they are loaded, the denied checks of every
+/// container that is started are counted too, which `selkie why` shows.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Observe {
@@ -26,7 +28,9 @@ pub(crate) struct Observe {
 enum Verb {
     /// Say what is loaded, who uses it, and how checks can be seen on this machine.
     Status(StatusOf),
-    /// Remove what is loaded; whoever uses it keeps it until they are done.
+    /// Load the programs now, so that containers are recorded from their next start on.
+    Load,
+    /// Remove what is loaded, and what has been counted; whoever uses it keeps it until they are done.
     Unload,
 }
 
@@ -39,15 +43,24 @@ struct StatusOf {
 
 impl Observe {
     /// Does what the verb says; no engine is needed.
-    pub(crate) fn alone(&self) -> Result<ExitCode, Failure> {
-        match &self.verb {
-            Verb::Status(arguments) => arguments.run(),
-            Verb::Unload => unload(),
+    pub(crate) fn alone(&self, globals: &Globals) -> Result<ExitCode, Failure> {
+        // Where no configuration can be read there are no containers to ask for either.
+        if let Ok(context) = globals.context() {
+            context.engine.sweep_recorded()?;
         }
+        self.act()
     }
 
     pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
-        self.alone()
+        self.act()
+    }
+
+    fn act(&self) -> Result<ExitCode, Failure> {
+        match &self.verb {
+            Verb::Status(arguments) => arguments.run(),
+            Verb::Load => load(),
+            Verb::Unload => unload(),
+        }
     }
 }
 
@@ -61,6 +74,12 @@ impl StatusOf {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn load() -> Result<ExitCode, Failure> {
+    let rung = selkie_observe::load().map_err(|error| failure(&error))?;
+    out::print(&format!("{}\n", rung.name()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn unload() -> Result<ExitCode, Failure> {
@@ -98,6 +117,9 @@ fn text(status: &Status, standing: &Standing) -> String {
         for (pid, count) in &pinned.watchers {
             let _ = writeln!(text, "Watches: process {pid}, {count} container{}", if *count == 1 { "" } else { "s" });
         }
+        if pinned.recorded > 0 {
+            let _ = writeln!(text, "Records: {} container{}", pinned.recorded, if pinned.recorded == 1 { "" } else { "s" });
+        }
     }
     text
 }
@@ -119,6 +141,7 @@ fn pinned_value(pinned: &Pinned) -> Value {
         "Rung": pinned.rung.map(selkie_observe::Rung::name),
         "CallsAttached": pinned.calls_attached,
         "Watchers": watchers,
+        "Recorded": pinned.recorded,
     })
 }
 
@@ -134,11 +157,16 @@ mod tests {
 
     #[test]
     fn text_says_what_is_used_and_why_not_better() {
-        let pinned =
-            Pinned { path: "/sys/fs/bpf/selkie/1-fexit".into(), rung: Some(Rung::Fexit), watchers: vec![(7, 1)], calls_attached: true };
+        let pinned = Pinned {
+            path: "/sys/fs/bpf/selkie/1-fexit".into(),
+            rung: Some(Rung::Fexit),
+            watchers: vec![(7, 1)],
+            recorded: 2,
+            calls_attached: true,
+        };
         let status = Status { mounted: true, pinned: vec![pinned] };
         let wanted = "Rung:    fexit\nMissed:  tp-btf: no tracepoint\nLoaded:  /sys/fs/bpf/selkie/1-fexit\n\
-                      Calls:   attached to every system call\nWatches: process 7, 1 container\n";
+                      Calls:   attached to every system call\nWatches: process 7, 1 container\nRecords: 2 containers\n";
         assert_eq!(text(&status, &standing()), wanted);
     }
 

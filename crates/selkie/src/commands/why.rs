@@ -12,8 +12,11 @@ use crate::ui::{out, template, text};
 /// Say what a container was refused, why, and what to do about it.
 ///
 /// One line a refused operation, capabilities first: the process, the call with its arguments, its result, what the kernel asked
-/// for; then the fix, and how to do without the capability. What is not a missing capability says so. The container has to be
+/// for; then the fix, and how to do without the capability. What is not a missing capability says so. This takes a container that was
 /// started with `run --why`.
+///
+/// Of any other container that was started while `selkie observe status` said that something is loaded, the kernel has counted which
+/// checks it denied, and in which system calls. Whether those calls failed is not known then.
 ///
 /// Examples:
 ///   selkie run -d --why --name web --cap-drop all nginx
@@ -46,9 +49,10 @@ impl Why {
             None => context.latest()?,
         };
         let store = context.engine.store();
-        let trace = container.trace(store)?.ok_or_else(|| {
-            Failure::engine(format!("container {} was not watched", container.id()))
-                .with_hint("start it with `selkie run --why`; `selkie learn` finds what it needs")
+        let trace = container.trace(store)?.map_or_else(|| container.counted(), |trace| Ok(Some(trace)))?.ok_or_else(|| {
+            Failure::engine(format!("container {} was not watched", container.id())).with_hint(
+                "start it with `selkie run --why`; after `selkie observe load` every container is recorded that is started from then on",
+            )
         })?;
         let filter = container.plan(store)?.map(|plan| selkie_engine::resolved_filter(&plan)).transpose()?.flatten();
         let shown = evidence(&trace, filter.as_ref());
@@ -77,14 +81,16 @@ pub(crate) fn show(shown: &Evidence, all: bool) -> String {
     for explanation in missing.into_iter().chain(others.iter().take(most).copied()) {
         let times = if explanation.count > 1 { format!(" ({} times)", explanation.count) } else { String::new() };
         lines.push(format!("{}{times}", explanation.sentence));
-        lines.extend(explanation.fix.iter().map(|fix| format!("  fix: {fix}")));
+        let fix = if explanation.is_result_known() { "fix" } else { "if it failed" };
+        lines.extend(explanation.fix.iter().map(|flags| format!("  {fix}: {flags}")));
         lines.extend(explanation.without.iter().map(|without| format!("  without a capability: {without}")));
     }
     if others.len() > most {
         lines.push(format!("and {} more that are not about capabilities (--all)", others.len() - most));
     }
     if lines.is_empty() {
-        lines.push("nothing was refused".to_owned());
+        let nothing = if shown.only_denials { "no capability was denied; other refusals were not recorded" } else { "nothing was refused" };
+        lines.push(nothing.to_owned());
     }
     if !shown.complete {
         lines.push("some evidence was lost: this list is not complete".to_owned());

@@ -2,10 +2,11 @@
 //! else the machine does falls on all alike. It prints ratios; nothing here is a test, and no number fails a build.
 //!
 //! ```text
-//! selkie-bench [--rounds N] [--selkie PATH] [--write FILE]
+//! selkie-bench [--rounds N] [--selkie PATH] [--workloads ROOT] [--write FILE]
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
 //! selkie-bench learn --root DIR [--observer NAME] [--only NAME] [--write FILE]      the workloads, each learned
 //! selkie-bench checks                      what watching capability checks costs a system call
+//! selkie-bench nginx [the flags above]     nginx under load, observed and not; what learning it takes
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
@@ -15,6 +16,7 @@ mod engines;
 mod floor;
 mod learn;
 mod measure;
+mod nginx;
 mod processes;
 mod report;
 
@@ -33,7 +35,11 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "floor" => floor::main(rest),
         Some((first, rest)) if first == "learn" => learn::main(rest),
         Some((first, _)) if first == "loop" => processes::main(),
-        Some((first, _)) if first == "checks" => checks::main(),
+        Some((first, _)) if first == "checks" => checks::table(&mut Report::new()),
+        Some((first, rest)) if first == "nginx" => Options::parse(rest).and_then(|options| {
+            let setup = Setup::new(&options.selkie)?;
+            nginx(&setup, &options, &mut Report::new())
+        }),
         Some((first, rest)) if first == "checks-hold" => checks::held(rest),
         Some((first, rest)) if first == "checks-loop" => checks::loops(rest),
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
@@ -50,25 +56,33 @@ fn main() -> ExitCode {
 struct Options {
     rounds: usize,
     selkie: PathBuf,
+    workloads: PathBuf,
     write: Option<PathBuf>,
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
         let beside = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("selkie");
-        let mut options = Self { rounds: 20, selkie: beside, write: None };
+        let mut options = Self { rounds: 20, selkie: beside, workloads: nginx::usual_root(), write: None };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             match word.as_str() {
                 "--rounds" => options.rounds = value.parse().map_err(|_| format!("{value:?} is no number of rounds"))?,
                 "--selkie" => options.selkie = PathBuf::from(value),
+                "--workloads" => options.workloads = PathBuf::from(value),
                 "--write" => options.write = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {word}")),
             }
         }
         Ok(options)
     }
+}
+
+fn nginx(setup: &Setup, options: &Options, report: &mut Report) -> Result<()> {
+    let root = std::path::absolute(&options.workloads).map_err(|error| error.to_string())?;
+    nginx::throughput(setup, &root, report)?;
+    nginx::learning(setup, &root, report)
 }
 
 fn run(options: &Options) -> Result<()> {
@@ -84,6 +98,8 @@ fn run(options: &Options) -> Result<()> {
     engines::parallel(&setup, &mut report)?;
     engines::memory(&setup, &mut report)?;
     processes::scan(&setup, &mut report)?;
+    checks::table(&mut report)?;
+    nginx(&setup, options, &mut report)?;
     let text = report.render();
     print!("{text}");
     if let Some(path) = &options.write {

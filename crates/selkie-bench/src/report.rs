@@ -40,6 +40,12 @@ impl Report {
         self.text.push_str(&text);
     }
 
+    /// Adds a table that has been made.
+    pub(crate) fn text(&mut self, table: &str) {
+        eprintln!("{table}");
+        let _ = writeln!(self.text, "{table}");
+    }
+
     /// Adds a sentence.
     pub(crate) fn note(&mut self, sentence: &str) {
         eprintln!("{sentence}\n");

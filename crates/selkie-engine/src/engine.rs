@@ -1,6 +1,8 @@
 //! The engine's own configuration: where things are and what containers.conf says.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use selkie_plan::ContainersConf;
 
@@ -55,6 +57,15 @@ impl Engine {
         } else {
             Err(crate::Error::NotSupported { what: "containers of a user who is not root".to_owned() })
         }
+    }
+
+    /// Returns the command that is this program again with another verb and the same records: its input and output are ours, it says
+    /// nothing else, and Ctrl-C does not reach it.
+    pub(crate) fn again(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(self.globals()).arg(verb).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
     }
 
     /// Returns the flags with which another `selkie` finds the same records.

@@ -170,7 +170,18 @@ pub enum Error {
     },
 }
 
+/// Returns an error and what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Error {
+    /// Builds the failure of an observer.
+    pub(crate) fn observe(error: &selkie_observe::Error) -> Self {
+        Self::Observe { problem: with_causes(error) }
+    }
+
     /// Builds the error of a system call of the engine itself.
     pub(crate) fn system(action: impl Into<String>) -> impl FnOnce(selkie_sys::SyscallError) -> Self {
         let action = action.into();

@@ -7,7 +7,7 @@ use selkie_caps::CapSet;
 use selkie_plan::{Plan, Seccomp};
 use selkie_seccomp::{Arch, DefaultOptions, Facts, KernelVersion, Profile, Program, Resolved, compile, resolve, trace_filter};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::files;
 use crate::store::Store;
 
@@ -46,10 +46,7 @@ pub(crate) fn resolved_for(filter: Filter<'_>) -> Result<Option<Resolved>> {
 fn read(path: &str) -> Result<Profile> {
     let failed = |problem: String| Error::Seccomp { profile: path.to_owned(), problem };
     let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    Profile::parse(&text).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        failed(format!("{error}{cause}"))
-    })
+    Profile::parse(&text).map_err(|error| failed(with_causes(&error)))
 }
 
 /// How many compiled filters are kept. More than one belongs to containers with other capabilities than the usual ones.

@@ -3,6 +3,9 @@
 //! Its number in the kernel's maps is the beginning of a container's id. What is there outlives the container and goes with its
 //! records: [`forget`] is called by whoever deletes them. A recording is worth nothing that a container would have to fail for.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+
 use selkie_learn::Trace;
 use selkie_observe::Subject;
 
@@ -45,13 +48,11 @@ impl Engine {
     /// # Errors
     /// The store or the maps cannot be read.
     pub fn sweep_recorded(&self) -> Result<()> {
-        // In this order: what is started meanwhile has its directory already.
-        let sweep = |is_there: &dyn Fn(u64) -> bool| selkie_observe::sweep(self.store.tag(), is_there);
-        let is_there = |number: u64| {
-            let Ok((ids, _)) = self.store.ids() else { return true };
-            ids.iter().any(|id| context(id.as_str()) == Some(number))
-        };
-        sweep(&is_there).map_err(|error| Error::Observe { problem: error.to_string() })
+        // Read once, when the entries are known: what is started meanwhile has its directory already.
+        let known = OnceCell::new();
+        let read = || self.store.ids().ok().map(|(ids, _)| ids.iter().filter_map(|id| context(id.as_str())).collect::<BTreeSet<u64>>());
+        let is_there = |number: u64| known.get_or_init(read).as_ref().is_none_or(|ids| ids.contains(&number));
+        selkie_observe::sweep(self.store.tag(), &is_there).map_err(|error| Error::observe(&error))
     }
 }
 
@@ -62,7 +63,7 @@ impl Container {
     /// The maps cannot be read.
     pub fn counted(&self) -> Result<Option<Trace>> {
         let Some(context) = context(self.id().as_str()) else { return Ok(None) };
-        selkie_observe::recorded(context).map_err(|error| Error::Observe { problem: error.to_string() })
+        selkie_observe::recorded(context).map_err(|error| Error::observe(&error))
     }
 }
 

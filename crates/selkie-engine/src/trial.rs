@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Attached, Event as Said};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::record::RecordImage;
 use crate::start::{Hold, StartOptions};
 
@@ -35,8 +35,6 @@ pub struct Order {
     pub request: Request,
     /// The system call filter is that of a container with these capabilities, whatever this one has.
     pub filter_for: Option<CapSet>,
-    /// The container is held until it is watched.
-    pub hold: bool,
     /// Calls that can be refused stop for a tracer.
     pub trace: bool,
 }
@@ -61,10 +59,6 @@ pub enum Event {
         id: String,
         /// Its image, if it has one.
         image: Option<RecordImage>,
-        /// What its plan warns of.
-        warnings: Vec<String>,
-        /// The capabilities that its first process may have: its bounding set.
-        bounding: CapSet,
         /// The signal that stops it.
         stop_signal: u32,
         /// The writable layer.
@@ -80,10 +74,8 @@ pub enum Event {
         /// As this host sees it.
         pid: i32,
     },
-    /// Output.
+    /// Output, of both streams as it comes.
     Output {
-        /// Whether on standard error.
-        error: bool,
         /// As text; bytes that are none are replaced.
         text: String,
     },
@@ -112,13 +104,7 @@ impl Engine {
         let order: Order = parse(&line)?;
         let ended = self.run_trial(order, &mut words, output);
         if let Err(error) = &ended {
-            let mut problem = error.to_string();
-            let mut cause = std::error::Error::source(error);
-            while let Some(next) = cause {
-                problem.push_str(&format!(": {next}"));
-                cause = next.source();
-            }
-            tell(output, &Event::Failed { code: error.exit_code(), problem })?;
+            tell(output, &Event::Failed { code: error.exit_code(), problem: with_causes(error) })?;
         }
         ended
     }
@@ -128,14 +114,11 @@ impl Engine {
         order.request.lifecycle.detach = false;
         let created = self.create(order.request, Vec::new(), true)?;
         let record = created.record.clone();
-        let planned = created.plan.as_ref();
         tell(
             output,
             &Event::Created {
                 id: record.id.to_string(),
                 image: record.image.clone(),
-                warnings: planned.map_or_else(Vec::new, |plan| plan.warnings.iter().map(|warning| warning.message.clone()).collect()),
-                bounding: planned.map_or(CapSet::EMPTY, |plan| plan.process.sets.bounding),
                 stop_signal: record.request.stop_signal(&record.image_config),
                 layer: self.store.container(&record.id).join("upper"),
             },
@@ -152,7 +135,7 @@ impl Engine {
         let options = StartOptions {
             attach: true,
             bound: true,
-            hold: order.hold.then_some(Hold(&hold)),
+            hold: Some(Hold(&hold)),
             filter_for: order.filter_for,
             trace: order.trace,
             ..StartOptions::default()
@@ -199,8 +182,7 @@ fn serve(attached: &Attached, words: &mut Words<'_>, output: &mut dyn Write) -> 
             continue;
         }
         let event = match attached.receive(&mut buffer) {
-            Said::Output(data) => Event::Output { error: false, text: String::from_utf8_lossy(data).into_owned() },
-            Said::Error(data) => Event::Output { error: true, text: String::from_utf8_lossy(data).into_owned() },
+            Said::Output(data) | Said::Error(data) => Event::Output { text: String::from_utf8_lossy(data).into_owned() },
             Said::Exited(code) => Event::Exited { code },
             Said::Lost => Event::Exited { code: crate::record::LOST },
         };

@@ -12,9 +12,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use selkie_learn::{Call, Rung, Trace, trace};
@@ -54,16 +53,7 @@ impl Watcher {
     /// [`Error::Observe`] when nothing can be watched here.
     pub fn start(engine: &Engine) -> Result<Self> {
         let failed = |source| Error::File { action: "execute", path: engine.binary().to_path_buf(), source };
-        let mut process = Command::new(engine.binary())
-            .args(engine.globals())
-            .arg("__watch")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // Ctrl-C is for the container.
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+        let mut process = engine.again("__watch").spawn().map_err(failed)?;
         let gone = || Error::Observe { problem: "the watcher has ended".to_owned() };
         let mut lines = BufReader::new(process.stdout.take().ok_or_else(gone)?);
         let mut line = String::new();

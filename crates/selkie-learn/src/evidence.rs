@@ -7,10 +7,10 @@ use selkie_seccomp::Resolved;
 use serde::Serialize;
 
 use crate::classify::{Class, class, site};
-use crate::denial::explained;
+use crate::denial;
 use crate::explain::{Explanation, explain};
-use crate::refusal::causes;
-use crate::trace::{Lost, Rung, Trace};
+use crate::refusal::{Cause, causes};
+use crate::trace::{Call, Lost, Rung, Trace};
 
 /// What a trace shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -101,20 +101,25 @@ pub fn evidence(trace: &Trace, filter: Option<&Resolved>) -> Evidence {
     }
     shown.granted = granted.into_values().collect();
     shown.granted.sort_by(|one, other| other.count.cmp(&one.count).then(one.capability.cmp(&other.capability)));
-    let mut seen: BTreeMap<(String, String, Vec<Capability>), usize> = BTreeMap::new();
-    for (call, cause) in causes(trace, filter) {
+    shown.refused = explained(causes(trace, filter));
+    shown.refused.extend(denial::explained(trace));
+    shown
+}
+
+/// Explains refused calls, each kind once with how often it was.
+pub fn explained<'a>(refused: impl Iterator<Item = (&'a Call, Cause)>) -> Vec<Explanation> {
+    let mut all: Vec<Explanation> = Vec::new();
+    let mut places: BTreeMap<(String, String, Vec<Capability>), usize> = BTreeMap::new();
+    for (call, cause) in refused {
         let explanation = explain(call, &cause);
-        let key = (call.comm.clone(), explanation.operation.clone(), explanation.capabilities.clone());
-        match seen.get(&key).and_then(|index| shown.refused.get_mut(*index)) {
+        let kind = (call.comm.clone(), explanation.operation.clone(), explanation.capabilities.clone());
+        let place = *places.entry(kind).or_insert(all.len());
+        match all.get_mut(place) {
             Some(known) => known.count += explanation.count,
-            None => {
-                seen.insert(key, shown.refused.len());
-                shown.refused.push(explanation);
-            }
+            None => all.push(explanation),
         }
     }
-    shown.refused.extend(explained(trace));
-    shown
+    all
 }
 
 #[cfg(test)]

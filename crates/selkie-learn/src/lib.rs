@@ -28,7 +28,7 @@ pub mod search;
 pub mod trace;
 
 pub use classify::{Class, class};
-pub use evidence::{Evidence, evidence};
+pub use evidence::{Evidence, evidence, explained};
 pub use explain::{Explanation, explain};
 pub use posture::Standing;
 pub use refusal::{Cause, Surroundings, cause, causes};

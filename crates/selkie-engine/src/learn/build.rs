@@ -10,30 +10,16 @@ use selkie_learn::report::{
     Alternative, Degraded, Facts, Impossible, NeverAsked, Observed, RelativeTo, Required, Run, VERSION, Zero, flags,
 };
 use selkie_learn::search::Found;
-use selkie_learn::{Call, Cause, Explanation, Report, Trace, class, evidence, explain};
+use selkie_learn::{Call, Cause, Report, Trace, class, evidence, explain};
 use selkie_plan::{Plan, Seccomp};
 
 use super::run::{Made, Way};
 use super::{Learner, was_refused};
 
-/// Explains what a run was refused, each kind once.
-pub(super) fn explained(refused: &[(Call, Cause)]) -> Vec<Explanation> {
-    let mut seen = BTreeSet::new();
-    let mut all = Vec::new();
-    for (call, cause) in refused {
-        let explanation = explain(call, cause);
-        if seen.insert((call.comm.clone(), explanation.operation.clone(), explanation.capabilities.clone())) {
-            all.push(explanation);
-        }
-    }
-    all
-}
-
 impl Learner<'_> {
     pub(super) fn report(&self, found: &Found, plan: &Plan, path_to_zero: Vec<Zero>, took: Duration) -> Report {
-        let made = |number: usize| self.made.get(number.wrapping_sub(1));
-        let baseline = made(found.baseline_run);
-        let passing: Vec<&Made> = found.passing_runs.iter().filter_map(|number| made(*number)).collect();
+        let baseline = self.numbered(found.baseline_run);
+        let passing: Vec<&Made> = found.passing_runs.iter().filter_map(|number| self.numbered(*number)).collect();
         let last = passing.last().copied();
         let lost = self.made.iter().any(|made| !made.trace.lost.is_nothing());
         let degraded = degraded(found.set, baseline, &passing);
@@ -42,7 +28,7 @@ impl Learner<'_> {
             problems.push("the observer has lost evidence".to_owned());
         }
         for number in &found.failing_runs {
-            let failure = made(*number).and_then(|made| made.failure.clone()).unwrap_or_default();
+            let failure = self.numbered(*number).and_then(|made| made.failure.clone()).unwrap_or_default();
             problems.push(format!("the workload is not steady: run {number} with the final set failed: {failure}"));
         }
         let asked = self.asked(found.baseline);
@@ -77,7 +63,7 @@ impl Learner<'_> {
             relative_to: self.relative_to(found, plan, baseline),
             runs: self.made.len(),
             seconds: took.as_secs_f64(),
-            log: self.made.iter().zip(&self.purposes).map(|(made, purpose)| line(made, purpose)).collect(),
+            log: self.made.iter().map(line).collect(),
             observed: baseline.map(|made| observed(&made.trace)).unwrap_or_default(),
             facts: facts(plan, last, &passing),
         }
@@ -101,7 +87,7 @@ impl Learner<'_> {
 
     fn required(&self, found: &Found, capability: Capability) -> Required {
         let certificate = found.certificates.get(&capability);
-        let made = certificate.and_then(|certificate| self.made.get(certificate.run.wrapping_sub(1)));
+        let made = certificate.and_then(|certificate| self.numbered(certificate.run));
         let evidence = made.and_then(|made| refusal(made, capability));
         // Without it nothing may have been refused: an effect was lost in silence. What was seen when the set grew tells then.
         let evidence = evidence.or_else(|| self.made.iter().find_map(|made| evidence_of(made, capability)));
@@ -113,9 +99,7 @@ impl Learner<'_> {
             site: evidence
                 .and_then(|(call, _)| call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)),
             failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
-            log_line: made.and_then(|made| {
-                complaint(&made.output, self.made.get(found.baseline_run.wrapping_sub(1)).map_or("", |made| &made.output))
-            }),
+            log_line: made.and_then(|made| complaint(&made.output, self.numbered(found.baseline_run).map_or("", |made| &made.output))),
             run: certificate.map_or(0, |certificate| certificate.run),
             danger: capability.knowledge().danger.word().to_owned(),
             phases: self.phases(found, capability),
@@ -125,7 +109,7 @@ impl Learner<'_> {
     /// When the final runs asked for it.
     fn phases(&self, found: &Found, capability: Capability) -> Vec<String> {
         let mut phases = BTreeSet::new();
-        for made in found.passing_runs.iter().filter_map(|number| self.made.get(number.wrapping_sub(1))) {
+        for made in found.passing_runs.iter().filter_map(|number| self.numbered(*number)) {
             let ready = u64::try_from(made.ready.as_nanos()).unwrap_or(u64::MAX);
             let checks = made.trace.checks.iter().filter(|count| count.check.capability == capability);
             for count in checks.filter(|count| class(&count.check, made.trace.has_stacks).counts()) {
@@ -264,10 +248,10 @@ fn facts(plan: &Plan, last: Option<&Made>, passing: &[&Made]) -> Facts {
     }
 }
 
-fn line(made: &Made, purpose: &str) -> Run {
+fn line(made: &Made) -> Run {
     Run {
         number: made.number,
-        purpose: purpose.to_owned(),
+        purpose: made.purpose.clone(),
         capabilities: made.set.iter().collect(),
         passed: made.failure.is_none(),
         reason: made.failure.clone().unwrap_or_default(),

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use selkie_caps::{CapSet, Capability};
 use selkie_learn::report::Zero;
 use selkie_learn::search::{CONTAINED, Certificate, Found, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
-use selkie_learn::{Report, Trace, class};
+use selkie_learn::{Call, Cause, Report, Trace, class, explained};
 use selkie_observe::Observer;
-use selkie_plan::{Plan, Request, Seccomp};
+use selkie_plan::{Namespace, Plan, Request, Seccomp};
 use selkie_seccomp::Resolved;
 
 use self::processes::Port;
@@ -150,13 +150,10 @@ pub fn learn(
         oracle: wish.oracle.clone(),
         given,
         seccomp: plan.seccomp.clone(),
-        held: None,
         baseline: None,
         made: Vec::new(),
-        purposes: Vec::new(),
         progress,
-        parallel: if is_separate(&wish.request) { cores().min(2) } else { 1 },
-        relaxed: false,
+        parallel: if is_separate(&wish.request, plan) { cores().min(2) } else { 1 },
     };
     for warning in &plan.warnings {
         (learner.progress)(Progress::Note(warning.message.clone()));
@@ -167,7 +164,7 @@ pub fn learn(
         given,
         held,
         ceiling,
-        free: free(&wish.request),
+        free: free(plan),
         instead: instead(&plan.seccomp),
         repeats: wish.repeats,
         parallel: learner.parallel,
@@ -189,7 +186,7 @@ pub fn learn(
     let mut report = learner.report(&found, plan, more.zero, begun.elapsed());
     report.facts.no_new_privileges = more.no_new_privileges;
     report.problems.extend(failure.as_ref().map(Failure::describe));
-    let last = found.passing_runs.last().and_then(|number| learner.made.get(number.wrapping_sub(1)));
+    let last = found.passing_runs.last().and_then(|number| learner.numbered(*number));
     Ok(Learned { report, trace: last.map(|made| made.trace.clone()).unwrap_or_default(), failure })
 }
 
@@ -215,19 +212,20 @@ impl Failure {
 }
 
 /// Returns whether runs of this container cannot meet: each has its own network, and writes nothing that another one reads.
-fn is_separate(request: &Request) -> bool {
-    use selkie_plan::value::NetworkMode;
-    let own_network = matches!(request.namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
+fn is_separate(request: &Request, plan: &Plan) -> bool {
     let shares = request.mounts.volumes.iter().any(|volume| !volume.readonly) || !request.mounts.mounts.is_empty();
     let overlay = request.rootfs.as_deref().is_none_or(|rootfs| rootfs.ends_with(":O"));
-    own_network && !shares && overlay
+    has_own_network(plan) && !shares && overlay
 }
 
 /// Returns what may be tried without the user giving it.
-fn free(request: &Request) -> CapSet {
-    use selkie_plan::value::NetworkMode;
-    let own = matches!(request.namespaces.network, NetworkMode::Default | NetworkMode::Private | NetworkMode::None);
-    if own { CONTAINED } else { CONTAINED.difference(OF_NETWORK) }
+fn free(plan: &Plan) -> CapSet {
+    if has_own_network(plan) { CONTAINED } else { CONTAINED.difference(OF_NETWORK) }
+}
+
+/// The plan knows what a request leaves to containers.conf.
+fn has_own_network(plan: &Plan) -> bool {
+    plan.namespaces.network == Namespace::Private
 }
 
 /// Returns what may be tried in place of a proven capability: with the built-in filter, which keeps open_by_handle_at(2) shut,
@@ -250,16 +248,23 @@ struct Learner<'a> {
     oracle: Oracle,
     given: CapSet,
     seccomp: Seccomp,
-    /// The capabilities that the filter is held at.
-    held: Option<CapSet>,
-    /// Index of the run that passed first.
+    /// Index of the run that passed first. The filter is held at its capabilities.
     baseline: Option<usize>,
+    /// In the order of their numbers, which count from 1.
     made: Vec<Made>,
-    purposes: Vec<String>,
     progress: &'a mut dyn FnMut(Progress),
     parallel: usize,
-    /// The container differs from the baseline on purpose: its processes are not compared.
-    relaxed: bool,
+}
+
+/// A run to make.
+struct Planned {
+    purpose: String,
+    set: CapSet,
+    request: Request,
+    /// The capabilities that the filter is for; `None`: its own.
+    filter_for: Option<CapSet>,
+    /// Its processes have to be those of the baseline.
+    guard: bool,
 }
 
 impl Runner for Learner<'_> {
@@ -278,10 +283,12 @@ impl Learner<'_> {
     fn run_together(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>> {
         let prepared = trials
             .iter()
-            .map(|trial| {
-                let request = self.request(*trial);
-                let filter_for = if trial.own_filter { None } else { self.held };
-                (describe(trial), trial.set, request, filter_for)
+            .map(|trial| Planned {
+                purpose: describe(trial),
+                set: trial.set,
+                request: self.request(*trial),
+                filter_for: self.baseline().map(|made| made.set).filter(|_| !trial.own_filter),
+                guard: true,
             })
             .collect();
         let first = self.made.len();
@@ -295,18 +302,27 @@ impl Learner<'_> {
         Ok(outcomes)
     }
 
-    /// Makes runs at the same time: purpose, capabilities, request, capabilities of the filter.
-    fn make(&mut self, wanted: Vec<(String, CapSet, Request, Option<CapSet>)>) -> Result<()> {
+    /// Returns the run with a number; there is none with 0.
+    fn numbered(&self, number: usize) -> Option<&Made> {
+        self.made.get(number.wrapping_sub(1))
+    }
+
+    /// Returns the run that passed first.
+    fn baseline(&self) -> Option<&Made> {
+        self.baseline.and_then(|index| self.made.get(index))
+    }
+
+    /// Makes runs at the same time.
+    fn make(&mut self, planned: Vec<Planned>) -> Result<()> {
         let first = self.made.len();
-        let trace = self.setting.observer.rung() == selkie_learn::Rung::Ptrace;
+        let trace = !self.setting.observer.rung().sees_checks();
         let mut filters: Vec<Option<Resolved>> = Vec::new();
-        for (index, (purpose, set, _, filter_for)) in wanted.iter().enumerate() {
-            (self.progress)(Progress::Begins { number: first + index + 1, purpose: purpose.clone(), set: *set });
-            filters.push(resolved_for(Filter { seccomp: &self.seccomp, capabilities: filter_for.unwrap_or(*set) })?);
+        for (index, run) in planned.iter().enumerate() {
+            (self.progress)(Progress::Begins { number: first + index + 1, purpose: run.purpose.clone(), set: run.set });
+            filters.push(resolved_for(Filter { seccomp: &self.seccomp, capabilities: run.filter_for.unwrap_or(run.set) })?);
         }
-        let baseline = self.baseline.and_then(|index| self.made.get(index));
+        let baseline = self.baseline();
         let (limit, hurry) = self.limits(baseline);
-        let guard = !self.relaxed;
         let (setting, oracle) = (&self.setting, &self.oracle);
         let way = baseline.map_or_else(
             || {
@@ -321,16 +337,16 @@ impl Learner<'_> {
             |made| made.way,
         );
         let results: Vec<Result<Made>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = wanted
-                .iter()
+            let threads: Vec<_> = planned
+                .into_iter()
                 .zip(&filters)
                 .enumerate()
-                .map(|(index, ((_, set, request, filter_for), filter))| {
-                    let order = Order { request: request.clone(), filter_for: *filter_for, hold: true, trace };
+                .map(|(index, (Planned { purpose, set, request, filter_for, guard }, filter))| {
                     let wanted = Wanted {
                         number: first + index + 1,
-                        order,
-                        set: *set,
+                        purpose,
+                        order: Order { request, filter_for, trace },
+                        set,
                         filter: filter.as_ref(),
                         oracle,
                         way,
@@ -345,20 +361,19 @@ impl Learner<'_> {
             threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Interrupted))).collect()
         });
         let mut failed = None;
-        for ((purpose, set, ..), result) in wanted.into_iter().zip(results) {
+        for result in results {
             match result {
                 // Runs are found by their number: there is none behind one that was not made.
                 Ok(_) if failed.is_some() => {}
                 Ok(made) => {
                     (self.progress)(Progress::Ended {
                         number: made.number,
-                        purpose: purpose.clone(),
-                        set,
+                        purpose: made.purpose.clone(),
+                        set: made.set,
                         failure: made.failure.clone(),
                         took: made.took,
                     });
                     self.made.push(made);
-                    self.purposes.push(purpose);
                 }
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -396,7 +411,6 @@ impl Learner<'_> {
             let said = self.oracle.describe(false);
             (self.progress)(Progress::Note(format!("no oracle was given; what the baseline does has to go on: {said}")));
         }
-        self.held = Some(made.set);
         self.baseline = Some(index);
     }
 
@@ -419,12 +433,9 @@ impl Learner<'_> {
 
     fn outcome(&self, index: usize, trial: Trial) -> Outcome {
         let Some(made) = self.made.get(index) else { return Outcome::default() };
-        let (mut needs, mut one_of) = needs(&made.refused);
         // What the baseline was refused alike, it passed without.
-        if let Some(baseline) = self.baseline.and_then(|index| self.made.get(index)) {
-            let fresh: Vec<_> = made.refused.iter().filter(|(call, cause)| !was_refused(baseline, call, cause)).cloned().collect();
-            (needs, one_of) = self::needs(&fresh);
-        }
+        let known = |call: &Call, cause: &Cause| self.baseline().is_some_and(|baseline| was_refused(baseline, call, cause));
+        let (needs, one_of) = needs(made.refused.iter().filter(|(call, cause)| !known(call, cause)));
         let asked = made
             .trace
             .checks
@@ -450,7 +461,7 @@ impl Learner<'_> {
     /// Returns what the runs up to now show: the smallest set that has passed, and which of it was seen to be needed.
     fn so_far(&self) -> Found {
         let passed = self.made.iter().filter(|made| made.failure.is_none()).min_by_key(|made| made.set.len());
-        let baseline = self.baseline.and_then(|index| self.made.get(index)).or(self.made.last());
+        let baseline = self.baseline().or(self.made.last());
         let set = passed.map_or(CapSet::EMPTY, |made| made.set);
         let failed = |capability: Capability| {
             let run = self.made.iter().find(|made| made.set == set.without(capability) && made.failure.is_some())?;
@@ -467,16 +478,18 @@ impl Learner<'_> {
     }
 
     fn explain(&self, stop: Stop<Error>) -> Option<Failure> {
-        let made = |number: usize| self.made.get(number.wrapping_sub(1));
         let failure = |made: Option<&Made>| made.and_then(|made| made.failure.clone()).unwrap_or_default();
         let output = |made: Option<&Made>| made.map(|made| tail(&made.output)).unwrap_or_default();
         match stop {
             Stop::NeverPasses { run, lacking, withheld } => {
-                let made = made(run);
-                let refused = made.map(|made| build::explained(&made.refused)).unwrap_or_default();
+                let made = self.numbered(run);
+                let refused =
+                    made.map(|made| explained(made.refused.iter().map(|(call, cause)| (call, cause.clone())))).unwrap_or_default();
                 Some(Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld })
             }
-            Stop::Unsteady { failed, .. } => Some(Failure::Unsteady { failure: failure(made(failed)), output: output(made(failed)) }),
+            Stop::Unsteady { failed, .. } => {
+                Some(Failure::Unsteady { failure: failure(self.numbered(failed)), output: output(self.numbered(failed)) })
+            }
             // Told as an error, or as an interruption.
             Stop::Runner(_) => None,
         }
@@ -492,7 +505,7 @@ fn give(request: &mut Request, set: CapSet) {
 }
 
 /// Returns whether the baseline was refused the same thing: it passed all the same.
-fn was_refused(baseline: &Made, call: &selkie_learn::Call, cause: &selkie_learn::Cause) -> bool {
+fn was_refused(baseline: &Made, call: &Call, cause: &Cause) -> bool {
     baseline
         .refused
         .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use selkie_host::{Buffer, Namespace, Procfs, status};
+use selkie_host::{Buffer, Namespace, Procfs, Status, status};
 use selkie_learn::Standing;
 
 use crate::error::{Error, Result};
@@ -21,8 +21,9 @@ pub(super) struct Processes {
     procfs: Procfs,
     buffer: Buffer,
     init: u32,
-    mounts: Option<u64>,
-    pids: Option<u64>,
+    /// What they share: the PID namespace, or the mount namespace where that is the host's.
+    kind: Namespace,
+    namespace: Option<u64>,
 }
 
 impl Processes {
@@ -33,19 +34,15 @@ impl Processes {
     pub(super) fn of(init: i32) -> Result<Self> {
         let procfs = Procfs::open(Path::new("/proc")).map_err(Error::system("look at the processes of a container"))?;
         let init = init.unsigned_abs();
-        let (mounts, pids) = (procfs.namespace(init, Namespace::Mount), procfs.namespace(init, Namespace::Pid));
-        Ok(Self { procfs, buffer: Buffer::default(), init, mounts, pids })
+        let is_host = procfs.namespace(init, Namespace::Pid) == procfs.namespace(std::process::id(), Namespace::Pid);
+        let kind = if is_host { Namespace::Mount } else { Namespace::Pid };
+        let namespace = procfs.namespace(init, kind);
+        Ok(Self { procfs, buffer: Buffer::default(), init, kind, namespace })
     }
 
     /// Returns the pids, as this host sees them.
     fn pids(&self) -> Vec<u32> {
-        let own = self.procfs.namespace(std::process::id(), Namespace::Pid);
-        let is_host = self.pids == own;
-        let belongs = |pid: &u32| match is_host {
-            // With the host's PID namespace, its mount namespace tells.
-            true => self.mounts.is_some() && self.procfs.namespace(*pid, Namespace::Mount) == self.mounts,
-            false => self.pids.is_some() && self.procfs.namespace(*pid, Namespace::Pid) == self.pids,
-        };
+        let belongs = |pid: &u32| self.namespace.is_some() && self.procfs.namespace(*pid, self.kind) == self.namespace;
         self.procfs.pids().unwrap_or_default().into_iter().filter(belongs).collect()
     }
 
@@ -54,12 +51,12 @@ impl Processes {
         let mut standings = Vec::new();
         let mut busy = 0;
         for pid in self.pids() {
-            let Ok(Some(found)) = self.procfs.status(pid, &mut self.buffer) else { continue };
+            let Ok(Some(file)) = self.procfs.file(pid, "status", &mut self.buffer) else { continue };
+            let Some(found) = Status::parse(&file) else { continue };
             if matches!(found.state, b'Z' | b'X') {
                 continue;
             }
-            let groups = self.procfs.file(pid, "status", &mut self.buffer).ok().flatten().map(|file| status::groups(&file));
-            let mut groups = groups.unwrap_or_default();
+            let mut groups = status::groups(&file);
             groups.sort_unstable();
             if let Ok(Some(stat)) = self.procfs.stat(pid, &mut self.buffer) {
                 busy += stat.user_time + stat.system_time;

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use selkie_caps::CapSet;
-use selkie_learn::{Call, Cause, Standing, Surroundings, Trace, posture};
+use selkie_learn::{Call, Cause, Standing, Surroundings, Trace, causes, posture};
 use selkie_observe::{Observer, Subject};
 use selkie_seccomp::Resolved;
 
@@ -36,6 +35,7 @@ pub(super) struct Setting<'a> {
 /// One run as wanted.
 pub(super) struct Wanted<'a> {
     pub(super) number: usize,
+    pub(super) purpose: String,
     pub(super) order: Order,
     /// The container's capabilities.
     pub(super) set: CapSet,
@@ -68,6 +68,7 @@ pub(super) enum Way {
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub(super) number: usize,
+    pub(super) purpose: String,
     pub(super) set: CapSet,
     /// Why it failed; `None` when it passed.
     pub(super) failure: Option<String>,
@@ -87,10 +88,8 @@ pub(super) struct Made {
     pub(super) posture: Vec<Standing>,
     pub(super) ports: BTreeSet<Port>,
     pub(super) http: Vec<Http>,
-    pub(super) exit: Option<i32>,
     pub(super) output: String,
     pub(super) image: Option<RecordImage>,
-    pub(super) warnings: Vec<String>,
     /// The writable layer has something in it that was not there before.
     pub(super) wrote: Option<bool>,
     /// When it was told to stop, nanoseconds from the first execve(2).
@@ -116,14 +115,14 @@ const OUTPUT: usize = 64 * 1024;
 ///
 /// # Errors
 /// The container cannot be made or watched at all, or the user has had enough.
-pub(super) fn run(setting: &Setting<'_>, wanted: Wanted<'_>) -> Result<Made> {
+pub(super) fn run(setting: &Setting<'_>, mut wanted: Wanted<'_>) -> Result<Made> {
     let notify = wanted.oracle.notify.then(|| Notify::new(setting.scratch, wanted.number)).transpose()?;
-    let mut order = wanted.order.clone();
     if let Some(notify) = &notify {
-        notify.hand_in(&mut order.request)?;
+        notify.hand_in(&mut wanted.order.request)?;
     }
-    let child = Child::start(setting.engine, &order)?;
-    let made = Made { number: wanted.number, set: wanted.set, way: wanted.way, ..Made::default() };
+    let child = Child::start(setting.engine, &wanted.order)?;
+    let Wanted { number, set, way, .. } = wanted;
+    let made = Made { number, purpose: std::mem::take(&mut wanted.purpose), set, way, ..Made::default() };
     let mut run = Run {
         setting,
         wanted,
@@ -162,17 +161,11 @@ struct Run<'a> {
     processes: Option<Processes>,
 }
 
-/// Whether the container goes on.
-enum Tick {
-    Goes,
-    Ended(i32),
-}
-
 impl Run<'_> {
     /// Runs until it is known whether it passes.
     fn go(&mut self) -> Result<()> {
         while self.started.is_none() {
-            if self.tick()?.is_some_and(|code| matches!(code, Tick::Ended(_))) {
+            if self.tick()?.is_some() {
                 return Ok(());
             }
         }
@@ -193,7 +186,7 @@ impl Run<'_> {
         let mut quiet = Quiet::default();
         let mut next_probe = Duration::ZERO;
         loop {
-            if let Some(Tick::Ended(code)) = self.tick()? {
+            if let Some(code) = self.tick()? {
                 self.made.ready = started.elapsed();
                 return Ok(Some(code));
             }
@@ -208,29 +201,27 @@ impl Run<'_> {
                     return Ok(None);
                 }
             }
-            let (is_late, reason) = self.lateness(elapsed, &quiet);
-            if is_late {
+            if let Some(reason) = self.lateness(elapsed, &quiet) {
                 self.made.failure = Some(reason);
                 return Ok(None);
             }
         }
     }
 
-    /// Returns whether it is too late now, and what to say then.
-    fn lateness(&mut self, elapsed: Duration, quiet: &Quiet) -> (bool, String) {
-        let what = match self.made.way {
-            Way::Ends => "still runs".to_owned(),
-            _ => quiet.missing.clone().unwrap_or_else(|| "is not ready".to_owned()),
-        };
-        let is_refused = !self.lacking().is_empty();
-        if elapsed > self.wanted.limit {
-            return (true, format!("{what} after {:.1} s", elapsed.as_secs_f64()));
-        }
-        if is_refused && elapsed > self.wanted.hurry {
+    /// Returns what to say if it is too late now.
+    fn lateness(&mut self, elapsed: Duration, quiet: &Quiet) -> Option<String> {
+        let is_late = elapsed > self.wanted.limit;
+        if !is_late {
+            if elapsed <= self.wanted.hurry || self.lacking().is_empty() {
+                return None;
+            }
             self.made.seen = true;
-            return (true, format!("{what} after {:.1} s", elapsed.as_secs_f64()));
         }
-        (false, String::new())
+        let what = match self.made.way {
+            Way::Ends => "still runs",
+            _ => quiet.missing.as_deref().unwrap_or("is not ready"),
+        };
+        Some(format!("{what} after {:.1} s", elapsed.as_secs_f64()))
     }
 
     /// What it was refused and does not have.
@@ -274,9 +265,8 @@ impl Run<'_> {
 
     fn unhealthy(&mut self) -> Option<String> {
         let health = self.wanted.oracle.health.clone()?;
-        let mut command = Command::new(self.setting.engine.binary());
-        command.args(self.setting.engine.globals()).args(["exec", "--apart", &self.id]).args(&health);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let mut command = self.setting.engine.again("exec");
+        command.args(["--apart", &self.id]).args(&health).stdin(Stdio::null()).stdout(Stdio::null());
         match command.status() {
             Ok(status) if status.success() => None,
             Ok(status) => Some(format!("health check `{}` ended with {status}", health.join(" "))),
@@ -303,7 +293,7 @@ impl Run<'_> {
         }
         let steady = Instant::now();
         while steady.elapsed() < oracle.steady.unwrap_or(STEADY) {
-            if let Some(Tick::Ended(code)) = self.tick()? {
+            if let Some(code) = self.tick()? {
                 return self.fail(format!("ended with {code} after it was ready"));
             }
         }
@@ -314,13 +304,10 @@ impl Run<'_> {
             }
             self.made.posture = processes.standings().0;
             if let Some(baseline) = self.wanted.baseline.filter(|_| self.wanted.guard) {
-                // What was right a moment ago may have been a process on its way.
-                let now = posture::differences(&baseline.posture, &self.made.posture);
-                if !now.is_empty() && !differences.is_empty() {
-                    differences = now;
-                } else if now.is_empty() {
-                    differences.clear();
-                } else {
+                let was_right = differences.is_empty();
+                differences = posture::differences(&baseline.posture, &self.made.posture);
+                if was_right && !differences.is_empty() {
+                    // It may be a process on its way.
                     differences = self.settled()?;
                 }
             }
@@ -358,7 +345,7 @@ impl Run<'_> {
             if differences.is_empty() || begun.elapsed() > SETTLE {
                 return Ok(differences);
             }
-            if let Some(Tick::Ended(_)) = self.tick()? {
+            if self.tick()?.is_some() {
                 return Ok(differences);
             }
         }
@@ -379,9 +366,8 @@ impl Run<'_> {
         // One that has not ended in the baseline, as a first process without a handler does not, will not now.
         let limit = if self.wanted.baseline.is_none_or(|made| made.stops) { STOP } else { STEADY };
         while begun.elapsed() < limit {
-            if let Some(Tick::Ended(code)) = self.tick()? {
+            if self.tick()?.is_some() {
                 self.made.stops = true;
-                self.made.exit = Some(code);
                 return Ok(());
             }
         }
@@ -390,7 +376,6 @@ impl Run<'_> {
 
     /// Judges a container that has ended by itself.
     fn judge_end(&mut self, code: i32) -> Result<()> {
-        self.made.exit = Some(code);
         self.made.seen = true;
         let oracle = self.wanted.oracle;
         if self.made.way == Way::Serves || oracle.serves() {
@@ -417,8 +402,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes what is there to be heard and seen. `None` when there was nothing new.
-    fn tick(&mut self) -> Result<Option<Tick>> {
+    /// Takes what is there to be heard and seen. Returns the container's status once it has ended.
+    fn tick(&mut self) -> Result<Option<i32>> {
         if self.setting.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -431,35 +416,27 @@ impl Run<'_> {
             Next::Event(event) => self.hear(event)?,
         };
         if self.context != 0 {
-            let calls = self.setting.observer.poll(self.context).map_err(observed)?;
-            self.judge(calls, self.made.trace.has_stacks || self.setting.observer.rung().sees_checks());
+            let calls = self.setting.observer.poll(self.context).map_err(|error| Error::observe(&error))?;
+            let around = Surroundings { filter: self.wanted.filter, has_stacks: self.setting.observer.rung().sees_checks() };
+            let judged = calls.into_iter().filter_map(|call| selkie_learn::cause(&call, around).map(|cause| (call, cause)));
+            self.made.refused.extend(judged);
         }
         Ok(answer)
     }
 
-    fn judge(&mut self, calls: Vec<Call>, has_stacks: bool) {
-        let around = Surroundings { filter: self.wanted.filter, has_stacks };
-        for call in calls {
-            if let Some(cause) = selkie_learn::cause(&call, around) {
-                self.made.refused.push((call, cause));
-            }
-        }
-    }
-
-    fn hear(&mut self, event: Event) -> Result<Option<Tick>> {
+    fn hear(&mut self, event: Event) -> Result<Option<i32>> {
         match event {
-            Event::Created { id, image, warnings, stop_signal, layer, .. } => {
+            Event::Created { id, image, stop_signal, layer } => {
                 self.id = id;
                 self.layer = layer;
                 self.stop_signal = stop_signal;
                 self.made.image = image;
-                self.made.warnings = warnings;
             }
             Event::Held { pid } => {
                 // Unique among all that is watched on this machine, as pids and numbers of runs are.
                 let context = u64::from(std::process::id()) << 32 | u64::try_from(self.wanted.number).unwrap_or_default() << 1 | 1;
                 self.before = entries(&self.layer);
-                self.setting.observer.watch(Subject { context, pid }).map_err(observed)?;
+                self.setting.observer.watch(Subject { context, pid }).map_err(|error| Error::observe(&error))?;
                 self.context = context;
                 self.child.say(Word::Go);
             }
@@ -468,7 +445,7 @@ impl Run<'_> {
                 self.started = Some(Instant::now());
                 self.processes = Some(Processes::of(pid)?);
             }
-            Event::Output { text, .. } => {
+            Event::Output { text } => {
                 self.made.output.push_str(&text);
                 if self.made.output.len() > OUTPUT {
                     let mut cut = self.made.output.len() - OUTPUT / 2;
@@ -478,19 +455,18 @@ impl Run<'_> {
                     self.made.output.drain(..cut);
                 }
             }
-            Event::Exited { code } => return Ok(Some(Tick::Ended(code))),
+            Event::Exited { code } => return Ok(Some(code)),
             Event::Failed { code, problem } => {
                 // Not executable is an outcome of the workload: its file capabilities can be why.
                 if matches!(code, 126) && self.context != 0 {
                     self.made.failure = Some(problem);
                     self.made.seen = true;
-                    self.made.exit = Some(code.into());
-                    return Ok(Some(Tick::Ended(code.into())));
+                    return Ok(Some(code.into()));
                 }
                 return Err(Error::Trial { code, problem });
             }
         }
-        Ok(Some(Tick::Goes))
+        Ok(None)
     }
 
     /// Ends the run, whatever became of it, and takes its trace.
@@ -498,12 +474,14 @@ impl Run<'_> {
         // What the engine itself has put there, such as points to mount on, was there when the program began.
         self.made.wrote = self.before.take().and_then(|before| wrote(&self.layer, &before));
         self.child.end();
-        let trace = if self.context == 0 { Ok(Trace::default()) } else { self.setting.observer.finish(self.context).map_err(observed) };
+        let trace = if self.context == 0 {
+            Ok(Trace::default())
+        } else {
+            self.setting.observer.finish(self.context).map_err(|error| Error::observe(&error))
+        };
         ended?;
         self.made.trace = trace?;
-        self.made.refused.clear();
-        let calls = self.made.trace.calls.clone();
-        self.judge(calls, self.made.trace.has_stacks);
+        self.made.refused = causes(&self.made.trace, self.wanted.filter).map(|(call, cause)| (call.clone(), cause)).collect();
         self.made.took = self.begun.elapsed();
         if self.made.failure.is_none()
             && let Some(baseline) = self.wanted.baseline.filter(|_| self.wanted.guard)
@@ -519,7 +497,7 @@ impl Run<'_> {
 }
 
 /// What refused calls need: all of the first, one of each of the others.
-pub(super) fn needs(refused: &[(Call, Cause)]) -> (CapSet, Vec<CapSet>) {
+pub(super) fn needs<'a>(refused: impl IntoIterator<Item = &'a (Call, Cause)>) -> (CapSet, Vec<CapSet>) {
     let mut all = CapSet::EMPTY;
     let mut choices = Vec::new();
     for (_, cause) in refused {
@@ -562,11 +540,6 @@ impl Quiet {
         }
         self.lasted()
     }
-}
-
-fn observed(error: selkie_observe::Error) -> Error {
-    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Error::Observe { problem: format!("{error}{cause}") }
 }
 
 /// Returns whether a file exists in a container that runs. The path and all links in it are the container's.
@@ -646,16 +619,7 @@ enum Next {
 impl Child {
     fn start(engine: &Engine, order: &Order) -> Result<Self> {
         let failed = |source: std::io::Error| Error::File { action: "execute", path: engine.binary().to_path_buf(), source };
-        let mut process = Command::new(engine.binary())
-            .args(engine.globals())
-            .arg("__trial")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // Ctrl-C is for us; a trial ends when we hang up.
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+        let mut process = engine.again("__trial").spawn().map_err(failed)?;
         let (sender, events) = channel();
         if let Some(output) = process.stdout.take() {
             std::thread::spawn(move || {

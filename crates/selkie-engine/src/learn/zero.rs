@@ -8,7 +8,7 @@ use selkie_plan::Request;
 use selkie_plan::value::{SecurityOpt, TmpfsMount};
 
 use super::run::Made;
-use super::{Learner, give};
+use super::{Learner, Planned, give};
 use crate::error::{Error, Result};
 
 /// A change, as flags of `run`.
@@ -22,12 +22,12 @@ struct Change {
 /// How many directories a program may turn out to need.
 const DIRECTORIES: usize = 8;
 
-/// Makes the change of a proposal in the container that it was verified with.
+/// Makes a change in a container, given as the flags of a proposal: what is tried is what is proposed, and what is exported.
 ///
 /// # Errors
-/// A proposal with a flag that this program does not make.
-pub fn change(request: &mut Request, zero: &Zero) -> Result<()> {
-    let mut words = zero.flags.iter();
+/// A flag that no proposal of this program has.
+pub fn change(request: &mut Request, flags: &[String]) -> Result<()> {
+    let mut words = flags.iter();
     while let Some(flag) = words.next() {
         let unknown = || Error::Invalid { problem: format!("the path to zero has the flag {flag:?}, which is not known here") };
         let value = words.next().ok_or_else(unknown)?;
@@ -68,11 +68,9 @@ impl Learner<'_> {
         let mut request = self.wish.request.clone();
         give(&mut request, found.set);
         request.security.options.extend(SecurityOpt::parse("no-new-privileges"));
-        self.relaxed = true;
-        let made = self.make(vec![("with no_new_privs".to_owned(), found.set, request, None)]);
-        self.relaxed = false;
-        made?;
-        Ok(self.made.last().is_some_and(|made| made.failure.is_none()))
+        let purpose = "with no_new_privs".to_owned();
+        let made = self.make_one(Planned { purpose, set: found.set, request, filter_for: None, guard: false })?;
+        Ok(made.failure.is_none())
     }
 
     /// Settings of the network that open what is asked for.
@@ -99,7 +97,7 @@ impl Learner<'_> {
 
     /// The user that the processes of the baseline become.
     fn other_user(&self, found: &Found) -> Option<(u32, u32)> {
-        let baseline = self.made.get(found.baseline_run.wrapping_sub(1))?;
+        let baseline = self.numbered(found.baseline_run)?;
         let standing = baseline.posture.iter().find(|standing| !standing.uids.contains(&0));
         let of_standing = standing.map(|standing| (standing.uids[1], standing.gids[1]));
         let ending = baseline.trace.endings.iter().find(|ending| ending.credentials.uid != 0);
@@ -137,19 +135,17 @@ impl Learner<'_> {
     }
 
     fn try_change(&mut self, change: &Change, set: CapSet) -> Result<&Made> {
+        let flags = change.flags();
         let mut request = self.wish.request.clone();
         give(&mut request, set);
-        change.apply(&mut request);
-        let compared = self.baseline;
-        if change.user.is_some() {
-            // Another user is the change itself: there is nothing to compare its processes with.
-            self.relaxed = true;
-        }
-        let last = change.flags().pop().unwrap_or_default();
-        let made = self.make(vec![(format!("to zero: {last}"), set, request, None)]);
-        self.baseline = compared;
-        self.relaxed = false;
-        made?;
+        super::zero::change(&mut request, &flags)?;
+        let purpose = format!("to zero: {}", flags.last().map_or("", String::as_str));
+        // Another user is the change itself: there is nothing to compare its processes with.
+        self.make_one(Planned { purpose, set, request, filter_for: None, guard: change.user.is_none() })
+    }
+
+    fn make_one(&mut self, planned: Planned) -> Result<&Made> {
+        self.make(vec![planned])?;
         self.made.last().ok_or(Error::Interrupted)
     }
 }
@@ -161,15 +157,6 @@ impl Change {
             "net.ipv4.ip_unprivileged_port_start" => set.without(Capability::NetBindService),
             _ => set.without(Capability::NetRaw),
         })
-    }
-
-    fn apply(&self, request: &mut Request) {
-        request.sysctls.extend(self.sysctls.iter().cloned());
-        if let Some((uid, gid)) = self.user {
-            request.process.user = Some(format!("{uid}:{gid}"));
-        }
-        // A directory that cannot be written in a flag is none that is proposed.
-        request.mounts.tmpfs.extend(self.tmpfs.iter().filter_map(|path| TmpfsMount::parse(&format!("{path}:mode=1777")).ok()));
     }
 
     fn flags(&self) -> Vec<String> {

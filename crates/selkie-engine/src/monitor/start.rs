@@ -16,7 +16,7 @@ use super::log::Log;
 use super::order::{After, StartOrder};
 use super::relay::{Relay, Streams};
 use super::{Given, drop_privileges, message};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::files::{self, Durability, remove_file, write_json};
 use crate::process::Identity;
 use crate::record::{Exit, Live, REMOVING, STARTING, STATE, now};
@@ -297,10 +297,7 @@ pub(super) fn report_failure(control: &OwnedFd, error: &Error) {
             };
             format!("{kind}\0{}\0{}", error.stage, error.message)
         }
-        other => {
-            let cause = std::error::Error::source(other).map(|source| format!(": {source}")).unwrap_or_default();
-            format!("s\0monitor\0{other}{cause}")
-        }
+        other => format!("s\0monitor\0{}", with_causes(other)),
     };
     // A client that is gone does not need to know.
     let _ = socket::send(control, message::FAILED, body.as_bytes(), false);

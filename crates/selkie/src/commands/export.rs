@@ -60,7 +60,7 @@ impl Export {
                 ))
             };
             let zero = report.path_to_zero.get(number.wrapping_sub(1)).ok_or_else(none)?;
-            learn::change(&mut request, zero)?;
+            learn::change(&mut request, &zero.flags)?;
             set = zero.needs.iter().fold(selkie_caps::CapSet::EMPTY, |set, capability| set.with(*capability));
             ends_non_root = if zero.flags.iter().any(|flag| flag == "--user") { Some(true) } else { ends_non_root };
         }

@@ -8,12 +8,9 @@
 
 use selkie_caps::Capability::{self, *};
 
-use crate::trace::{Call, Check, Detail, Flags};
+use crate::trace::{Call, Check, Detail, EACCES, EPERM, EROFS, Flags};
 
-const EPERM: i64 = -1;
 const ENOMEM: i64 = -12;
-const EACCES: i64 = -13;
-const EROFS: i64 = -30;
 
 /// Returns whether a result of the call `syscall` is a refusal that a tracer records.
 #[must_use]

@@ -9,11 +9,7 @@ use selkie_seccomp::{Arch, Resolved, syscall, verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::classify::{Class, class, is_netlink};
-use crate::trace::{Call, Check, Detail, Trace};
-
-const EPERM: i64 = -1;
-const EACCES: i64 = -13;
-const EROFS: i64 = -30;
+use crate::trace::{Call, Check, Detail, EACCES, EPERM, EROFS, Trace};
 
 /// Why a call was refused, or what it lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,13 @@ use std::collections::BTreeMap;
 use selkie_caps::{CapSet, Capability};
 use serde::{Deserialize, Serialize};
 
+/// Results of calls that were refused: negative values of `asm-generic/errno-base.h`.
+pub(crate) const EPERM: i64 = -1;
+/// Permission denied.
+pub(crate) const EACCES: i64 = -13;
+/// Read-only file system.
+pub(crate) const EROFS: i64 = -30;
+
 /// The version that this program writes, and the only one that it reads.
 pub const VERSION: u32 = 1;
 

@@ -48,15 +48,22 @@ pub fn best() -> crate::Result<Box<dyn Observer>> {
             return Ok(Box::new(observer));
         }
     }
-    let mut first = None;
+    first(open)
+}
+
+/// Returns what the best rung of [`BPF`] gives that is to be had.
+///
+/// # Errors
+/// What the best rung lacks if none is to be had, and any other failure at once.
+pub(crate) fn first<T>(mut take: impl FnMut(Rung) -> crate::Result<T>) -> crate::Result<T> {
+    let mut lacking = None;
     for rung in BPF {
-        match open(rung) {
-            Ok(observer) => return Ok(observer),
-            Err(error @ Error::Unavailable { .. }) => first = first.or(Some(error)),
-            Err(error) => return Err(error),
+        match take(rung) {
+            Err(error @ Error::Unavailable { .. }) => lacking = lacking.or(Some(error)),
+            taken => return taken,
         }
     }
-    Err(first.unwrap_or(Error::Stopped))
+    Err(lacking.unwrap_or(Error::Stopped))
 }
 
 /// Tries every rung of [`BPF`], best first, and says why it cannot be stood on.

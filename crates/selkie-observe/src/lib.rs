@@ -14,6 +14,7 @@
     )
 )]
 
+mod argument;
 mod bpf;
 mod error;
 mod ladder;

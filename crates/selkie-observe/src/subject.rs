@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use selkie_host::Stat;
 use selkie_sys::{Context as _, SyscallError};
 
 use crate::error::{Error, Result};
@@ -91,10 +92,7 @@ pub(crate) fn own_pid_namespace() -> Option<u32> {
 
 /// Returns when a process was started, in clock ticks since boot; `None` when it is not there.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is whatever the process wants, also `) R 1 2`.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    Stat::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?).map(|stat| stat.start_time)
 }
 
 /// Numbers of namespaces have 32 bits.
@@ -113,8 +111,8 @@ fn inode(path: PathBuf) -> Result<u64> {
 
 /// Returns the v2 cgroup of a process if it is neither the root nor the observer's own.
 fn cgroup(pid: i32) -> Option<Cgroup> {
-    let path = cgroup_path(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)?;
-    let own = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| cgroup_path(&text));
+    let path = cgroup_path(&std::fs::read(format!("/proc/{pid}/cgroup")).ok()?)?;
+    let own = std::fs::read("/proc/self/cgroup").ok().and_then(|file| cgroup_path(&file));
     // A path that leads out of our cgroup namespace is nothing that we could look at.
     if path == "/" || own.as_ref() == Some(&path) || path.starts_with("/..") {
         return None;
@@ -127,9 +125,9 @@ fn cgroup(pid: i32) -> Option<Cgroup> {
     Some(Cgroup { id, level })
 }
 
-/// Returns the path in the v2 hierarchy, of the text of `/proc/PID/cgroup`.
-fn cgroup_path(text: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+/// Returns the path in the v2 hierarchy, of `/proc/PID/cgroup`.
+fn cgroup_path(file: &[u8]) -> Option<String> {
+    selkie_host::cgroup::parse(file).into_iter().find(|line| line.hierarchy == 0).map(|line| line.path)
 }
 
 #[cfg(test)]
@@ -138,8 +136,8 @@ mod tests {
 
     #[test]
     fn cgroup_path_is_of_the_unified_hierarchy() {
-        assert_eq!(cgroup_path("3:cpu:/x\n0::/selkie/a\n"), Some("/selkie/a".to_owned()));
-        assert_eq!(cgroup_path("3:cpu:/x\n"), None);
+        assert_eq!(cgroup_path(b"3:cpu:/x\n0::/selkie/a\n"), Some("/selkie/a".to_owned()));
+        assert_eq!(cgroup_path(b"3:cpu:/x\n"), None);
     }
 
     #[test]

@@ -1,19 +1,15 @@
 //! From a kept record to a [`Call`], and from many alike to one.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use selkie_caps::FileCaps;
 use selkie_learn::{Call, Check, Detail};
 
 use super::detail;
 use super::kinds::{self, Kind};
 use super::layout::{self, COMPAT, Denial, NO_CALL};
+use crate::argument::file_capabilities;
 use crate::symbols::Symbols;
-
-/// Bytes of the longest `security.capability`.
-const LONGEST_CAPABILITY: usize = 24;
 
 /// What is known of a container beside its records.
 pub(super) struct Surroundings<'a> {
@@ -75,15 +71,6 @@ impl Surroundings<'_> {
             effective: found.effective(),
         }
     }
-}
-
-fn file_capabilities(root: impl AsFd, path: &Path) -> Option<FileCaps> {
-    let place = selkie_sys::root::place(root, path).ok()?;
-    let mut bytes = [0; LONGEST_CAPABILITY];
-    // A descriptor of a place has no attributes of its own, its path in procfs has.
-    let name = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let length = rustix::fs::getxattr(name, "security.capability", &mut bytes).ok()?;
-    FileCaps::parse(bytes.get(..length)?).ok()
 }
 
 /// Makes one of calls that are alike in everything but time, process, and addresses of their memory.

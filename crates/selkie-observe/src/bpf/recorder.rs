@@ -134,16 +134,11 @@ pub fn load() -> Result<Rung> {
     if let Some((rung, _)) = pins::ours() {
         return Ok(rung);
     }
-    let mut first = None;
-    for rung in crate::ladder::BPF {
-        match pins::make(rung) {
-            Ok(Some(_)) => return Ok(rung),
-            Ok(None) => return Err(super::load::unavailable(rung, "nothing can be pinned in /sys/fs/bpf".to_owned())),
-            Err(error @ Error::Unavailable { .. }) => first = first.or(Some(error)),
-            Err(error) => return Err(error),
-        }
+    let (rung, held) = crate::ladder::first(|rung| Ok((rung, pins::make(rung)?)))?;
+    if held.is_none() {
+        return Err(super::load::unavailable(rung, "nothing can be pinned in /sys/fs/bpf".to_owned()));
     }
-    Err(first.unwrap_or(Error::Stopped))
+    Ok(rung)
 }
 
 /// Opens a map of a directory of pins.

@@ -3,21 +3,13 @@
 //! Memory is read while the caller is stopped. Other threads of it may change that memory before the kernel reads it, so a hostile
 //! program can make its own trace wrong; it can only harm what is learned about itself.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use selkie_caps::CapSet;
 use selkie_learn::{Call, Detail};
 use selkie_seccomp::{Arch, syscall};
 use selkie_sys::ptrace::Entry;
 
 use super::netlink::{Request, Sockets};
 use super::tracee::{Base, Tracee, low};
-
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-const AF_NETLINK: u16 = 16;
-const AF_PACKET: u16 = 17;
+use crate::argument::{self, AF_NETLINK, address};
 
 /// `CLONE_UNTRACED`.
 const UNTRACED: u64 = 0x0080_0000;
@@ -252,12 +244,7 @@ fn sets(tracee: Tracee, header: u64, data: u64) -> Detail {
     let Some(version) = tracee.array(header).map(u32::from_ne_bytes) else { return Detail::None };
     let length = if version == VERSION_1 { 12 } else { 24 };
     let bytes = tracee.bytes(data, length);
-    let word = |index: usize| bytes.as_chunks::<4>().0.get(index).map_or(0, |word| u64::from(u32::from_ne_bytes(*word)));
-    if bytes.len() < length {
-        return Detail::None;
-    }
-    let set = |index: usize| CapSet::from_bits(word(index) | word(index + 3) << 32);
-    Detail::Sets { effective: set(0), permitted: set(1), inheritable: set(2) }
+    if bytes.len() < length { Detail::None } else { argument::sets(&bytes) }
 }
 
 /// Returns how much of an address is read: `struct sockaddr_storage` is the longest.
@@ -267,37 +254,6 @@ fn address_length(argument: u64) -> usize {
 
 fn family(address: &[u8]) -> Option<u16> {
     address.first_chunk::<2>().map(|family| u16::from_ne_bytes(*family))
-}
-
-fn address(bytes: &[u8]) -> Detail {
-    let Some((family, rest)) = bytes.split_first_chunk::<2>() else { return Detail::None };
-    let port = rest.first_chunk::<2>().map_or(0, |port| u16::from_be_bytes(*port));
-    let address = match u16::from_ne_bytes(*family) {
-        AF_UNIX => unix(rest),
-        AF_INET => match rest.get(2..).and_then(<[u8]>::first_chunk::<4>) {
-            Some(host) => format!("{}:{port}", Ipv4Addr::from(*host)),
-            None => return Detail::None,
-        },
-        AF_INET6 => match rest.get(6..).and_then(<[u8]>::first_chunk::<16>) {
-            Some(host) => format!("[{}]:{port}", Ipv6Addr::from(*host)),
-            None => return Detail::None,
-        },
-        AF_NETLINK => "netlink".to_owned(),
-        AF_PACKET => "packet".to_owned(),
-        other => format!("family {other}"),
-    };
-    Detail::Address { address }
-}
-
-/// An abstract name begins with a NUL, which is shown as `@`.
-fn unix(name: &[u8]) -> String {
-    match name.split_first() {
-        Some((0, rest)) => format!("unix:@{}", String::from_utf8_lossy(rest)),
-        _ => {
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            format!("unix:{}", String::from_utf8_lossy(name.get(..end).unwrap_or_default()))
-        }
-    }
 }
 
 /// What is wanted of a `struct msghdr`.
@@ -351,30 +307,9 @@ fn read_pointer(tracee: Tracee, at: u64, width: Width) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use selkie_caps::CapSet;
+
     use super::*;
-
-    fn text(bytes: &[u8]) -> String {
-        match address(bytes) {
-            Detail::Address { address } => address,
-            other => format!("{other:?}"),
-        }
-    }
-
-    fn with_family(family: u16, rest: &[u8]) -> Vec<u8> {
-        [&family.to_ne_bytes(), rest].concat()
-    }
-
-    #[test]
-    fn addresses_of_each_family() {
-        assert_eq!(text(&with_family(AF_INET, &[0, 80, 127, 0, 0, 1])), "127.0.0.1:80");
-        assert_eq!(text(&with_family(AF_INET6, &[&[1, 187, 0, 0, 0, 0][..], &[0; 16]].concat())), "[::]:443");
-        assert_eq!(text(&with_family(AF_UNIX, b"/run/x\0rest")), "unix:/run/x");
-        assert_eq!(text(&with_family(AF_UNIX, b"\0name")), "unix:@name");
-        assert_eq!(text(&with_family(AF_NETLINK, &[0; 10])), "netlink");
-        assert_eq!(text(&with_family(38, &[0; 10])), "family 38");
-        assert_eq!(text(&with_family(AF_INET, &[0, 80])), "None");
-        assert_eq!(text(&[1]), "None");
-    }
 
     #[test]
     fn every_name_with_a_path_is_shown_by_the_filter() {

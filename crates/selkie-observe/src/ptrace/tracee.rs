@@ -1,14 +1,13 @@
 //! Memory and procfs of a tracee. Everything read here may be a lie of a hostile program; nothing of it is trusted or unbounded.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use selkie_caps::{CapSet, FileCaps};
 use selkie_host::Status;
 use selkie_learn::{Credentials, Detail, Ending};
 use selkie_sys::process::Pid;
-use selkie_sys::{ptrace, root};
+use selkie_sys::ptrace;
 
 /// The longest path that the kernel takes.
 const PATH_LENGTH: usize = 4096;
@@ -139,11 +138,7 @@ impl Tracee {
         };
         let path = if path.as_os_str().is_empty() { base } else { base.join(path) };
         let tree = File::open(self.file("root")).ok()?;
-        // By descriptor and without opening it: whatever the container puts there is neither read nor waited for.
-        let found = root::place(&tree, &path).ok()?;
-        let mut value = [0; 64];
-        let length = rustix::fs::getxattr(format!("/proc/self/fd/{}", found.as_raw_fd()), "security.capability", &mut value).ok()?;
-        FileCaps::parse(value.get(..length)?).ok()
+        crate::argument::file_capabilities(&tree, &path)
     }
 
     fn link(self, name: &str) -> Option<PathBuf> {

@@ -24,7 +24,7 @@ impl Identity {
     ///
     /// # Errors
     /// When `/proc` does not show it.
-    pub(crate) fn of(pid: i32) -> Result<Self> {
+    pub fn of(pid: i32) -> Result<Self> {
         let path = format!("/proc/{pid}/stat");
         let failed = |source| Error::File { action: "read", path: path.clone().into(), source };
         let stat = std::fs::read(&path).map_err(failed)?;

@@ -23,6 +23,8 @@ mod systemd;
 mod unit;
 mod yaml;
 
+pub use shell::shell_words;
+
 use selkie_caps::CapSet;
 
 use crate::value::SecurityOpt;

@@ -22,7 +22,7 @@ pub(super) fn write(source: &Source<'_>, notes: &mut Notes) -> String {
     };
     words.push(image.to_owned());
     words.extend(request.command.iter().cloned());
-    format!("{}\n", words.iter().map(|word| shell::quote(word)).collect::<Vec<_>>().join(" "))
+    format!("{}\n", shell::shell_words(&words))
 }
 
 /// Returns the flags of the proven set.

@@ -1,5 +1,11 @@
 //! Words of a command line as a POSIX shell reads them back.
 
+/// Writes words as a shell reads them back.
+#[must_use]
+pub fn shell_words(words: &[String]) -> String {
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// Quotes one word, if it needs it.
 pub(super) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);

@@ -40,7 +40,6 @@ impl Create {
 /// Prints the plan of `request`.
 pub(crate) fn dry_run(context: &Context, request: Request, form: DryRun) -> Result<ExitCode, Failure> {
     let plan = context.engine.dry_run(request, std::env::args().collect())?;
-    let json = |value: &serde_json::Value| serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()));
     match form {
         DryRun::Text => {
             out::print(&plan.render())?;
@@ -53,10 +52,10 @@ pub(crate) fn dry_run(context: &Context, request: Request, form: DryRun) -> Resu
                 out::line(&format!("  {severity}: {} ({})", finding.message, finding.rule))?;
             }
         }
-        DryRun::Json => out::line(&json(&serde_json::to_value(&plan).map_err(|error| Failure::engine(error.to_string()))?)?)?,
+        DryRun::Json => out::json(&plan)?,
         DryRun::Spec => {
             let seccomp = selkie_engine::resolved_filter(&plan)?.map(|resolved| selkie_seccomp::to_oci(&resolved));
-            out::line(&json(&selkie_plan::spec(&plan, seccomp))?)?;
+            out::json(&selkie_plan::spec(&plan, seccomp))?;
         }
     }
     warn_all(Some(&plan));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use selkie_engine::Identity;
 use selkie_engine::learn::{self, Learned, Progress, Wish};
 use selkie_engine::profile::Profile;
 use selkie_learn::{Report, Surroundings, Trace, evidence, explain};
@@ -117,13 +118,7 @@ impl Learn {
             start_from: None,
         };
         let name = self.name(&request)?;
-        // Before anything runs in another thread: this has to be a process of one.
-        let plan = learn::prepare(&context.engine, &wish)?;
-        let interrupted = interruptible()?;
-        let observer = observer(&self.how.observer)?;
-        let mut progress = Lines::default();
-        let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let Learned { report, trace, failure } = learned?;
+        let Learned { report, trace, failure } = learned(context, &wish, &self.how.observer)?;
         if let Some(failure) = failure.as_ref().filter(|failure| !matches!(failure, learn::Failure::Interrupted)) {
             if self.how.format == "json" {
                 print(&report, "json")?;
@@ -141,7 +136,7 @@ impl Learn {
             profile.save(context.engine.store())?;
             let used = format!("selkie run --profile {name}, selkie export {name} --to FORMAT");
             let used = if report.proven { used } else { "not proven, and not enforced".to_owned() };
-            progress.note(&format!("kept as profile `{name}`: {used}"));
+            note(&format!("kept as profile `{name}`: {used}"));
         }
         print(&report, &self.how.format)?;
         if let Some(failure) = &failure {
@@ -195,8 +190,7 @@ fn anywhere(mut request: selkie_plan::Request) -> Result<selkie_plan::Request, F
 /// Prints a result as `json` or text.
 pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
     if format == "json" {
-        let json = serde_json::to_string_pretty(report).map_err(|error| Failure::engine(error.to_string()))?;
-        return out::line(&json);
+        return out::json(report);
     }
     out::painted(&show::report(report))
 }
@@ -205,8 +199,7 @@ pub(crate) fn print(report: &Report, format: &str) -> Result<(), Failure> {
 fn seen(trace: &Trace, format: &str) -> Result<ExitCode, Failure> {
     let shown = evidence(trace, None);
     if format == "json" {
-        let json = serde_json::to_string_pretty(&shown).map_err(|error| Failure::engine(error.to_string()))?;
-        out::line(&json)?;
+        out::json(&shown)?;
     } else {
         out::print(&show::evidence(&shown))?;
     }
@@ -217,41 +210,38 @@ fn seen(trace: &Trace, format: &str) -> Result<ExitCode, Failure> {
 fn attach(context: &Context, whom: &str, how: &HowFlags) -> Result<ExitCode, Failure> {
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
     let pid = Subject::find(context, Some(whom), false)?.pid()?.cast_signed();
-    let failed = |error: selkie_observe::Error| Failure::from_error(&error, exit::ENGINE, None);
+    let process = Identity::of(pid)?;
     let interrupted = interruptible()?;
-    let observer = observer(&how.observer)?;
+    let observer = selkie_observe::choose(&how.observer)?;
     let number = u64::from(std::process::id()) << 32 | 1;
-    observer.attach(selkie_observe::Subject { context: number, pid }).map_err(failed)?;
+    observer.attach(selkie_observe::Subject { context: number, pid })?;
     write(&format!("watching {whom}; Ctrl-C ends it\n"));
-    let process =
-        rustix::process::Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-    let ended = |process: &std::os::fd::OwnedFd| {
-        let mut polled = [rustix::event::PollFd::from_borrowed_fd(process.as_fd(), rustix::event::PollFlags::IN)];
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        !matches!(rustix::event::poll(&mut polled, Some(&at_once)), Ok(0))
-    };
-    while !interrupted.load(Ordering::Relaxed) && process.as_ref().is_some_and(|process| !ended(process)) {
-        for call in observer.poll(number).map_err(failed)? {
+    while !interrupted.load(Ordering::Relaxed) && process.is_alive() {
+        for call in observer.poll(number)? {
             if let Some(cause) = selkie_learn::cause(&call, Surroundings { filter: None, has_stacks: true }) {
                 write(&format!("{}\n", text::one_line(&explain(&call, &cause).sentence)));
             }
         }
         std::thread::sleep(PAUSE);
     }
-    let trace = observer.finish(number).map_err(failed)?;
+    let trace = observer.finish(number)?;
     if let Some(path) = &how.record {
         std::fs::write(path, trace.to_text()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}")))?;
     }
     seen(&trace, &how.format)
 }
 
-/// Returns the observer that was asked for.
-pub(crate) fn observer(wanted: &str) -> Result<Arc<dyn selkie_observe::Observer>, Failure> {
-    selkie_observe::choose(wanted).map_err(|error| Failure::from_error(&error, exit::ENGINE, None))
+/// Learns what is wished, seen by the observer of this name, with its progress on standard error.
+pub(crate) fn learned(context: &Context, wish: &Wish, observer: &str) -> Result<Learned, Failure> {
+    // Before anything runs in another thread: this has to be a process of one.
+    let plan = learn::prepare(&context.engine, wish)?;
+    let interrupted = interruptible()?;
+    let observer = selkie_observe::choose(observer)?;
+    Ok(learn::learn(&context.engine, wish, &plan, observer.as_ref(), &interrupted, &mut show_progress)?)
 }
 
 /// Makes Ctrl-C and SIGTERM a wish to stop.
-pub(crate) fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
+fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
     const INTERRUPT: i32 = 2;
     const TERMINATE: i32 = 15;
     let signals = selkie_sys::signal::descriptor(&[INTERRUPT, TERMINATE])?;
@@ -265,44 +255,42 @@ pub(crate) fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
     Ok(interrupted)
 }
 
-/// A line a run, on standard error.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
-    pending: usize,
+/// Shows a line a run, on standard error.
+fn show_progress(step: Progress) {
+    let live = std::io::stderr().is_terminal();
+    let style = Style::stderr();
+    match step {
+        // One line, whatever the terminal's width: it is overwritten.
+        Progress::Begins { number, purpose, set } if live => {
+            let line = format!("{number:>3}  {purpose:<26} ...  {}", show::names(set));
+            let fits: String = line.chars().take(columns().saturating_sub(1)).collect();
+            write(&format!("{CLEAR}{fits}"));
+        }
+        Progress::Begins { .. } => {}
+        Progress::Ended { number, purpose, set, failure, took } => {
+            let said = match failure {
+                None => style.good("passed"),
+                Some(reason) => format!("{}: {}", style.bad("failed"), text::one_line(&reason)),
+            };
+            let set = style.faint(&format!("[{}]", show::names(set)));
+            progress_line(&format!("{number:>3}  {purpose:<26} {:>6.2} s  {said}  {set}", took.as_secs_f64()));
+        }
+        Progress::Note(text) => note(&text),
+    }
 }
 
-impl Lines {
-    pub(crate) fn show(&mut self, step: Progress) {
-        let live = std::io::stderr().is_terminal();
-        let style = Style::stderr();
-        match step {
-            Progress::Begins { number, purpose, set } => {
-                self.pending += 1;
-                if live {
-                    // One line, whatever the terminal's width: it is overwritten.
-                    let line = format!("{number:>3}  {purpose:<26} ...  {}", show::names(set));
-                    let fits: String = line.chars().take(columns().saturating_sub(1)).collect();
-                    write(&format!("\r\x1b[K{fits}"));
-                }
-            }
-            Progress::Ended { number, purpose, set, failure, took } => {
-                self.pending = self.pending.saturating_sub(1);
-                let said = match failure {
-                    None => style.good("passed"),
-                    Some(reason) => format!("{}: {}", style.bad("failed"), text::one_line(&reason)),
-                };
-                let clear = if live { "\r\x1b[K" } else { "" };
-                let set = style.faint(&format!("[{}]", show::names(set)));
-                write(&format!("{clear}{number:>3}  {purpose:<26} {:>6.2} s  {said}  {set}\n", took.as_secs_f64()));
-            }
-            Progress::Note(note) => self.note(&note),
-        }
-    }
+/// Something to know, between the lines of the runs.
+fn note(note: &str) {
+    progress_line(&format!("     {}", text::one_line(note)));
+}
 
-    fn note(&self, note: &str) {
-        let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-        write(&format!("{clear}     {}\n", text::one_line(note)));
-    }
+/// Begins the line again and takes away what is in it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Writes a line in place of what was shown for the moment.
+fn progress_line(line: &str) {
+    let clear = if std::io::stderr().is_terminal() { CLEAR } else { "" };
+    write(&format!("{clear}{line}\n"));
 }
 
 /// The width of the terminal that progress is shown on.

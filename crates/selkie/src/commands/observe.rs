@@ -66,7 +66,7 @@ impl Observe {
 
 impl StatusOf {
     fn run(&self) -> Result<ExitCode, Failure> {
-        let status = selkie_observe::status().map_err(|error| failure(&error))?;
+        let status = selkie_observe::status()?;
         let standing = selkie_observe::standing();
         match self.format.as_deref() {
             Some(format) => out::print(&template::render(format, "observe status", &[value(&status, &standing)])?)?,
@@ -77,20 +77,16 @@ impl StatusOf {
 }
 
 fn load() -> Result<ExitCode, Failure> {
-    let rung = selkie_observe::load().map_err(|error| failure(&error))?;
+    let rung = selkie_observe::load()?;
     out::print(&format!("{}\n", rung.name()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn unload() -> Result<ExitCode, Failure> {
-    for path in selkie_observe::unload().map_err(|error| failure(&error))? {
+    for path in selkie_observe::unload()? {
         out::print(&format!("{}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn failure(error: &selkie_observe::Error) -> Failure {
-    Failure::from_error(error, crate::exit::ENGINE, None)
 }
 
 /// Says how checks are seen and why not better, one line each.

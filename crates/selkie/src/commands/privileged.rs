@@ -60,10 +60,7 @@ impl Privileged {
         let verdict = privileged::verdict(&facts);
         match self.format.as_deref() {
             _ if self.quiet => {}
-            Some(format) if template::is_json(format) => {
-                let json = serde_json::to_string_pretty(&value(&verdict)).map_err(|error| Failure::engine(error.to_string()))?;
-                out::line(&json)?;
-            }
+            Some(format) if template::is_json(format) => out::json(&value(&verdict))?,
             Some(format) => out::print(&template::render(format, "privileged", &[value(&verdict)])?)?,
             None => out::print(&show(&verdict))?,
         }

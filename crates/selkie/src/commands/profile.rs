@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use selkie_caps::{CapSet, Capability};
-use selkie_engine::learn::{self, Wish};
+use selkie_engine::learn::Wish;
 use selkie_engine::profile::Profile;
 use selkie_learn::Report;
 use serde_json::{Value, json};
@@ -123,11 +123,7 @@ impl Ls {
         }
         let values: Vec<Value> = profiles.iter().map(row).collect();
         match self.format.as_deref() {
-            Some(format) if template::is_json(format) => {
-                let text = serde_json::to_string_pretty(&values).map_err(|error| Failure::engine(error.to_string()))?;
-                out::line(&text)?;
-            }
-            Some(format) => out::print(&template::render(format, "profile ls", &values)?)?,
+            Some(format) => out::print(&template::list(format, "profile ls", &values, &[], true)?)?,
             None => {
                 let mut rows = vec![["NAME", "IMAGE", "CAPABILITIES", "PROVEN", "RUNS", "LEARNED"].map(str::to_owned).to_vec()];
                 for profile in &profiles {
@@ -220,12 +216,7 @@ impl Verify {
             zero: false,
             start_from: Some(before),
         };
-        let plan = learn::prepare(&context.engine, &wish)?;
-        let interrupted = verb::interruptible()?;
-        let observer = verb::observer(&self.observer)?;
-        let mut progress = verb::Lines::default();
-        let learned = learn::learn(&context.engine, &wish, &plan, observer.as_ref(), &interrupted, &mut |step| progress.show(step));
-        let learned = learned?;
+        let learned = verb::learned(context, &wish, &self.observer)?;
         if let Some(failure) = &learned.failure {
             return Err(verb::failure(failure));
         }

@@ -114,7 +114,7 @@ impl Ps {
         match self.format.as_deref() {
             Some(format) if format.trim() == "json" => {
                 let list: Vec<Value> = containers.iter().map(|container| json_object(context, container)).collect::<Result<_, _>>()?;
-                out::line(&serde_json::to_string_pretty(&list).map_err(|error| Failure::engine(error.to_string()))?)
+                out::json(&list)
             }
             Some(format) => {
                 let rows: Vec<Value> = containers.iter().map(|container| self.view(context, container)).collect::<Result<_, _>>()?;

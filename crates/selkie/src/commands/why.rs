@@ -57,10 +57,6 @@ impl Why {
         let filter = container.plan(store)?.map(|plan| selkie_engine::resolved_filter(&plan)).transpose()?.flatten();
         let shown = evidence(&trace, filter.as_ref());
         match self.format.as_deref() {
-            Some(format) if template::is_json(format) => {
-                let json = serde_json::to_string_pretty(&shown.refused).map_err(|error| Failure::engine(error.to_string()))?;
-                out::line(&json)?;
-            }
             Some(format) => {
                 let values = shown.refused.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
                 out::print(&template::render(format, "why", &values.map_err(|error| Failure::engine(error.to_string()))?)?)?;

@@ -93,6 +93,12 @@ impl From<selkie_runtime::Error> for Failure {
     }
 }
 
+impl From<selkie_observe::Error> for Failure {
+    fn from(error: selkie_observe::Error) -> Self {
+        Self::from_error(&error, ENGINE, None)
+    }
+}
+
 impl From<selkie_sys::SyscallError> for Failure {
     fn from(error: selkie_sys::SyscallError) -> Self {
         Self::from_error(&error, ENGINE, None)

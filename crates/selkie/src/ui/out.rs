@@ -8,14 +8,12 @@ use crate::ui::text::printable;
 
 /// Writes `text` to standard output. A reader that has enough is no error.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    let text = if stdout.is_terminal() { &printable(text) } else { text };
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::engine(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    if std::io::stdout().is_terminal() { painted(&printable(text)) } else { painted(text) }
+}
+
+/// Writes `value` as JSON for a person or a program.
+pub(crate) fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), Failure> {
+    line(&serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()))?)
 }
 
 /// Writes text with emphasis of our own; what is not ours in it has been made fit for a terminal by the caller.

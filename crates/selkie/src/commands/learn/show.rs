@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::learn;
 use selkie_learn::{Evidence, Report};
+use selkie_plan::export::shell_words;
 
 use crate::exit;
 use crate::ui::error::Failure;
@@ -47,15 +48,12 @@ pub(super) fn names(set: CapSet) -> String {
 pub(super) fn report(report: &Report) -> String {
     let mut lines = Vec::new();
     let about = &report.relative_to;
-    let count = |number: usize, what: &str| if number == 1 { format!("1 {what}y") } else { format!("{number} {what}ies") };
+    let count = match report.required.len() {
+        1 => "1 capability".to_owned(),
+        number => format!("{number} capabilities"),
+    };
     let verdict = if report.proven { "proven" } else { "not proven" };
-    lines.push(format!(
-        "{} needs {} ({verdict}, {} runs, {:.1} s)",
-        subject(report),
-        count(report.required.len(), "capabilit"),
-        report.runs,
-        report.seconds
-    ));
+    lines.push(format!("{} needs {} ({verdict}, {} runs, {:.1} s)", subject(report), count, report.runs, report.seconds));
     for problem in &report.problems {
         lines.push(format!("! {problem}"));
     }
@@ -101,14 +99,14 @@ pub(super) fn report(report: &Report) -> String {
     for zero in &report.path_to_zero {
         let needs: Vec<&str> = zero.needs.iter().map(|capability| capability.short_name()).collect();
         let left = if needs.is_empty() { "no capability".to_owned() } else { needs.join(" ") };
-        lines.push(format!("with {}", quote(&zero.flags)));
+        lines.push(format!("with {}", shell_words(&zero.flags)));
         lines.push(format!("  it needs {left} (run {} passed): {}", zero.run, zero.sentence));
     }
     let digest = about.digest.as_ref().map_or_else(String::new, |digest| format!(" {digest}"));
     lines.push(format!(
         "relative to: {}{digest}, `{}` as {}, Linux {}, {}, seen by {}, seccomp {}",
         about.image,
-        quote(&about.command),
+        shell_words(&about.command),
         about.user,
         about.kernel,
         about.engine,
@@ -117,7 +115,7 @@ pub(super) fn report(report: &Report) -> String {
     ));
     lines.push(format!("it works: {}; exercised: {}", about.oracle, about.exercised));
     lines.push(String::new());
-    lines.push(quote(&report.flags));
+    lines.push(shell_words(&report.flags));
     lines.iter().map(|line| format!("{}\n", laid_out(&text::one_line(line)))).collect()
 }
 
@@ -153,13 +151,6 @@ fn subject(report: &Report) -> String {
         (image, Some(program)) if image.starts_with('/') => program.clone(),
         (image, _) => image.to_owned(),
     }
-}
-
-/// Quotes words for a shell.
-fn quote(words: &[String]) -> String {
-    let plain = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte));
-    let quoted = words.iter().map(|word| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) });
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// Returns why nothing was learned.

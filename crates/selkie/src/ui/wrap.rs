@@ -8,27 +8,9 @@ pub(crate) fn width() -> usize {
 
 /// Breaks `text` into lines of at most `width` columns, each after `indent` blanks. A word that is longer stands alone.
 pub(crate) fn paragraph(text: &str, indent: usize, width: usize) -> String {
-    let blanks = " ".repeat(indent);
-    let mut lines = String::new();
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            lines.push('\n');
-            column = 0;
-        }
-        if column == 0 {
-            lines.push_str(&blanks);
-            column = indent;
-        } else {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += length;
-    }
-    lines.push('\n');
-    lines
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let begin = if words.is_empty() { 0 } else { indent };
+    hanging(&format!("{}{}", " ".repeat(begin), words.join(" ")), indent, width) + "\n"
 }
 
 /// Breaks one line of ours into lines of at most `width` columns; those behind the first begin with `hanging` blanks. What it
@@ -69,6 +51,7 @@ mod tests {
     #[test]
     fn paragraph_breaks_at_blanks() {
         assert_eq!(paragraph("one two  three", 2, 9), "  one two\n  three\n");
+        assert_eq!(paragraph(" ", 2, 9), "\n");
     }
 
     #[test]

@@ -65,11 +65,8 @@ impl Store {
             // Somebody has deleted the records of a container that may even run.
             cgroup.remove()?;
         }
-        recording::forget(id);
-        // The directory by which the next command finds the rest goes last.
-        files::remove_tree(&self.running(id))?;
-        files::remove_tree(&self.container(id))?;
-        files::remove_file(&self.lock_file(id))
+        // Its monitor may have outlived it, and would write down how it ended into a directory that is being removed.
+        self.delete(id)
     }
 
     /// Removes a container with `--rm` that has ended, or was never started, if whoever had to remove it is gone.

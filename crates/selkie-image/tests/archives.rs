@@ -1,6 +1,8 @@
 //! Archives of images: the two forms, and documents that lie.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "../../../tests/skip.rs"]
+mod skip;
 mod support;
 
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,8 @@
 //! Layers that try to leave their directory, to trick overlay, or to exhaust the host: resolved within, or refused.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "../../../tests/skip.rs"]
+mod skip;
 mod support;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

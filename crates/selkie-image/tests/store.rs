@@ -1,6 +1,8 @@
 //! The store: names, removal, and what crashes, damage and full disks leave of it.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "../../../tests/skip.rs"]
+mod skip;
 mod support;
 
 use std::path::Path;

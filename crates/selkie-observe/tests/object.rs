@@ -1,7 +1,8 @@
 //! The committed BPF object is what its source gives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-mod harness;
+#[path = "../../../tests/skip.rs"]
+mod skip;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,12 +14,9 @@ const COMPILER: &str = "Debian clang version 14.0.6";
 fn object_is_what_its_source_gives() {
     let version = Command::new("clang-14").arg("--version").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     match version {
-        Err(error) => return harness::lack(&format!("clang-14 cannot be run, the BPF object was not rebuilt: {error}")),
+        Err(error) => return skip::lack(&format!("clang-14 cannot be run, the BPF object was not rebuilt: {error}")),
         Ok(version) if !version.starts_with(COMPILER) => {
-            return harness::skip(&format!(
-                "`{}` is not `{COMPILER}`, the BPF object was not rebuilt",
-                version.lines().next().unwrap_or("")
-            ));
+            return skip::skip(&format!("`{}` is not `{COMPILER}`, the BPF object was not rebuilt", version.lines().next().unwrap_or("")));
         }
         Ok(_) => {}
     }

@@ -1,5 +1,8 @@
 //! The ptrace rung on real processes. They come from the example `traced` of selkie-sys: the tests cannot install filters themselves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[path = "../../../tests/skip.rs"]
+mod skip;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use selkie_caps::{CapSet, Capability};
 use selkie_learn::{Call, Check, Credentials, Detail, Ending, Flags, Lost, Trace};
 use selkie_observe::{Error, Observer, Orphans, Ptrace, Rung, Subject};
 use selkie_seccomp::{Arch, trace_filter};
+use skip::skip;
 
 const EPERM: i64 = -1;
 const EACCES: i64 = -13;
@@ -95,15 +99,6 @@ fn traced() -> Option<PathBuf> {
         return None;
     }
     Some(program)
-}
-
-/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-fn skip(reason: &str) {
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        std::fs::File::options().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 /// Runs an act to its end under the tracer; returns what it printed, and the trace without what differs from run to run.

@@ -11,17 +11,11 @@
 //! # sysctl: NAME=VALUE
 //! # formats: kube quadlet
 //! ```
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
-use std::io::Write;
+#[path = "../../../tests/skip.rs"]
+mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -30,6 +24,7 @@ use selkie_caps::{CapSet, Capability};
 use selkie_plan::export::{Evidence, Exported, Format, Subject, export};
 use selkie_plan::{ImageConfig, Request};
 use serde_json::Value;
+use skip::skip;
 
 #[derive(Default)]
 struct Case {
@@ -345,13 +340,4 @@ fn temporary(kind: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("selkie-export-{kind}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     directory
-}
-
-/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-fn skip(reason: &str) {
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        std::fs::File::options().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }

@@ -29,6 +29,9 @@ mod mounts;
 #[path = "../../selkie-image/tests/support/mod.rs"]
 mod support;
 
+// The support of images says with it what is skipped.
+use harness::skip;
+
 /// The rows of the threat model, group by group.
 const ROWS: [(char, u32); 6] = [('a', 12), ('b', 7), ('c', 12), ('d', 6), ('e', 7), ('f', 11)];
 

@@ -1,11 +1,6 @@
 //! What the tests of the store share: archives as strangers write them, a store of their own, trees as values.
 #![allow(dead_code, reason = "every test file uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a failed step is a failed test, a skipped one says so"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,6 +12,8 @@ use selkie_image::{Changes, Digest, Import, Limits, Reference, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::skip::skip;
+
 /// Whether the test can make owners, devices and trusted attributes; says so when it cannot.
 pub(crate) fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -24,15 +21,6 @@ pub(crate) fn is_root() -> bool {
         skip("it needs root for owners, devices and trusted attributes");
     }
     root
-}
-
-/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-pub(crate) fn skip(reason: &str) {
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 /// A store in a directory of its own, beside a canary that nobody may touch.

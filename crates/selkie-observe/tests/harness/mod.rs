@@ -2,28 +2,16 @@
 //!
 //! `SELKIE_RUNG=fexit` has all tests run on that rung instead of the best one, `SELKIE_REFUSED=PATH` names the program.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+#[path = "../../../../tests/skip.rs"]
+mod skip;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use selkie_observe::{Observer, Rung, Subject};
-
-/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-pub fn skip(reason: &str) {
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
-    }
-}
-
-/// As [`skip`], for what `make test` installs or makes: with `SELKIE_TEST_REQUIRE=1` it is a defect that it is missing.
-pub fn lack(reason: &str) {
-    assert!(std::env::var_os("SELKIE_TEST_REQUIRE").is_none_or(|value| value != "1"), "{reason}");
-    skip(reason);
-}
+pub(crate) use skip::skip;
 
 /// The rung that was asked for.
 pub fn wanted_rung() -> Option<Rung> {

@@ -4,17 +4,13 @@
 //! The probe is this test binary itself, which notices before `main` that it is one. Needs root (it sets ids, capabilities, file
 //! capabilities and mounts a tmpfs in a mount namespace of its own); elsewhere it says so and skips. `EXEC_RULE_SEED` repeats a run.
 #![allow(unsafe_code, reason = "the states are set up with raw system calls between clone and exec, where nothing may allocate")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::indexing_slicing,
-    reason = "a test that panics has failed, and a skip has to be seen"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod child;
 mod probe;
 mod random;
+#[path = "../../../../tests/skip.rs"]
+mod skip;
 mod stage;
 
 use std::{
@@ -29,6 +25,7 @@ use crate::{
     child::{Case, Change, Then, run},
     probe::{RAN, REFUSED, Report, credentials, own_state},
     random::Random,
+    skip::skip,
     stage::{Stage, check},
 };
 
@@ -71,16 +68,6 @@ impl Setting {
             REFUSED => (None, report),
             _ => panic!("seed {}: step {} failed with errno {}", self.seed, report[1], report[2]),
         }
-    }
-}
-
-/// Says why a test does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-fn skip(reason: &str) {
-    use std::io::Write;
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        File::options().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
     }
 }
 

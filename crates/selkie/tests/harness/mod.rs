@@ -5,15 +5,18 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     unreachable_pub,
     reason = "helpers of tests"
 )]
+
+#[path = "../../../../tests/skip.rs"]
+pub(crate) mod skip;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+pub(crate) use skip::{lack, skip};
 
 /// The program under test.
 pub const SELKIE: &str = env!("CARGO_BIN_EXE_selkie");
@@ -185,20 +188,4 @@ pub fn own_bounding() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
     u64::from_str_radix(line.trim(), 16).unwrap()
-}
-
-/// Says why a test, or a part of it, does not run here: on standard error, and as a line of the file `SELKIE_TEST_SKIPS`.
-pub fn skip(reason: &str) {
-    use std::io::Write;
-    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("?"));
-    eprint!("SKIPPED {line}");
-    if let Some(list) = std::env::var_os("SELKIE_TEST_SKIPS") {
-        std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();
-    }
-}
-
-/// As [`skip`], for what `make test` installs or makes: with `SELKIE_TEST_REQUIRE=1` it is a defect that it is missing.
-pub fn lack(reason: &str) {
-    assert!(std::env::var_os("SELKIE_TEST_REQUIRE").is_none_or(|value| value != "1"), "{reason}");
-    skip(reason);
 }

@@ -14,6 +14,18 @@ fn has_bpf(engine: &Engine) -> bool {
     rungs(engine).contains(&"bpf")
 }
 
+/// Makes `/tool`, a file with NET_RAW as file capability; says so if it cannot.
+fn has_tool(engine: &Engine) -> bool {
+    let tool = std::path::Path::new(&engine.rootfs()).join("tool");
+    std::fs::copy(super::busybox().unwrap(), &tool).unwrap();
+    let set = std::process::Command::new("setcap").arg("cap_net_raw+ep").arg(&tool).status();
+    let is_set = set.is_ok_and(|status| status.success());
+    if !is_set {
+        super::skip("setcap does not work here");
+    }
+    is_set
+}
+
 #[test]
 fn missing_capability_has_its_fix_and_a_way_without() {
     let Some(engine) = engine() else { return };
@@ -34,11 +46,7 @@ fn refusal_in_a_netlink_answer_is_seen() {
 #[test]
 fn file_capability_above_the_bounding_set_is_told_as_such() {
     let Some(engine) = engine() else { return };
-    let tool = std::path::Path::new(&engine.rootfs()).join("tool");
-    std::fs::copy(super::busybox().unwrap(), &tool).unwrap();
-    let set = std::process::Command::new("setcap").arg("cap_net_raw+ep").arg(&tool).status();
-    if !set.is_ok_and(|status| status.success()) {
-        super::skip("setcap does not work here");
+    if !has_tool(&engine) {
         return;
     }
     let text = said(&engine, &[], "/tool true");
@@ -48,11 +56,7 @@ fn file_capability_above_the_bounding_set_is_told_as_such() {
 #[test]
 fn program_that_cannot_be_executed_is_explained_at_once_and_later() {
     let Some(engine) = engine() else { return };
-    let tool = std::path::Path::new(&engine.rootfs()).join("tool");
-    std::fs::copy(super::busybox().unwrap(), &tool).unwrap();
-    let set = std::process::Command::new("setcap").arg("cap_net_raw+ep").arg(&tool).status();
-    if !set.is_ok_and(|status| status.success()) {
-        super::skip("setcap does not work here");
+    if !has_tool(&engine) {
         return;
     }
     let rootfs = format!("{}:O", engine.rootfs());

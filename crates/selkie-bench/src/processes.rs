@@ -1,4 +1,4 @@
-//! Capabilities of five thousand processes: `caps ps`, `pscap -a`, and a bare loop of two threads over the same files.
+//! Capabilities of five thousand processes: `caps ps` by BPF and by files, `pscap -a`, and a bare loop of two threads over the same files.
 
 use std::fs::File;
 use std::io::Read;
@@ -51,6 +51,7 @@ pub(crate) fn scan(setup: &Setup, report: &mut Report) -> Result<()> {
     let mut list = vec![
         Contestant::new("bare loop, two threads", bare_loop),
         Contestant::new("selkie caps ps", || run(&mut setup.selkie(&["caps", "ps", "-a"]))),
+        Contestant::new("selkie caps ps --source procfs", || run(&mut setup.selkie(&["caps", "ps", "-a", "--source", "procfs"]))),
     ];
     if installed("pscap") {
         list.push(Contestant::new("pscap -a", || run(Command::new("pscap").arg("-a"))));

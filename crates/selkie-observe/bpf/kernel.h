@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * What observe.bpf.c knows of the kernel: helpers, the members of its types that are read, registers. Not for: what is done with them.
+ * What the programs know of the kernel: helpers, the members of its types that are read, registers. Not for: what is done with them.
  *
  * There is no vmlinux.h: each type has only the members that are named here, and where they are is found out when it is loaded.
  */
@@ -34,6 +34,7 @@ static long (*const read_kernel)(void *to, u32 size, const void *from) = (void *
 static long (*const read_user_string)(void *to, u32 size, const void *from) = (void *)114;
 static long (*const read_kernel_string)(void *to, u32 size, const void *from) = (void *)115;
 static u64 (*const ancestor_cgroup_id)(int level) = (void *)123;
+static long (*const seq_write)(void *seq, const void *from, u32 size) = (void *)127;
 static struct task_struct *(*const current_task)(void) = (void *)158;
 static long (*const task_registers)(struct task_struct *task) = (void *)175;
 
@@ -47,8 +48,24 @@ struct mnt_namespace {
 struct pid_namespace {
 	struct ns_common ns;
 } KERNEL;
+struct net {
+	struct ns_common ns;
+} KERNEL;
+struct ipc_namespace {
+	struct ns_common ns;
+} KERNEL;
+struct uts_namespace {
+	struct ns_common ns;
+} KERNEL;
+struct cgroup_namespace {
+	struct ns_common ns;
+} KERNEL;
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+	struct ipc_namespace *ipc_ns;
+	struct uts_namespace *uts_ns;
+	struct cgroup_namespace *cgroup_ns;
 } KERNEL;
 struct upid {
 	int nr;
@@ -60,6 +77,7 @@ struct pid {
 } KERNEL;
 struct user_namespace {
 	int level;
+	struct ns_common ns;
 } KERNEL;
 typedef struct {
 	u32 val;
@@ -72,9 +90,10 @@ typedef struct {
 	u64 val;
 } kernel_cap_t;
 struct cred {
-	kuid_t euid;
-	kgid_t egid;
-	kernel_cap_t cap_permitted, cap_effective, cap_bset;
+	kuid_t uid, suid, euid, fsuid;
+	kgid_t gid, sgid, egid, fsgid;
+	u32 securebits;
+	kernel_cap_t cap_inheritable, cap_permitted, cap_effective, cap_bset, cap_ambient;
 	struct user_namespace *user_ns;
 } KERNEL;
 typedef struct {
@@ -126,8 +145,27 @@ struct socket {
 struct mm_struct {
 	struct file *exe_file;
 } KERNEL;
+struct seccomp {
+	int mode;
+	atomic_t filter_count;
+} KERNEL;
+struct kernfs_node {
+	u64 id;
+} KERNEL;
+struct cgroup {
+	struct kernfs_node *kn;
+} KERNEL;
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} KERNEL;
 struct task_struct {
-	u32 flags;
+	u32 flags, __state;
+	int exit_state;
+	s32 tgid;
+	struct task_struct *real_parent;
+	u64 start_boottime;
+	struct seccomp seccomp;
+	struct css_set *cgroups;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	unsigned long atomic_flags;

@@ -209,6 +209,8 @@ MAP(checks, HASH, 65536, NO_PREALLOC, struct kind_of_check, struct counted);
 MAP(sites, HASH, 65536, NO_PREALLOC, struct site, u64);
 MAP(stacks, HASH, 16384, NO_PREALLOC, u64, struct stack);
 MAP(refused, HASH, 4096, NO_PREALLOC, u64, struct refusal);
+/* How many are in there. Mostly none, and every system call of the machine would have to look. */
+MAP(refusals, ARRAY, 1, 0, u32, u64);
 MAP(alikes, HASH, 16384, NO_PREALLOC, struct alike, struct repeated);
 MAP(calls, HASH, 16384, NO_PREALLOC, struct call_key, struct call);
 MAP(endings, HASH, 16384, NO_PREALLOC, struct ending, u64);
@@ -375,6 +377,20 @@ INLINE u64 stack_of(void *ctx, struct context *context)
 	return hash;
 }
 
+INLINE void count_refusals(s64 more)
+{
+	u32 zero = 0;
+	u64 *count = lookup(&refusals, &zero);
+	if (count)
+		__sync_fetch_and_add(count, more);
+}
+
+INLINE void forget_refusal(u64 thread)
+{
+	if (!delete(&refused, &thread))
+		count_refusals(-1);
+}
+
 INLINE void keep_denial(u64 id, struct context *context, u32 nr, const struct denial *denial)
 {
 	u64 thread = pid_tgid();
@@ -384,6 +400,8 @@ INLINE void keep_denial(u64 id, struct context *context, u32 nr, const struct de
 		first.denied[0] = *denial;
 		if (update(&refused, &thread, &first, 0))
 			__sync_fetch_and_add(&context->lost_calls, 1);
+		else if (!refusal)
+			count_refusals(1);
 		return;
 	}
 	u32 count = refusal->count;
@@ -788,14 +806,18 @@ int call_returned(u64 *ctx)
 {
 	struct pt_regs *registers = (struct pt_regs *)ctx[0];
 	s64 result = ctx[1];
+	u32 zero = 0;
+	u64 *count = lookup(&refusals, &zero);
+	int is_refused = result == -EPERM || result == -EACCES || result == -EROFS;
+	if (!is_refused && count && !*count)
+		return 0;
 	u64 thread = pid_tgid();
 	struct refusal *refusal = lookup(&refused, &thread);
-	if (!refusal && result != -EPERM && result != -EACCES && result != -EROFS)
+	if (!refusal && !is_refused)
 		return 0;
 
 	struct task_struct *task = current_task();
 	u32 nr = number_of_call(registers);
-	u32 zero = 0;
 	u64 id = 0, number = 0;
 	int keep = 0;
 	struct context *context = 0;
@@ -813,10 +835,10 @@ int call_returned(u64 *ctx)
 			for (u32 place = 0; place < DENIALS; place++)
 				call->denied[place] = refusal->denied[place];
 		}
-		delete(&refused, &thread);
+		forget_refusal(thread);
 	}
 	if (!context) {
-		if (result != -EPERM && result != -EACCES && result != -EROFS)
+		if (!is_refused)
 			return 0;
 		context = context_of(task, &id);
 	}
@@ -871,7 +893,7 @@ int process_ended(u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	u64 thread = pid_tgid();
-	delete(&refused, &thread);
+	forget_refusal(thread);
 	delete(&entries, &thread);
 	if (task->signal->live.counter)
 		return 0;

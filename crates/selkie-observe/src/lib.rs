@@ -23,7 +23,7 @@ mod ptrace;
 mod subject;
 mod symbols;
 
-pub use bpf::{Pinned, Status, forget, load, record, recorded, status, sweep, unload};
+pub use bpf::{Pinned, Process, Status, forget, load, processes, record, recorded, status, sweep, unload};
 pub use error::{Error, Result};
 pub use ladder::{BPF, Standing, alone, available, best, choose, open, standing};
 pub use observer::{Observer, Subject};

@@ -25,6 +25,17 @@ pub struct CommandName {
 }
 
 impl CommandName {
+    /// Builds it from what the kernel has, which ends at the first NUL; what is beyond 63 bytes is left out.
+    #[must_use]
+    pub fn new(raw: &[u8]) -> Self {
+        let mut name = Self { length: 0, bytes: [0; 63] };
+        for (slot, byte) in name.bytes.iter_mut().zip(raw.iter().take_while(|byte| **byte != 0)) {
+            *slot = *byte;
+            name.length += 1;
+        }
+        name
+    }
+
     /// Builds it from the kernel's escaped form; what is beyond 63 bytes is left out.
     #[must_use]
     pub fn unescape(text: &[u8]) -> Self {

@@ -51,24 +51,24 @@ const ALIKE_REFUSED: u64 = 256;
 const ALIKE_OTHER: u64 = 4;
 
 /// Takes values off the front of a structure. Beyond its end everything is 0: the lengths are fixed, so that does not happen.
-struct Words<'a>(&'a [u8]);
+pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
 impl<'a> Words<'a> {
-    fn bytes(&mut self, count: usize) -> &'a [u8] {
+    pub(super) fn bytes(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
         self.bytes(N).try_into().unwrap_or([0; N])
     }
 
-    fn u64(&mut self) -> u64 {
+    pub(super) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.array())
     }
 
-    fn u32(&mut self) -> u32 {
+    pub(super) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.array())
     }
 

@@ -7,6 +7,7 @@
 //!     check_tracepoint,            links: they count the checks of whoever is watched, and cost next to nothing otherwise
 //!     process_ended, ...
 //!     call_returned                a program and no link
+//!   93a0...-processes/each_process  iterator over all processes, of `caps ps`
 //!   new-PID/                      being made; renamed when it is whole
 //! ```
 //!
@@ -32,6 +33,7 @@ use selkie_sys::{Context as _, Errno, SyscallError};
 
 use super::load::{self, CALLS, LIVES, OBJECT, Part, chain};
 use super::maps::{Maps, Named};
+use super::processes;
 use crate::error::{Error, Result};
 
 /// Where the BPF file system belongs.
@@ -41,7 +43,7 @@ const BPF_FS: u64 = 0xcafe_4a11;
 /// Our directory in it.
 pub(super) const PLACE: &str = "/sys/fs/bpf/selkie";
 /// Beginning of the name of what is being made. The file system takes no names with a dot.
-const NEW: &str = "new-";
+pub(super) const NEW: &str = "new-";
 
 /// What an observer holds while it lives.
 pub(super) struct Held {
@@ -70,14 +72,16 @@ pub(super) fn make(rung: Rung) -> Result<Option<Held>> {
         return Ok(Some(held));
     }
     // Of another build, of another rung, or left half-made: whoever still uses it has it open.
-    remove_all()?;
+    for name in names()?.iter().filter(|name| Path::new(PLACE).join(name) != processes::directory()) {
+        discard(&Path::new(PLACE).join(name))?;
+    }
     let new = Path::new(PLACE).join(format!("{NEW}{}", std::process::id()));
     std::fs::create_dir(&new).map_err(|source| Error::File { action: "make", path: new.clone(), source })?;
     let made = pin(rung, &new)
         .and_then(|()| std::fs::rename(&new, &directory).map_err(|source| Error::File { action: "rename", path: new.clone(), source }));
     if let Err(error) = made {
         // The error that matters is the first one.
-        let _ = remove(&new);
+        let _ = discard(&new);
         return Err(error);
     }
     open(rung, &directory)
@@ -87,7 +91,7 @@ pub(super) fn make(rung: Rung) -> Result<Option<Held>> {
 pub(super) fn remove_all() -> Result<Vec<String>> {
     let mut removed = Vec::new();
     for name in names()? {
-        remove(&Path::new(PLACE).join(&name))?;
+        discard(&Path::new(PLACE).join(&name))?;
         removed.push(name);
     }
     Ok(removed)
@@ -114,7 +118,7 @@ pub(super) fn name(rung: Rung) -> String {
 static BUILD: u64 = build(OBJECT);
 
 /// FNV-1a, eight bytes at a time: builds are to be told apart, nobody is to be kept from making one alike.
-const fn build(object: Option<&[u8]>) -> u64 {
+pub(super) const fn build(object: Option<&[u8]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let Some(mut rest) = object else { return hash };
     while let Some((first, others)) = rest.split_first_chunk() {
@@ -138,7 +142,7 @@ pub(super) fn ours() -> Option<(Rung, PathBuf)> {
 }
 
 /// Returns whether our directory is there and nobody else may write to it.
-fn is_ours() -> bool {
+pub(super) fn is_ours() -> bool {
     std::fs::symlink_metadata(PLACE)
         .is_ok_and(|found| found.is_dir() && found.mode() & 0o077 == 0 && found.uid() == rustix::process::geteuid().as_raw())
 }
@@ -171,7 +175,7 @@ impl Place {
     }
 
     /// As [`Self::existing`]; makes it, and mounts the file system, where that is allowed.
-    fn make() -> Result<Option<Self>> {
+    pub(super) fn make() -> Result<Option<Self>> {
         if !is_mounted() && mount().is_err() {
             return Ok(None);
         }
@@ -282,7 +286,7 @@ fn pin(rung: Rung, directory: &Path) -> Result<()> {
 }
 
 /// Removes a directory of pins, whose files are all its own.
-fn remove(directory: &Path) -> Result<()> {
+pub(super) fn discard(directory: &Path) -> Result<()> {
     let failed = |path: PathBuf| move |source| Error::File { action: "remove", path, source };
     for entry in std::fs::read_dir(directory).map_err(failed(directory.to_owned()))?.flatten() {
         std::fs::remove_file(entry.path()).map_err(failed(entry.path()))?;

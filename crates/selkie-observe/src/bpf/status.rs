@@ -23,8 +23,10 @@ pub struct Status {
 pub struct Pinned {
     /// Where.
     pub path: std::path::PathBuf,
-    /// The rung; `None` for what is half-made or of another build.
+    /// The rung; `None` for what is half-made, of another build, or no observer's.
     pub rung: Option<Rung>,
+    /// Whether it is the iterator over processes that [`super::processes()`] reads.
+    pub processes: bool,
     /// The processes that observe: each with the number of containers that it watches.
     pub watchers: Vec<(u32, usize)>,
     /// How many containers have their denied checks counted without being watched; those that have ended count until they are removed.
@@ -45,7 +47,8 @@ pub fn status() -> Result<Status> {
     for name in pins::names()? {
         let path = Path::new(pins::PLACE).join(&name);
         let rung = crate::ladder::BPF.into_iter().find(|rung| pins::name(*rung) == name);
-        let mut found = Pinned { path, rung, watchers: Vec::new(), recorded: 0, calls_attached: false };
+        let processes = path == super::processes::directory();
+        let mut found = Pinned { path, rung, processes, watchers: Vec::new(), recorded: 0, calls_attached: false };
         if rung.is_some() {
             look_into(&mut found)?;
         }

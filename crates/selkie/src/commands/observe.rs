@@ -108,6 +108,10 @@ fn text(status: &Status, standing: &Standing) -> String {
     }
     for pinned in &status.pinned {
         let _ = writeln!(text, "Loaded:  {}", pinned.path.display());
+        if pinned.processes {
+            text.push_str("Lists:   processes, for `caps ps`\n");
+            continue;
+        }
         let calls = if pinned.calls_attached { "attached to every system call" } else { "not attached" };
         let _ = writeln!(text, "Calls:   {calls}");
         for (pid, count) in &pinned.watchers {
@@ -135,6 +139,7 @@ fn pinned_value(pinned: &Pinned) -> Value {
     json!({
         "Path": pinned.path.display().to_string(),
         "Rung": pinned.rung.map(selkie_observe::Rung::name),
+        "Processes": pinned.processes,
         "CallsAttached": pinned.calls_attached,
         "Watchers": watchers,
         "Recorded": pinned.recorded,
@@ -156,13 +161,16 @@ mod tests {
         let pinned = Pinned {
             path: "/sys/fs/bpf/selkie/1-fexit".into(),
             rung: Some(Rung::Fexit),
+            processes: false,
             watchers: vec![(7, 1)],
             recorded: 2,
             calls_attached: true,
         };
-        let status = Status { mounted: true, pinned: vec![pinned] };
+        let lists = Pinned { path: "/p".into(), rung: None, processes: true, watchers: vec![], recorded: 0, calls_attached: false };
+        let status = Status { mounted: true, pinned: vec![pinned, lists] };
         let wanted = "Rung:    fexit\nMissed:  tp-btf: no tracepoint\nLoaded:  /sys/fs/bpf/selkie/1-fexit\n\
-                      Calls:   attached to every system call\nWatches: process 7, 1 container\nRecords: 2 containers\n";
+                      Calls:   attached to every system call\nWatches: process 7, 1 container\nRecords: 2 containers\n\
+                      Loaded:  /p\nLists:   processes, for `caps ps`\n";
         assert_eq!(text(&status, &standing()), wanted);
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::Container;
-use selkie_host::{Accounts, Placements, Procfs, Row, scan};
+use selkie_host::{Accounts, Placements, Procfs, Row, Status, scan};
 use serde_json::{Value, json};
 
 use crate::commands::members::placements;
@@ -40,6 +40,9 @@ pub(super) struct Ps {
     /// Print as `table`, `json`, or as a Go template, with `table ` before it as a table.
     #[arg(long, short = 'f')]
     format: Option<String>,
+    /// From where: `bpf`, all at once out of the kernel; `procfs`, a file a process; or what is faster here.
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    source: Source,
     /// Without the line of headings.
     #[arg(long)]
     noheading: bool,
@@ -52,7 +55,7 @@ impl Ps {
         let containers = context.containers()?;
         let placements = placements(context, &containers, &procfs)?;
         let (all, any) = (self.all, wanted);
-        let mut rows = scan(&procfs, |_, status| {
+        let mut rows = processes(self.source, &procfs, |_, status| {
             let held = status.sets.permitted.union(status.sets.effective);
             (all || !held.is_empty()) && (any.is_empty() || !held.intersection(any).is_empty())
         })?;
@@ -74,6 +77,37 @@ impl Ps {
             let more = CapSet::parse(text).map_err(|error| Failure::engine(format!("--cap {text}: {error}")))?;
             Ok(set.union(more))
         })
+    }
+}
+
+/// From how many processes on loading the iterator takes less time than reading their files.
+const MANY: usize = 1000;
+
+/// Where processes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// By BPF where it is loaded or there are many processes, and it can be; else from procfs.
+    Auto,
+    /// An iterator over processes; an error where that cannot be.
+    Bpf,
+    /// `/proc/PID/status` of each.
+    Procfs,
+}
+
+/// Reads the processes that `keep` wants.
+fn processes(source: Source, procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Result<Vec<Row>, Failure> {
+    let at_once = match source {
+        Source::Procfs => None,
+        Source::Bpf => selkie_observe::processes(true)?,
+        // What is missing for it is no failure: the files say the same.
+        Source::Auto => match selkie_observe::processes(false) {
+            Ok(None) if procfs.pids()?.len() >= MANY => selkie_observe::processes(true).unwrap_or_default(),
+            found => found.unwrap_or_default(),
+        },
+    };
+    match at_once {
+        Some(found) => Ok(found.into_iter().map(|process| process.row).filter(|row| keep(row.pid, &row.status)).collect()),
+        None => Ok(scan(procfs, keep)?),
     }
 }
 

@@ -1,0 +1,329 @@
+//! Every process of the host out of the kernel at once, by the iterator of `bpf/processes.bpf.c`.
+//!
+//! It takes a fiftieth of the time of reading `/proc/PID/status` of each, once it is pinned. Loading it takes as long as reading some
+//! hundreds of them, so that is done only where there are many.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use aya::programs::Iter;
+use aya::programs::links::FdLink;
+use aya::{Btf, EbpfLoader};
+use selkie_caps::{CapSet, FiveSets};
+use selkie_host::{Buffer, CommandName, Namespace, Procfs, Row, Status};
+use selkie_sys::Errno;
+
+use super::layout::Words;
+use super::load::{chain, types};
+use super::pins::{NEW, PLACE, Place, build, discard, is_ours};
+use crate::error::{Error, Result};
+
+/// The object for this architecture.
+#[cfg(target_arch = "x86_64")]
+static OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!("../../bpf/processes.bpf.x86_64.o"));
+#[cfg(not(target_arch = "x86_64"))]
+static OBJECT: Option<&[u8]> = None;
+
+/// Its hash, as of the other object.
+static BUILD: u64 = build(OBJECT);
+/// End of the name of our directory.
+const SUFFIX: &str = "-processes";
+/// The pinned link, which is read like a file.
+const LINK: &str = "each_process";
+/// The program in the object.
+const PROGRAM: &str = "each_process";
+/// What it iterates over.
+const OVER: &str = "task";
+/// What the kernel hands out at once.
+const CHUNK: usize = 32 << 10;
+/// Bytes of `struct record`.
+const RECORD: usize = 160;
+/// Letters of proc_pid_status(5), in the order of `state_of`.
+const STATES: &[u8] = b"RSDTtXZPI";
+
+/// One process, with more than its status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// As the scan of procfs returns it.
+    pub row: Row,
+    /// capabilities(7), "The securebits flags"; `None` of a process that was read from procfs, which does not say.
+    pub securebits: Option<u32>,
+    /// Numbers of its namespaces, in the order of [`Namespace::ALL`]; 0 of one that it has left by ending.
+    pub namespaces: [u64; 7],
+    /// Its cgroup in the unified hierarchy: the inode number of the directory. `None` likewise.
+    pub cgroup: Option<u64>,
+}
+
+/// Reads every process, in ascending order of their numbers; threads of the kernel are left out.
+///
+/// `None` when it is not pinned and `load` is not wanted.
+///
+/// # Errors
+/// [`Error::Unavailable`] where this is not possible: no right to BPF or to pin, a kernel without it, a reader in a child PID or user
+/// namespace; `selkie_host::scan` reads the same from files then. Others when reading fails half-way.
+pub fn processes(load: bool) -> Result<Option<Vec<Process>>> {
+    if !in_initial_namespaces() {
+        return Err(unavailable("this process is in a child PID or user namespace".to_owned()));
+    }
+    let path = directory().join(LINK);
+    let before = threads();
+    if is_ours() && path.exists() || load {
+        if !path.exists() {
+            pin()?;
+        }
+        let file = match File::open(&path) {
+            // Unloaded meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|source| Error::File { action: "open", path: path.clone(), source })?,
+        };
+        let mut walked = read(file, &path)?;
+        complete(&mut walked, before)?;
+        return Ok(Some(walked.processes));
+    }
+    Ok(None)
+}
+
+/// What the iterator handed out.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Walked {
+    /// In the order of their numbers.
+    processes: Vec<Process>,
+    /// Pids of the kernel's own threads.
+    kernel: Vec<u32>,
+    /// Of how many threads all of them consist.
+    threads: u64,
+}
+
+/// Returns how many threads this machine has. sysinfo(2) counts them all, whoever asks.
+fn threads() -> u64 {
+    u64::from(rustix::system::sysinfo().procs)
+}
+
+/// Adds from procfs what the iterator was not shown: some sandboxes keep the machine's first process from BPF programs.
+///
+/// Counting the threads tells: before, by the iterator, and afterwards. Where many come and go the numbers differ as well, and
+/// then the list of pids is compared.
+fn complete(walked: &mut Walked, before: u64) -> Result<()> {
+    let failed = |source| Error::System { action: "read the processes".to_owned(), source };
+    let procfs = Procfs::open(Path::new("/proc")).map_err(failed)?;
+    let first = walked.processes.first().is_none_or(|process| process.row.pid != 1);
+    // Two links, and one for each thread.
+    let hidden = std::fs::metadata("/proc/1/task").map_or(0, |tasks| tasks.nlink().saturating_sub(2));
+    let seen = walked.threads + if first { hidden } else { 0 };
+    let pids = if seen == before && seen == threads() { vec![1] } else { procfs.pids().map_err(failed)? };
+    let is_known = |pid: &u32| {
+        walked.processes.binary_search_by_key(pid, |process| process.row.pid).is_ok() || walked.kernel.binary_search(pid).is_ok()
+    };
+    let missing: Vec<u32> = pids.into_iter().filter(|pid| !is_known(pid)).collect();
+    let mut buffer = Buffer::new();
+    for pid in missing {
+        match procfs.status(pid, &mut buffer) {
+            Ok(Some(status)) if !status.is_kernel_thread(pid) => {
+                let namespaces = Namespace::ALL.map(|kind| procfs.namespace(pid, kind).unwrap_or_default());
+                let row = Row { pid, status, user_namespace: procfs.user_namespace(pid) };
+                walked.processes.push(Process { row, securebits: None, namespaces, cgroup: None });
+            }
+            Ok(_) => {}
+            Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    walked.processes.sort_by_key(|process| process.row.pid);
+    Ok(())
+}
+
+fn unavailable(reason: String) -> Error {
+    Error::Unavailable { rung: "an iterator over processes", reason }
+}
+
+/// Returns whether a directory of pins is this one's, of whatever build.
+pub(super) fn is_of_processes(name: &str) -> bool {
+    name.ends_with(SUFFIX)
+}
+
+/// Returns where it is pinned.
+pub(super) fn directory() -> PathBuf {
+    Path::new(PLACE).join(format!("{BUILD:016x}{SUFFIX}"))
+}
+
+/// Pids and ids of the records are those of the initial namespaces.
+fn in_initial_namespaces() -> bool {
+    [Namespace::Pid, Namespace::User].into_iter().all(|kind| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{}", kind.file())).unwrap_or_default();
+        selkie_host::namespace_inode(kind, link.as_os_str().as_encoded_bytes()) == kind.initial()
+    })
+}
+
+/// Loads and pins it.
+fn pin() -> Result<()> {
+    let object = OBJECT.ok_or_else(|| unavailable(format!("no BPF object has been built for {}", std::env::consts::ARCH)))?;
+    let place = Place::make()?.ok_or_else(|| unavailable(format!("nothing can be pinned in {PLACE}")))?;
+    let _locked = place.lock()?;
+    let directory = directory();
+    if directory.exists() {
+        return Ok(());
+    }
+    let types: Btf = types(crate::Rung::TpBtf)?;
+    let mut object = EbpfLoader::new().btf(Some(&types)).load(object).map_err(|error| unavailable(chain(&error)))?;
+    let program = object.program_mut(PROGRAM).ok_or_else(|| unavailable(format!("the object has no program `{PROGRAM}`")))?;
+    let program: &mut Iter = program.try_into().map_err(|error| unavailable(chain(&error)))?;
+    program.load(OVER, &types).map_err(|error| unavailable(chain(&error)))?;
+    let link = program.attach().and_then(|id| program.take_link(id)).map_err(|error| unavailable(chain(&error)))?;
+    let link = FdLink::try_from(link).map_err(|error| unavailable(chain(&error)))?;
+    for name in super::pins::names()? {
+        if is_of_processes(&name) {
+            discard(&Path::new(PLACE).join(name))?;
+        }
+    }
+    let new = Path::new(PLACE).join(format!("{NEW}{}{SUFFIX}", std::process::id()));
+    let file = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::File { action, path, source }
+    };
+    std::fs::create_dir(&new).map_err(file("make", &new))?;
+    let pinned = link.pin(new.join(LINK)).map_err(|error| unavailable(chain(&error)));
+    let made = pinned.and_then(|_| std::fs::rename(&new, &directory).map_err(file("rename", &new)));
+    if let Err(error) = made {
+        // The error that matters is the first one.
+        let _ = discard(&new);
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn read(mut file: File, path: &Path) -> Result<Walked> {
+    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let mut walked = Walked::default();
+    let mut buffer = vec![0; CHUNK];
+    let mut filled = 0;
+    loop {
+        let read = match file.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(read) => read,
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        filled += read;
+        let whole = buffer.get(..filled).unwrap_or_default();
+        let (records, rest) = whole.split_at(filled - filled % RECORD);
+        records.chunks_exact(RECORD).for_each(|record| walked.take(record));
+        if read == 0 {
+            if !rest.is_empty() {
+                return Err(failed(std::io::Error::new(ErrorKind::UnexpectedEof, "the last record is cut")));
+            }
+            return Ok(walked);
+        }
+        let (from, left) = (records.len(), rest.len());
+        buffer.copy_within(from..filled, 0);
+        filled = left;
+    }
+}
+
+impl Walked {
+    /// Takes one `struct record`.
+    fn take(&mut self, bytes: &[u8]) {
+        let mut words = Words(bytes);
+        let (pid, parent) = (words.u32(), words.u32());
+        let mut four = || [words.u32(), words.u32(), words.u32(), words.u32()];
+        let (uids, gids) = (four(), four());
+        let (inner, levels) = (words.u32(), words.u32());
+        let mut set = || CapSet::from_bits(words.u64());
+        let (inheritable, permitted, effective, bounding, ambient) = (set(), set(), set(), set(), set());
+        let securebits = words.u32();
+        let [no_new_privileges, seccomp, state, kernel_thread] = words.array();
+        let filters = words.u32();
+        let mut space = || u64::from(words.u32());
+        let (user, mount, pid_namespace, network, ipc, uts, cgroup_namespace) =
+            (space(), space(), space(), space(), space(), space(), space());
+        let (cgroup, start) = (words.u64(), words.u64());
+        let status = Status {
+            name: CommandName::new(words.bytes(16)),
+            state: STATES.get(usize::from(state)).copied().unwrap_or(b'?'),
+            parent,
+            uids,
+            gids,
+            inner_pid: Some(inner),
+            pid_levels: u8::try_from(levels).unwrap_or(u8::MAX),
+            sets: FiveSets { inheritable, permitted, effective, bounding, ambient },
+            no_new_privileges: Some(no_new_privileges != 0),
+            seccomp: Some(seccomp),
+            seccomp_filters: Some(filters),
+            kernel_thread: Some(false),
+        };
+        if pid == 0 {
+            self.threads = start;
+        } else if kernel_thread != 0 {
+            self.kernel.push(pid);
+        } else {
+            let row = Row { pid, status, user_namespace: Some(user) };
+            let namespaces = [cgroup_namespace, ipc, mount, network, pid_namespace, user, uts];
+            self.processes.push(Process { row, securebits: Some(securebits), namespaces, cgroup: Some(cgroup) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for word in [7_u32, 1, 10, 11, 12, 13, 20, 21, 22, 23, 2, 3] {
+            bytes.extend(word.to_le_bytes());
+        }
+        for set in [1_u64, 3, 2, 7, 1] {
+            bytes.extend(set.to_le_bytes());
+        }
+        bytes.extend(5_u32.to_le_bytes());
+        bytes.extend([1, 2, 1, 0]);
+        for word in [4_u32, 100, 101, 102, 103, 104, 105, 106] {
+            bytes.extend(word.to_le_bytes());
+        }
+        for word in [1000_u64, 2000] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(*b"a\nb\\\0\0\0\0\0\0\0\0\0\0\0\0");
+        bytes
+    }
+
+    #[test]
+    fn record_has_every_field_at_its_place() {
+        let bytes = record();
+        assert_eq!(bytes.len(), RECORD);
+        let mut walked = Walked::default();
+        walked.take(&bytes);
+        let found = walked.processes[0];
+        let status = &found.row.status;
+        assert_eq!((found.row.pid, status.parent, found.row.user_namespace), (7, 1, Some(100)));
+        assert_eq!((status.uids, status.gids), ([10, 11, 12, 13], [20, 21, 22, 23]));
+        assert_eq!((status.inner_pid, status.pid_levels, status.state), (Some(2), 3, b'S'));
+        let bits = |set: CapSet| set.bits();
+        let sets = status.sets;
+        assert_eq!([sets.inheritable, sets.permitted, sets.effective, sets.bounding, sets.ambient].map(bits), [1, 3, 2, 7, 1]);
+        assert_eq!((found.securebits, found.cgroup), (Some(5), Some(1000)));
+        assert_eq!((status.no_new_privileges, status.seccomp, status.seccomp_filters), (Some(true), Some(2), Some(4)));
+        assert_eq!(found.namespaces, [106, 104, 101, 103, 102, 100, 105]);
+        assert_eq!(status.name.as_bytes(), b"a\nb\\");
+    }
+
+    #[test]
+    fn last_record_counts_the_threads_and_those_of_the_kernel_are_apart() {
+        let (mut kernel, mut last) = (record(), record());
+        kernel[95] = 1;
+        last[..4].fill(0);
+        let mut walked = Walked::default();
+        [kernel, last].iter().for_each(|record| walked.take(record));
+        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7], threads: 2000 });
+    }
+
+    #[test]
+    fn file_that_ends_within_a_record_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [record(), record()[..100].to_vec()].concat()).unwrap();
+        let error = read(File::open(file.path()).unwrap(), Path::new("pins")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read \"pins\"");
+        std::fs::write(file.path(), record().repeat(500)).unwrap();
+        assert_eq!(read(File::open(file.path()).unwrap(), Path::new("pins")).unwrap().processes.len(), 500);
+    }
+}

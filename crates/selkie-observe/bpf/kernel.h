@@ -101,6 +101,7 @@ typedef struct {
 } atomic_t;
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
 } KERNEL;
 struct inode {
 	u16 i_mode;
@@ -163,7 +164,6 @@ struct task_struct {
 	int exit_state;
 	s32 tgid;
 	struct task_struct *real_parent;
-	u64 start_boottime;
 	struct seccomp seccomp;
 	struct css_set *cgroups;
 	struct mm_struct *mm;

@@ -3,7 +3,7 @@
  * Hands out every process of the host, one record each: what /proc/PID/status and /proc/PID/ns say, without a file a process.
  *
  * An iterator (bpf_iter of the kernel's Documentation/bpf): whoever reads the pinned link gets the records, in the order of the pids.
- * The last one has the pid 0 and says how many threads were walked over: by that a reader sees whether any were kept from it.
+ * Each says of how many threads the process consists: by their sum a reader sees whether any were kept from it.
  *
  * Not for: readers in a child PID or user namespace. Pids and ids are those of the initial ones.
  *
@@ -26,14 +26,13 @@ struct record {
 	u32 filters;
 	u32 user, mount, pid_namespace, network, ipc, uts, cgroup_namespace;
 	u64 cgroup; /* of the unified hierarchy */
-	u64 start;  /* ns since boot; of the last record the number of threads */
+	u64 threads;
 	char comm[16];
 };
 
 struct iterator {
 	struct {
 		void *seq;
-		u64 session, number;
 	} *meta;
 	struct task_struct *task;
 };
@@ -58,15 +57,10 @@ SEC("iter/task")
 int each_process(struct iterator *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct record record = {};
-	if (!task) {
-		record.start = ctx->meta->number;
-		seq_write(ctx->meta->seq, &record, sizeof(record));
-		return 0;
-	}
-	if (task->group_leader != task)
+	if (!task || task->group_leader != task)
 		return 0;
 
+	struct record record = {};
 	record.kernel_thread = (task->flags & PF_KTHREAD) != 0;
 	record.pid = task->tgid;
 	record.parent = task->real_parent->tgid;
@@ -106,7 +100,7 @@ int each_process(struct iterator *ctx)
 	record.uts = spaces->uts_ns->ns.inum;
 	record.cgroup_namespace = spaces->cgroup_ns->ns.inum;
 	record.cgroup = task->cgroups->dfl_cgrp->kn->id;
-	record.start = task->start_boottime;
+	record.threads = task->signal->nr_threads;
 	read_kernel(record.comm, sizeof(record.comm), task->comm);
 	seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;

@@ -92,7 +92,7 @@ struct Walked {
     processes: Vec<Process>,
     /// Pids of the kernel's own threads.
     kernel: Vec<u32>,
-    /// Of how many threads all of them consist.
+    /// Of how many threads all of them consist, the kernel's own included.
     threads: u64,
 }
 
@@ -236,7 +236,7 @@ impl Walked {
         let mut space = || u64::from(words.u32());
         let (user, mount, pid_namespace, network, ipc, uts, cgroup_namespace) =
             (space(), space(), space(), space(), space(), space(), space());
-        let (cgroup, start) = (words.u64(), words.u64());
+        let (cgroup, threads) = (words.u64(), words.u64());
         let status = Status {
             name: CommandName::new(words.bytes(16)),
             state: STATES.get(usize::from(state)).copied().unwrap_or(b'?'),
@@ -251,9 +251,8 @@ impl Walked {
             seccomp_filters: Some(filters),
             kernel_thread: Some(false),
         };
-        if pid == 0 {
-            self.threads = start;
-        } else if kernel_thread != 0 {
+        self.threads += threads;
+        if kernel_thread != 0 {
             self.kernel.push(pid);
         } else {
             let row = Row { pid, status, user_namespace: Some(user) };
@@ -308,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn last_record_counts_the_threads_and_those_of_the_kernel_are_apart() {
-        let (mut kernel, mut last) = (record(), record());
+    fn threads_are_counted_and_those_of_the_kernel_are_apart() {
+        let mut kernel = record();
         kernel[95] = 1;
-        last[..4].fill(0);
         let mut walked = Walked::default();
-        [kernel, last].iter().for_each(|record| walked.take(record));
-        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7], threads: 2000 });
+        walked.take(&kernel);
+        walked.take(&kernel);
+        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7, 7], threads: 4000 });
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of ours may use of the others; the direction of ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("selkie-caps", &[]),
     ("selkie-seccomp", &["selkie-caps"]),
     ("selkie-plan", &["selkie-caps", "selkie-seccomp"]),
+    ("selkie-audit", &["selkie-caps"]),
     ("selkie-sys", &["selkie-caps"]),
     ("selkie-host", &["selkie-caps", "selkie-sys"]),
     ("selkie-image", &["selkie-sys"]),
@@ -35,6 +36,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "selkie",
         &[
+            "selkie-audit",
             "selkie-caps",
             "selkie-engine",
             "selkie-host",
@@ -51,7 +53,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates without any effect: no files, environment, clock, randomness, processes.
-const PURE: [&str; 4] = ["selkie-caps", "selkie-seccomp", "selkie-plan", "selkie-learn"];
+const PURE: [&str; 5] = ["selkie-caps", "selkie-seccomp", "selkie-plan", "selkie-learn", "selkie-audit"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

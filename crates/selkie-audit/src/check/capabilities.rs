@@ -1,0 +1,252 @@
+//! What is added, dropped, left, and needed.
+
+use selkie_caps::{CapSet, Capability};
+
+use super::{Findings, Learned, is_conf};
+use crate::subject::{Engine, Names, capability};
+use crate::{Change, Fix, Located, Place, Rule, Setting, Severity, Subject};
+
+pub(super) fn check(findings: &mut Findings, learned: &[Learned]) {
+    let subject = findings.subject;
+    unknown(findings);
+    if subject.is_privileged() {
+        // The flag is one finding; every capability beside it would be noise.
+        learned_profile(findings, learned);
+        return;
+    }
+    let (added, dropped) = (Names::read(&subject.added), Names::read(&subject.dropped));
+    if added.has_all && subject.effective.is_none() {
+        let severity = findings.by_users(Severity::Critical);
+        let fix = Fix::words("name the capabilities that are needed, or learn them: `selkie learn`");
+        findings.add(Rule::CapabilityAll, "ALL capabilities are added", added.all, fix).with(severity);
+    }
+    each(findings);
+    let names = &subject.added;
+    for name in names.iter().filter(|name| capability(&name.value).is_some_and(|capability| dropped.set.contains(capability))) {
+        let text = format!("{} is added and dropped, which engines read differently", name.value);
+        findings.add(Rule::CapabilityAddedAndDropped, text, name.place, Fix::words("take one of both away")).capability =
+            capability(&name.value);
+    }
+    if dropped.has_all && !added.has_all {
+        for name in subject.dropped.iter().filter(|name| !name.value.eq_ignore_ascii_case("all")) {
+            if capability(&name.value).is_some_and(|capability| !added.set.contains(capability)) {
+                let text = format!("{} is dropped beside ALL, which drops it already", name.value);
+                let fix = Fix::remove(format!("take `{}` away", name.value), name.place);
+                findings.add(Rule::DropAfterAll, text, name.place, fix).capability = capability(&name.value);
+            }
+        }
+    }
+    left(findings, &dropped);
+    learned_profile(findings, learned);
+}
+
+/// Names that mean nothing.
+fn unknown(findings: &mut Findings) {
+    let subject = findings.subject;
+    for name in subject.added.iter().chain(&subject.dropped) {
+        if name.value.eq_ignore_ascii_case("all") || capability(&name.value).is_some() || name.value.contains('$') {
+            continue;
+        }
+        let closest = Capability::parse_name(&name.value).err().and_then(|unknown| unknown.closest);
+        let known =
+            |closest: Capability| if name.value.to_ascii_uppercase().starts_with("CAP_") { closest.name() } else { closest.short_name() };
+        let fix = match closest {
+            Some(closest) => Fix::word(format!("write `{}`", known(closest)), name.place, known(closest)),
+            None => Fix::words("`selkie caps list` has all names"),
+        };
+        let shown: String = name.value.chars().take(60).collect();
+        findings.add(Rule::CapabilityUnknown, format!("`{shown}` is not a capability"), name.place, fix);
+    }
+}
+
+/// What each added capability opens.
+fn each(findings: &mut Findings) {
+    let subject = findings.subject;
+    let is_written_out = subject.effective.is_some();
+    let mut seen = CapSet::EMPTY;
+    for (capability, place) in held(subject) {
+        if seen.contains(capability) {
+            continue;
+        }
+        seen.insert(capability);
+        // What LXC keeps by default is nearly everything, and what is written out has no default: harmless is what Podman gives.
+        let has_defaults = !is_written_out && subject.engine != Engine::Lxc;
+        let defaults = if has_defaults { subject.defaults } else { crate::PODMAN_DEFAULTS };
+        if defaults.contains(capability) {
+            let dropped = Names::read(&subject.dropped);
+            if has_defaults && !dropped.has_all && !dropped.set.contains(capability) {
+                let text = format!("{} is added, and the engine gives it anyway", capability.short_name());
+                let fix = Fix::remove(format!("take `{}` away", capability.short_name()), place);
+                findings.add(Rule::CapabilityRedundant, text, place, fix).of(capability);
+            }
+            continue;
+        }
+        if is_conf(subject) {
+            let text = format!("every container is given {}, which Podman by itself does not give", capability.short_name());
+            let fix = Fix::remove(format!("take `{}` away", capability.short_name()), place);
+            findings.add(Rule::DefaultCapabilities, text, place, fix).of(capability);
+        }
+        opens(findings, capability, place);
+    }
+    // A user other than root gets nothing of it: the bounding set is no grant. Podman makes it ambient.
+    let grants_nothing = matches!(subject.engine, Engine::Kubernetes | Engine::Docker) && subject.is_non_root();
+    if grants_nothing && subject.no_new_privileges.as_ref().is_some_and(|flag| flag.value) {
+        for name in subject.added.iter().filter(|name| capability(&name.value).is_some()) {
+            let user = subject.user.as_ref().map_or("not root", |user| user.value.as_str());
+            let text = format!("{} is added, and has no effect: the user is {user}, and gains nothing by execve", name.value);
+            let fix = Fix::remove(format!("take `{}` away", name.value), name.place);
+            findings.add(Rule::CapabilityNoEffect, text, name.place, fix).capability = capability(&name.value);
+        }
+    } else if grants_nothing {
+        for name in subject.added.iter().filter(|name| capability(&name.value).is_some()) {
+            let user = subject.user.as_ref().map_or("not root", |user| user.value.as_str());
+            let text = format!("{} is added, and reaches only programs with file capabilities: the user is {user}", name.value);
+            let fix = Fix::words("give the program the file capability (setcap), or take it away");
+            findings.add(Rule::CapabilityNoEffect, text, name.place, fix).capability = capability(&name.value);
+        }
+    }
+}
+
+/// The capabilities that are asked for by name, or of a running container those that it has beyond the defaults.
+fn held(subject: &Subject) -> Vec<(Capability, Option<Place>)> {
+    let dropped = Names::read(&subject.dropped).set;
+    let named: Vec<_> = subject.added.iter().filter_map(|name| Some((capability(&name.value)?, name.place))).collect();
+    if named.is_empty()
+        && let Some(set) = subject.effective
+    {
+        return set.difference(subject.defaults).iter().map(|capability| (capability, None)).collect();
+    }
+    if named.is_empty() && matches!(subject.engine, Engine::Lxc | Engine::Nspawn) {
+        // A system container has by default what others have to add; only what is worst is worth a line each.
+        let worst = subject.capabilities().iter().filter(|capability| {
+            matches!(capability, Capability::SysModule | Capability::SysRawio | Capability::DacReadSearch | Capability::MacAdmin)
+        });
+        return if subject.engine == Engine::Lxc { worst.map(|capability| (capability, None)).collect() } else { Vec::new() };
+    }
+    named.into_iter().filter(|(capability, _)| !dropped.contains(*capability)).collect()
+}
+
+fn opens(findings: &mut Findings, capability: Capability, place: Option<Place>) {
+    let subject = findings.subject;
+    let about = capability.knowledge();
+    let name = capability.short_name();
+    let is_sure = match capability {
+        Capability::SysAdmin | Capability::SysModule | Capability::SysRawio => true,
+        Capability::Bpf => subject.capabilities().contains(Capability::Perfmon),
+        _ => false,
+    };
+    let fix = Fix::remove(format!("take `{name}` away; {}", lower_first(about.cheaper)), place);
+    let (rule, severity, text) = match (about.danger, about.host_root) {
+        (_, Some(way)) => {
+            let severity = if is_sure { Severity::Critical } else { Severity::High };
+            (Rule::CapabilityHostRoot, severity, format!("{name} becomes root of the host: {}", lower_first(way)))
+        }
+        (selkie_caps::Danger::High, None) => (Rule::CapabilityOutside, Severity::Medium, format!("{name}: {}", lower_first(about.summary))),
+        _ if capability == Capability::NetBindService => return,
+        _ => (Rule::CapabilityAdded, Severity::Low, format!("{name}: {}", lower_first(about.summary))),
+    };
+    let severity = findings.by_users(severity);
+    findings.add(rule, text.trim_end_matches('.'), place, fix).with(severity).of(capability);
+}
+
+/// What nobody asked for and is there by default.
+fn left(findings: &mut Findings, dropped: &Names) {
+    let subject = findings.subject;
+    if dropped.has_all
+        || subject.effective.is_some()
+        || matches!(subject.engine, Engine::Lxc | Engine::Nspawn | Engine::Oci)
+        || is_conf(subject)
+    {
+        return;
+    }
+    let left = subject.defaults.difference(dropped.set);
+    if left.is_empty() || Names::read(&subject.added).has_all {
+        return;
+    }
+    let all = drop_all(subject);
+    let place = subject.dropped.first().map_or(subject.place, |name| name.place);
+    let text = format!("{} capabilities of the engine's defaults are not dropped", left.len());
+    findings.add(Rule::CapabilitiesNotDropped, text, place, Fix::words(format!("{all}, then add what `selkie learn` proves")));
+    if left.contains(Capability::NetRaw) {
+        let fix = Fix::words(format!("drop NET_RAW, or {all}"));
+        findings.add(Rule::NetRaw, "NET_RAW is left by the engine's defaults", place, fix).of(Capability::NetRaw);
+    }
+}
+
+fn drop_all(subject: &Subject) -> &'static str {
+    match subject.engine {
+        Engine::Kubernetes => "capabilities: {drop: [ALL]}",
+        Engine::Docker => "cap_drop: [ALL]",
+        Engine::Podman => "DropCapability=all",
+        _ => "drop ALL",
+    }
+}
+
+fn learned_profile(findings: &mut Findings, learned: &[Learned]) {
+    let subject = findings.subject;
+    let image = subject.image.as_deref().map(short_image);
+    let of_image = |profile: &&Learned| image.is_some() && profile.image.as_deref().map(short_image) == image;
+    let of_name = |profile: &&Learned| subject.name.rsplit([':', '/']).next() == Some(profile.profile.as_str()) && image.is_none();
+    let Some(profile) = learned.iter().find(|profile| of_image(profile) || of_name(profile)) else { return };
+    let given = subject.capabilities();
+    let (beyond, missing) = (given.difference(profile.needs), profile.needs.difference(given));
+    let fix = least(subject, profile.needs);
+    let place = subject.added.first().map_or(subject.place, |name| name.place);
+    if !missing.is_empty() {
+        let text = format!("profile `{}` needs {}, which is not given", profile.profile, names(missing));
+        findings.add(Rule::LearnedNeedsMore, text, place, fix.clone());
+    }
+    if !beyond.is_empty() {
+        let needs =
+            if profile.needs.is_empty() { "none".to_owned() } else { format!("{} ({})", profile.needs.len(), names(profile.needs)) };
+        let text = format!("given {} capabilities, and profile `{}` needs {needs}", given.len(), profile.profile);
+        findings.add(Rule::LearnedNeedsFewer, text, place, fix);
+    }
+}
+
+/// Says how to give exactly this set.
+fn least(subject: &Subject, needs: CapSet) -> Fix {
+    let list: Vec<String> = needs.iter().map(|capability| capability.short_name().to_owned()).collect();
+    let (adds, drops): (&[&'static str], &[&'static str]) = match subject.engine {
+        Engine::Kubernetes => (&["securityContext", "capabilities", "add"], &["securityContext", "capabilities", "drop"]),
+        Engine::Docker => (&["cap_add"], &["cap_drop"]),
+        Engine::Podman if !is_conf(subject) => (&["Container", "AddCapability"], &["Container", "DropCapability"]),
+        _ => return Fix::words(format!("give {}", if list.is_empty() { "nothing".to_owned() } else { list.join(", ") })),
+    };
+    let text = format!("{}, and add {}", drop_all(subject), if list.is_empty() { "nothing".to_owned() } else { list.join(", ") });
+    let Some(within) = subject.place else { return Fix::words(text) };
+    let mut changes = vec![Change::Set { within, path: drops.to_vec(), value: Setting::List(vec!["ALL".to_owned()]) }];
+    if !list.is_empty() {
+        changes.push(Change::Set { within, path: adds.to_vec(), value: Setting::List(list) });
+    } else if let Some(Located { place: Some(_), .. }) = subject.added.first() {
+        changes.extend(subject.added.iter().rev().filter_map(|name| Some(Change::Remove { place: name.place? })));
+        // Removing comes first, so that places still hold.
+        changes.rotate_left(1);
+    }
+    Fix { text, changes }
+}
+
+fn names(set: CapSet) -> String {
+    set.iter().map(Capability::short_name).collect::<Vec<_>>().join(", ")
+}
+
+/// The image without registry defaults, tag and digest, so that `nginx` and `docker.io/library/nginx:1` are the same.
+fn short_image(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    let image =
+        ["docker.io/library/", "docker.io/", "localhost/"].into_iter().find_map(|prefix| image.strip_prefix(prefix)).unwrap_or(image);
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    // Names of capabilities and files keep their capitals.
+    let second = text.chars().nth(1);
+    if second.is_some_and(|second| second.is_uppercase() || second == '_') {
+        return text.to_owned();
+    }
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}

@@ -1,0 +1,193 @@
+//! What of the host is mounted, and which devices are given.
+
+use selkie_caps::Capability;
+
+use super::Findings;
+use crate::subject::{Engine, Mount};
+use crate::{Fix, Located, Rule, Severity};
+
+pub(super) fn check(findings: &mut Findings) {
+    for mount in &findings.subject.mounts {
+        if mount.value.of_host {
+            of_host(findings, mount);
+        } else if findings.subject.engine == Engine::Kubernetes {
+            let text = format!("a volume of type `{}` is none of the restricted standard", mount.value.source);
+            findings.add(Rule::VolumeType, text, mount.place, Fix::words("use a persistentVolumeClaim"));
+        }
+        if mount.value.propagates {
+            let text = format!("mounts below {} show on the host", mount.value.target);
+            findings.add(Rule::MountPropagation, text, mount.place, Fix::words("use rslave, or HostToContainer"));
+        }
+    }
+    devices(findings);
+}
+
+/// Tells whether it is the socket of an engine or service manager, or the directory of one.
+pub(super) fn is_socket(path: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "docker.sock",
+        "podman.sock",
+        "containerd.sock",
+        "crio.sock",
+        "dockershim.sock",
+        "cri-dockerd.sock",
+        "buildkitd.sock",
+        "incus.socket",
+        "system_bus_socket",
+    ];
+    let path = clean(path);
+    let last = path.rsplit('/').next().unwrap_or_default();
+    NAMES.contains(&last) || path.ends_with("/systemd/private") || last == "unix.socket" && (path.contains("lxd") || path.contains("incus"))
+}
+
+/// Directories of which the host is made, or in which engines keep their state.
+const SYSTEM: [&str; 24] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var",
+    "/var/run",
+    "/var/lib",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/kubelet",
+    "/var/log",
+    "/var/spool/cron",
+    "/opt",
+    "/srv",
+];
+
+fn of_host(findings: &mut Findings, mount: &Located<Mount>) {
+    let subject = findings.subject;
+    let path = clean(&mount.value.source);
+    let (shown, ro) = (shown(&path), mount.value.read_only);
+    let fix = |text: &str| if subject.engine == Engine::Docker { Fix::remove(text, mount.place) } else { Fix::words(text) };
+    if is_socket(&path) {
+        let text = format!("the socket {shown} is mounted: whoever writes to it is root of the host");
+        findings.add(Rule::EngineSocket, text, mount.place, fix("take the mount away"));
+    } else if path == "/" {
+        let (severity, how) = if ro { (Severity::High, "read") } else { (Severity::Critical, "written") };
+        findings
+            .add(Rule::HostRoot, format!("the host's / is mounted and can be {how}"), mount.place, fix("mount what is needed of it"))
+            .with(severity);
+    } else if SYSTEM.contains(&path.as_str()) && !matches!(path.as_str(), "/home" | "/opt" | "/srv") || is_within_system(&path) {
+        let severity = if ro { Severity::Medium } else { Severity::High };
+        let how = if ro { "read" } else { "written" };
+        let text = format!("{shown} of the host is mounted and can be {how}");
+        findings.add(Rule::HostDirectory, text, mount.place, Fix::words("mount a directory of the workload")).with(severity);
+    } else if subject.engine == Engine::Kubernetes {
+        findings.add(Rule::HostPath, format!("{shown} of the node is mounted"), mount.place, Fix::words("use a volume"));
+    }
+}
+
+/// Paths within the host's system that are as good as the directory itself.
+fn is_within_system(path: &str) -> bool {
+    const PARTS: [&str; 11] = [
+        "/etc/cron",
+        "/etc/systemd",
+        "/etc/kubernetes",
+        "/etc/shadow",
+        "/etc/sudoers",
+        "/etc/ssh",
+        "/etc/pam.d",
+        "/proc/",
+        "/sys/",
+        "/root/.ssh",
+        "/usr/bin",
+    ];
+    let state = ["/var/lib/docker/", "/var/lib/containerd/", "/var/lib/containers/", "/var/lib/kubelet/", "/var/lib/etcd", "/boot/"];
+    PARTS.iter().chain(&state).any(|part| path.starts_with(part))
+}
+
+fn devices(findings: &mut Findings) {
+    let subject = findings.subject;
+    let has = |capability| subject.capabilities().contains(capability);
+    if subject.is_privileged() {
+        return;
+    }
+    for device in &subject.devices {
+        let path = device.value.split(':').next().unwrap_or_default();
+        if USUAL.contains(&path) || !path.starts_with('/') && !path.starts_with('.') {
+            continue;
+        }
+        let severity = match () {
+            () if MEMORY.contains(&path) && has(Capability::SysRawio) => Severity::Critical,
+            () if MEMORY.contains(&path) || DISKS.iter().any(|disk| path.starts_with(disk)) || matches!(path, "/dev" | "/") => {
+                Severity::High
+            }
+            () => Severity::Medium,
+        };
+        let text = format!("the device {} of the host is given", shown(path));
+        findings.add(Rule::HostDevice, text, device.place, Fix::words("give only the device that is needed")).with(severity);
+    }
+    for rule in &subject.device_rules {
+        let mut words = rule.value.split_whitespace();
+        let (kind, numbers) = (words.next().unwrap_or_default(), words.next().unwrap_or("*:*"));
+        if kind == "a" || matches!(kind, "b" | "c") && numbers == "*:*" && rule.value.contains(['r', 'w']) && words.next() != Some("m") {
+            let severity = if has(Capability::Mknod) { Severity::Critical } else { Severity::High };
+            let severity = findings.by_users(severity);
+            let fix = Fix::words("allow the numbers that are needed");
+            findings
+                .add(Rule::DeviceRuleAll, format!("the device rule `{}` allows every device", shown(&rule.value)), rule.place, fix)
+                .with(severity);
+        }
+    }
+}
+
+/// Devices that every container has: runtime-spec, "Default Devices".
+const USUAL: [&str; 9] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/console", "/dev/ptmx", "/dev/pts"];
+const MEMORY: [&str; 4] = ["/dev/mem", "/dev/kmem", "/dev/port", "/dev/kmsg"];
+const DISKS: [&str; 8] = ["/dev/sd", "/dev/nvme", "/dev/vd", "/dev/xvd", "/dev/hd", "/dev/dm-", "/dev/mapper/", "/dev/disk/"];
+
+/// Returns a path without `//`, `/./`, `..` and a `/` at its end, so that `/var/run/../../` is found out.
+pub(super) fn clean(path: &str) -> String {
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// At most so much of a path as a line holds.
+fn shown(path: &str) -> String {
+    path.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clean_resolves_what_hides_a_path() {
+        assert_eq!(clean("/var/run/../../"), "/");
+        assert_eq!(clean("//etc/./ssh/"), "/etc/ssh");
+        assert_eq!(clean("./data"), "./data");
+    }
+
+    #[test]
+    fn sockets_are_known_by_their_names() {
+        assert!(is_socket("/var/run/docker.sock") && is_socket("/run/podman/podman.sock") && is_socket("/var/lib/incus/unix.socket"));
+        assert!(!is_socket("/run/postgresql/.s.PGSQL.5432"));
+    }
+}

@@ -1,0 +1,224 @@
+//! Walls that are down: flag, user, filter, labels, masks, namespaces, kernel settings. Pod Security Standards, CIS Docker 5.
+
+use super::{Findings, Wish, is_conf, wish};
+use crate::subject::{Confinement, Engine, KubernetesExtra, Namespace, Selinux};
+use crate::{Fix, Rule, Severity};
+
+pub(super) fn check(findings: &mut Findings) {
+    flag(findings);
+    user(findings);
+    gaining(findings);
+    filter(findings);
+    labels(findings);
+    masks(findings);
+    namespaces(findings);
+    sysctls(findings);
+    kubernetes(findings);
+}
+
+fn flag(findings: &mut Findings) {
+    let subject = findings.subject;
+    let Some(flag) = subject.privileged.as_ref().filter(|flag| flag.value) else { return };
+    let severity = findings.by_users(Severity::Critical);
+    let what = if is_conf(subject) { "every container is privileged" } else { "it is privileged" };
+    let text = format!("{what}: every capability, every device, no system call filter");
+    let fix = match subject.engine {
+        Engine::Oci => Fix::words("name the capabilities that are needed"),
+        Engine::Podman if !is_conf(subject) => Fix::remove("take `--privileged` away", flag.place),
+        _ => Fix::truth("privileged: false; then add what `selkie learn` proves", flag.place, false),
+    };
+    findings.add(Rule::Privileged, text, flag.place, fix).with(severity);
+}
+
+fn user(findings: &mut Findings) {
+    let subject = findings.subject;
+    if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) || is_conf(subject) || subject.is_non_root() {
+        return;
+    }
+    if subject.uid() == Some(0) {
+        let place = subject.user.as_ref().and_then(|user| user.place);
+        let severity = findings.by_users(Severity::Medium);
+        findings.add(Rule::RunsAsRoot, "it runs as root", place, wish(subject, Wish::NonRoot)).with(severity).fix.changes.clear();
+    } else {
+        let flag = subject.non_root.as_ref();
+        let text = if flag.is_some() { "`runAsNonRoot: false` lets it run as root" } else { "nothing keeps it from running as root" };
+        findings.add(Rule::MayRunAsRoot, text, flag.and_then(|flag| flag.place), wish(subject, Wish::NonRoot));
+    }
+}
+
+fn gaining(findings: &mut Findings) {
+    let subject = findings.subject;
+    match &subject.no_new_privileges {
+        Some(flag) if flag.value => {}
+        Some(flag) => {
+            let text = "programs of it may gain privileges (set-user-ID, file capabilities)";
+            findings.add(Rule::PrivilegeEscalation, text, flag.place, wish(subject, Wish::NoNewPrivileges));
+        }
+        None if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) || is_conf(subject) => {}
+        None => {
+            let severity = if subject.engine == Engine::Kubernetes { Severity::Medium } else { Severity::Low };
+            let text = "nothing keeps its programs from gaining privileges (set-user-ID, file capabilities)";
+            findings.add(Rule::PrivilegeEscalation, text, None, wish(subject, Wish::NoNewPrivileges)).with(severity);
+        }
+    }
+    match &subject.read_only_root {
+        Some(flag) if flag.value => {}
+        _ if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) || is_conf(subject) => {}
+        flag => {
+            let place = flag.as_ref().and_then(|flag| flag.place);
+            // What a program writes where is not known: no change is right for sure.
+            findings
+                .add(Rule::RootWritable, "its root file system can be written", place, wish(subject, Wish::ReadOnlyRoot))
+                .fix
+                .changes
+                .clear();
+        }
+    }
+}
+
+fn filter(findings: &mut Findings) {
+    let subject = findings.subject;
+    match &subject.seccomp {
+        Some(seccomp) if seccomp.value == Confinement::Unconfined => {
+            let fix = match subject.engine {
+                Engine::Kubernetes => Fix::word("seccompProfile: {type: RuntimeDefault}", seccomp.place, "RuntimeDefault"),
+                Engine::Docker | Engine::Podman if !is_conf(subject) => {
+                    Fix::remove("leave the filter to the engine's own profile", seccomp.place)
+                }
+                _ => wish(subject, Wish::DefaultFilter),
+            };
+            findings.add(Rule::SeccompUnconfined, "there is no system call filter", seccomp.place, fix);
+        }
+        None if subject.engine == Engine::Kubernetes && !subject.is_privileged() => {
+            let text = "no system call filter is named, and Kubernetes has none unless the kubelet is told to";
+            findings.add(Rule::SeccompNotSet, text, None, wish(subject, Wish::DefaultFilter));
+        }
+        _ => {}
+    }
+}
+
+/// Types that Pod Security Standards allow.
+const TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+
+fn labels(findings: &mut Findings) {
+    let subject = findings.subject;
+    if let Some(apparmor) = subject.apparmor.as_ref().filter(|profile| profile.value == Confinement::Unconfined) {
+        let fix = match subject.engine {
+            Engine::Docker | Engine::Podman if !is_conf(subject) => Fix::remove("leave the profile to the engine", apparmor.place),
+            _ => Fix::words("name the engine's own profile"),
+        };
+        findings.add(Rule::ApparmorUnconfined, "AppArmor is off", apparmor.place, fix);
+    }
+    for part in &subject.selinux {
+        let text = match &part.value {
+            Selinux::Disabled => "SELinux is off".to_owned(),
+            Selinux::Type(name) if !TYPES.contains(&name.as_str()) => format!("SELinux type `{name}` is none of containers"),
+            Selinux::User(name) if !name.is_empty() => format!("SELinux user `{name}` is set by hand"),
+            Selinux::Role(name) if !name.is_empty() => format!("SELinux role `{name}` is set by hand"),
+            _ => continue,
+        };
+        findings.add(Rule::SelinuxOptions, text, part.place, Fix::words("take the option away"));
+    }
+}
+
+fn masks(findings: &mut Findings) {
+    let subject = findings.subject;
+    for path in &subject.unmasked {
+        let all = path.value.eq_ignore_ascii_case("all");
+        let text = if all { "the masks over /proc and /sys are off".to_owned() } else { format!("`{}` is not masked", path.value) };
+        let fix = match subject.engine {
+            Engine::Kubernetes => Fix::word("procMount: Default", path.place, "Default"),
+            Engine::Docker => Fix::remove("take the option away", path.place),
+            Engine::Podman => Fix::words("take `Unmask=` away"),
+            _ => Fix::words("name the paths that engines mask"),
+        };
+        let severity = findings.by_users(Severity::High);
+        findings.add(Rule::ProcUnmasked, text, path.place, fix).with(severity);
+    }
+}
+
+fn namespaces(findings: &mut Findings) {
+    let subject = findings.subject;
+    for shared in &subject.host_namespaces {
+        let (rule, text) = match shared.value {
+            Namespace::Pid => (Rule::HostPid, "it sees the host's processes"),
+            Namespace::Network => (Rule::HostNetwork, "it is in the host's network"),
+            Namespace::Ipc => (Rule::HostIpc, "it shares the host's shared memory and queues"),
+            Namespace::Uts => (Rule::HostUts, "it shares the host's name"),
+            Namespace::User => (Rule::HostUsers, "it is taken out of the engine's user namespace"),
+            Namespace::Cgroup => (Rule::HostCgroup, "it sees the host's cgroups"),
+        };
+        if shared.value == Namespace::Cgroup && subject.engine == Engine::Oci {
+            // Engines leave it out on cgroup v1, and config.json does not tell which one it is for.
+            continue;
+        }
+        // Taking a namespace away changes what a program reaches: words, and no patch.
+        findings.add(rule, text, shared.place, Fix::words("leave it out"));
+    }
+    if matches!(subject.engine, Engine::Lxc | Engine::Nspawn)
+        && let Some(own) = subject.own_users.as_ref().filter(|own| !own.value)
+    {
+        let line = if subject.engine == Engine::Lxc {
+            "lxc.idmap = u 0 100000 65536 and lxc.idmap = g 0 100000 65536"
+        } else {
+            "PrivateUsers=pick"
+        };
+        findings.add(Rule::NoUserNamespace, "root within is root of the host: there is no user namespace", own.place, Fix::words(line));
+    }
+}
+
+/// What Kubernetes calls safe: Pod Security Standards, "Sysctls" (v1.32).
+const SAFE: [&str; 11] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+];
+
+fn sysctls(findings: &mut Findings) {
+    let subject = findings.subject;
+    for sysctl in &subject.sysctls {
+        let name = sysctl.value.0.replace('/', ".");
+        if SAFE.contains(&name.as_str()) || name == "net.ipv4.tcp_wmem" {
+            continue;
+        }
+        // Where the namespace is the container's own, what is of its network or IPC namespace stays there.
+        let is_namespaced = name.starts_with("net.") && !subject.shares(Namespace::Network)
+            || ["kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."].iter().any(|prefix| name.starts_with(prefix));
+        if subject.engine != Engine::Kubernetes && is_namespaced {
+            continue;
+        }
+        findings.add(
+            Rule::UnsafeSysctl,
+            format!("sysctl `{name}` is not known to be kept within"),
+            sysctl.place,
+            Fix::words("take it away"),
+        );
+    }
+}
+
+fn kubernetes(findings: &mut Findings) {
+    let subject = findings.subject;
+    for port in &subject.host_ports {
+        findings.add(Rule::HostPort, format!("port {} of the node is taken", port.value), port.place, Fix::words("use a Service"));
+    }
+    for extra in &subject.kubernetes {
+        match &extra.value {
+            KubernetesExtra::ProbeHost(host) => {
+                let text = format!("the kubelet asks `{host}` in the name of the pod");
+                findings.add(Rule::ProbeHost, text, extra.place, Fix::words("leave `host` out"));
+            }
+            KubernetesExtra::HostProcess => {
+                let fix = Fix::truth("hostProcess: false", extra.place, false);
+                findings.add(Rule::HostProcess, "it runs on its Windows node, not in a container", extra.place, fix);
+            }
+        }
+    }
+}

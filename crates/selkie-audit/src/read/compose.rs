@@ -1,0 +1,194 @@
+//! Compose files: the keys of a service that decide what it may do. compose-spec.io, "Services top-level elements".
+//!
+//! `extends` and `include` name other files, which are not read: that is said.
+
+use std::rc::Rc;
+
+use super::{Reading, is_path, security_opt, variables};
+use crate::subject::{DOCKER_DEFAULTS, Engine, Mount, Namespace};
+use crate::tree::{Node, Value};
+use crate::{FileType, Located, Place, ReadError, Subject};
+
+pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
+    let documents = reading.yaml()?;
+    let problem = "there is no map of `services`".to_owned();
+    let missing = ReadError::NotThatKind { kind: FileType::Compose, problem, place: reading.source.place(0, 0) };
+    if !documents.iter().any(|document| document.entry("services").is_some() || document.entry("include").is_some()) {
+        return Err(missing);
+    }
+    let mut subjects = Vec::new();
+    for document in documents {
+        if let Some(include) = document.entry("include") {
+            reading.later("include", "other files", include.key.place);
+        }
+        let Some(services) = reading.map(&document, "services").cloned() else { continue };
+        for entry in services.entries() {
+            reading.subject.clone_from(&entry.key.value);
+            if !matches!(entry.value.value, Value::Map(_)) {
+                reading.wrong(&entry.key.value, entry.value.place, entry.value.kind(), "a map");
+                continue;
+            }
+            subjects.push(service(reading, &document, &entry.key.value, &entry.value));
+        }
+        reading.subject.clear();
+    }
+    Ok(subjects)
+}
+
+fn service(reading: &mut Reading, document: &Node, name: &str, node: &Rc<Node>) -> Subject {
+    let mut subject = Subject {
+        name: name.to_owned(),
+        engine: Engine::Docker,
+        place: Some(node.place),
+        image: text(reading, node, "image").map(|image| image.value),
+        defaults: DOCKER_DEFAULTS,
+        added: texts(reading, node, "cap_add"),
+        dropped: texts(reading, node, "cap_drop"),
+        privileged: truth(reading, node, "privileged"),
+        user: text(reading, node, "user"),
+        read_only_root: truth(reading, node, "read_only"),
+        devices: devices(reading, node),
+        device_rules: texts(reading, node, "device_cgroup_rules"),
+        ..Subject::default()
+    };
+    if let Some(entry) = node.entry("extends") {
+        reading.later("extends", reading.source.at(entry.value.place).lines().next().unwrap_or_default(), entry.key.place);
+    }
+    for option in texts(reading, node, "security_opt") {
+        security_opt::apply(&mut subject, &option);
+    }
+    let host = [
+        ("pid", Namespace::Pid),
+        ("network_mode", Namespace::Network),
+        ("ipc", Namespace::Ipc),
+        ("uts", Namespace::Uts),
+        ("userns_mode", Namespace::User),
+        ("cgroup", Namespace::Cgroup),
+    ];
+    for (key, namespace) in host {
+        let value = text(reading, node, key).filter(|value| value.value == "host");
+        subject.host_namespaces.extend(value.map(|value| Located { value: namespace, place: value.place }));
+    }
+    subject.sysctls = sysctls(reading, node);
+    subject.mounts = mounts(reading, document, node);
+    subject
+}
+
+/// Returns the text at `key` with its variables filled in.
+fn text(reading: &mut Reading, node: &Node, key: &str) -> Option<Located<String>> {
+    let text = reading.text(node, key)?;
+    Some(filled(reading, key, text))
+}
+
+fn filled(reading: &mut Reading, key: &str, text: Located<String>) -> Located<String> {
+    let filled = variables::fill(&text.value);
+    // A tag or a name that changes is usual, and says nothing about privileges.
+    if filled.open && !matches!(key, "image" | "volumes") {
+        reading.later(key, &text.value, text.place);
+    }
+    Located { value: filled.text, place: text.place }
+}
+
+fn texts(reading: &mut Reading, node: &Node, key: &str) -> Vec<Located<String>> {
+    reading.texts(node, key).into_iter().map(|text| filled(reading, key, text)).collect()
+}
+
+/// Returns the truth value at `key`; text is taken too, since variables are text.
+fn truth(reading: &mut Reading, node: &Node, key: &str) -> Option<Located<bool>> {
+    let value = node.get(key)?;
+    let Value::Text { text, plain: _ } = &value.value else { return reading.truth(node, key) };
+    let filled = filled(reading, key, Located::new(text.clone(), value.place));
+    match filled.value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "1" => Some(Located::new(true, value.place)),
+        "false" | "no" | "off" | "n" | "0" => Some(Located::new(false, value.place)),
+        "" => None,
+        _ => {
+            reading.wrong(key, value.place, value.kind(), "`true` or `false`");
+            None
+        }
+    }
+}
+
+/// `devices`: `HOST:CONTAINER:RIGHTS`, or a map with `source`.
+fn devices(reading: &mut Reading, node: &Node) -> Vec<Located<String>> {
+    let mut devices = Vec::new();
+    for item in reading.list(node, "devices") {
+        let device =
+            if matches!(item.value, Value::Map(_)) { item.get("source").and_then(|source| source.scalar()) } else { item.scalar() };
+        match device {
+            Some(device) => devices.push(Located::new(variables::fill(&device).text, item.place)),
+            None => reading.wrong("devices", item.place, item.kind(), "a list of texts"),
+        }
+    }
+    devices
+}
+
+/// `sysctls`: a map, or a list of `NAME=VALUE`.
+fn sysctls(reading: &mut Reading, node: &Node) -> Vec<Located<(String, String)>> {
+    let Some(value) = node.get("sysctls") else { return Vec::new() };
+    if let Value::Map(entries) = &value.value {
+        let pair = |place: Place, key: &str, value: &Node| Located::new((key.to_owned(), value.scalar().unwrap_or_default()), place);
+        return entries.iter().map(|entry| pair(entry.key.place.unwrap_or(entry.value.place), &entry.key.value, &entry.value)).collect();
+    }
+    let split = |text: &str| text.split_once('=').map_or((text.to_owned(), String::new()), |(key, value)| (key.into(), value.into()));
+    texts(reading, node, "sysctls").into_iter().map(|text| Located { value: split(&text.value), place: text.place }).collect()
+}
+
+fn mounts(reading: &mut Reading, document: &Node, node: &Node) -> Vec<Located<Mount>> {
+    let mut mounts = Vec::new();
+    for item in reading.list(node, "volumes") {
+        let mount = match &item.value {
+            Value::Map(_) => Some(long(item)),
+            _ => item.scalar().map(|text| short(&variables::fill(&text).text)),
+        };
+        let Some(mut mount) = mount else {
+            reading.wrong("volumes", item.place, item.kind(), "a list of texts or maps");
+            continue;
+        };
+        if !mount.of_host
+            && let Some(path) = device_of_volume(document, &mount.source)
+        {
+            mount.source = path;
+            mount.of_host = true;
+        }
+        mounts.push(Located::new(mount, item.place));
+    }
+    mounts
+}
+
+/// `SOURCE:TARGET:OPTIONS`, `VOLUME:TARGET`, or `TARGET`.
+pub(super) fn short(text: &str) -> Mount {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, options) = match parts.as_slice() {
+        [source, target, options, ..] => (*source, *target, *options),
+        [source, target] => (*source, *target, ""),
+        _ => ("", text, ""),
+    };
+    let has = |names: &[&str]| options.split(',').any(|option| names.contains(&option));
+    Mount {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        of_host: is_path(source),
+        read_only: has(&["ro", "readonly"]),
+        propagates: has(&["shared", "rshared"]),
+    }
+}
+
+fn long(node: &Node) -> Mount {
+    let text = |key: &str| node.get(key).and_then(|value| value.scalar()).map(|text| variables::fill(&text).text).unwrap_or_default();
+    let bind = node.get("bind").and_then(|bind| bind.get("propagation")).and_then(|value| value.scalar()).unwrap_or_default();
+    Mount {
+        source: text("source"),
+        target: text("target"),
+        of_host: text("type") == "bind" || is_path(&text("source")),
+        read_only: node.get("read_only").and_then(|value| value.truth()).unwrap_or(false),
+        propagates: matches!(bind.as_str(), "shared" | "rshared"),
+    }
+}
+
+/// A named volume of the local driver can be a bind mount: `driver_opts: {o: bind, device: /}`.
+fn device_of_volume(document: &Node, name: &str) -> Option<String> {
+    let options = document.get("volumes")?.get(name)?.get("driver_opts")?;
+    let is_bind = options.get("o")?.scalar()?.split(',').any(|option| matches!(option, "bind" | "rbind"));
+    is_bind.then(|| options.get("device")?.scalar())?
+}

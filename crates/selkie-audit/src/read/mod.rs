@@ -1,0 +1,202 @@
+//! From the bytes of a file to the containers that it describes, one kind of file a module.
+
+mod compose;
+mod containers_conf;
+mod kubernetes;
+mod lxc;
+mod nspawn;
+mod oci;
+mod podman_args;
+mod quadlet;
+mod security_opt;
+mod variables;
+
+use std::rc::Rc;
+
+use crate::place::{Located, Source};
+use crate::tree::{self, Node, Value};
+use crate::unit::{self, Setting};
+use crate::{FileType, Finding, Fix, Place, ReadError, Rule, Subject, kind};
+
+/// How many bytes of a file are read.
+pub const FILE_LIMIT: usize = 8 << 20;
+/// How many containers of a file are audited.
+pub const SUBJECT_LIMIT: usize = 10_000;
+
+/// What a file says of containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What kind it is.
+    pub kind: FileType,
+    /// The containers.
+    pub subjects: Vec<Subject>,
+    /// What is wrong with the file itself.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a file of this `name`; `kind` is what it is, if that is known.
+///
+/// Keys that are not known never fail: they are the engine's business.
+///
+/// # Errors
+/// [`ReadError`] says what is wrong and where. A value of the wrong type is no error, but a finding.
+pub fn read(name: &str, bytes: &[u8], kind: Option<FileType>) -> Result<File, ReadError> {
+    let source = source(bytes)?;
+    let kind = kind.map_or_else(|| kind::recognise(name, &source), Ok)?;
+    let mut reading = Reading { source: &source, subject: String::new(), findings: Vec::new() };
+    let subjects = match kind {
+        FileType::Compose => compose::read(&mut reading)?,
+        FileType::Kubernetes => kubernetes::read(&mut reading)?,
+        FileType::Quadlet => quadlet::read(&mut reading, name)?,
+        FileType::Oci => oci::read(&mut reading, name)?,
+        FileType::ContainersConf => containers_conf::read(&mut reading)?,
+        FileType::Lxc => lxc::read(&mut reading, name)?,
+        FileType::Nspawn => nspawn::read(&mut reading, name)?,
+    };
+    if subjects.len() > SUBJECT_LIMIT {
+        return Err(ReadError::TooManySubjects { limit: SUBJECT_LIMIT });
+    }
+    Ok(File { name: name.to_owned(), kind, subjects, findings: reading.findings })
+}
+
+/// Returns the text of a file.
+pub(crate) fn source(bytes: &[u8]) -> Result<Source<'_>, ReadError> {
+    if bytes.len() > FILE_LIMIT {
+        return Err(ReadError::TooLarge { size: bytes.len(), limit: FILE_LIMIT });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let byte = error.valid_up_to();
+        let line = bytes.iter().take(byte).filter(|byte| **byte == b'\n').count() + 1;
+        ReadError::NotText { line, byte }
+    })?;
+    Ok(Source::new(text))
+}
+
+/// What all readers share: the text, and what is wrong with it.
+pub(crate) struct Reading<'a> {
+    pub(crate) source: &'a Source<'a>,
+    /// The container that is read now.
+    pub(crate) subject: String,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    /// Notes a finding about the file.
+    pub(crate) fn note(&mut self, rule: Rule, message: String, place: Option<Place>, fix: Fix) {
+        let (severity, subject) = (rule.about().severity, self.subject.clone());
+        self.findings.push(Finding { rule, severity, subject, message, capability: None, place, fix, accepted: None });
+    }
+
+    /// Notes a value of the wrong type.
+    pub(crate) fn wrong(&mut self, key: &str, place: Place, found: &str, expected: &str) {
+        let written: String = self.source.at(place).lines().next().unwrap_or_default().chars().take(60).collect();
+        let fix = Fix { text: format!("write {expected}"), changes: Vec::new() };
+        self.note(Rule::WrongType, format!("`{key}` takes {expected}, and `{}` is {found}", written.trim()), Some(place), fix);
+    }
+
+    /// Notes that a value is not known before the container starts.
+    fn later(&mut self, key: &str, text: &str, place: Option<Place>) {
+        let fix = Fix {
+            text: "audit the file with its variables filled in, for example of `docker compose config`".to_owned(),
+            changes: Vec::new(),
+        };
+        self.note(Rule::KnownOnlyLater, format!("`{key}: {text}` is known only when it runs"), place, fix);
+    }
+
+    fn duplicates(&mut self, duplicates: Vec<Located<String>>) {
+        for key in duplicates {
+            let fix = Fix { text: "take one of both away".to_owned(), changes: Vec::new() };
+            self.note(Rule::DuplicateKey, format!("`{}` is there twice, and most readers take the last one", key.value), key.place, fix);
+        }
+    }
+
+    fn yaml(&mut self) -> Result<Vec<Rc<Node>>, ReadError> {
+        let is_json = self.source.text.trim_start().starts_with('{');
+        let documents = if is_json && let Ok(documents) = tree::json(self.source) { documents } else { tree::yaml(self.source)? };
+        self.duplicates(documents.duplicates);
+        Ok(documents.documents)
+    }
+
+    fn json(&mut self) -> Result<Rc<Node>, ReadError> {
+        let documents = tree::json(self.source)?;
+        self.duplicates(documents.duplicates);
+        let cut = |place| ReadError::Syntax { syntax: "JSON", problem: "no value".to_owned(), place };
+        documents.documents.into_iter().next().ok_or_else(|| cut(self.source.place(0, 0)))
+    }
+
+    fn units(&self) -> Result<Vec<Setting>, ReadError> {
+        unit::parse(self.source)
+    }
+
+    /// Returns the map at `key`; nothing if there is none.
+    fn map<'n>(&mut self, node: &'n Node, key: &str) -> Option<&'n Rc<Node>> {
+        let value = node.get(key)?;
+        if matches!(value.value, Value::Map(_)) {
+            return Some(value);
+        }
+        self.wrong(key, value.place, value.kind(), "a map");
+        None
+    }
+
+    /// Returns the items of the list at `key`.
+    fn list<'n>(&mut self, node: &'n Node, key: &str) -> &'n [Rc<Node>] {
+        match node.get(key) {
+            None => &[],
+            Some(value) if matches!(value.value, Value::List(_)) => value.items(),
+            Some(value) => {
+                self.wrong(key, value.place, value.kind(), "a list");
+                &[]
+            }
+        }
+    }
+
+    /// Returns the truth value at `key`.
+    fn truth(&mut self, node: &Node, key: &str) -> Option<Located<bool>> {
+        let value = node.get(key)?;
+        if let Some(truth) = value.truth() {
+            return Some(Located::new(truth, value.place));
+        }
+        self.wrong(key, value.place, value.kind(), "`true` or `false`");
+        None
+    }
+
+    /// Returns the text at `key`; numbers are text too.
+    fn text(&mut self, node: &Node, key: &str) -> Option<Located<String>> {
+        let value = node.get(key)?;
+        let text = value.scalar();
+        if text.is_none() {
+            self.wrong(key, value.place, value.kind(), "text");
+        }
+        text.map(|text| Located::new(text, value.place))
+    }
+
+    /// Returns the texts of the list at `key`.
+    fn texts(&mut self, node: &Node, key: &str) -> Vec<Located<String>> {
+        let mut texts = Vec::new();
+        for item in self.list(node, key) {
+            match item.scalar() {
+                Some(text) => texts.push(Located::new(text, item.place)),
+                None => self.wrong(key, item.place, item.kind(), "a list of texts"),
+            }
+        }
+        texts
+    }
+}
+
+/// Returns what a file without names of its own calls its container: the file's name without directories and extension.
+fn stem(name: &str) -> String {
+    let parts: Vec<&str> = name.rsplit('/').filter(|part| !part.is_empty()).collect();
+    let file = parts.first().copied().unwrap_or(name);
+    match (file, parts.get(1)) {
+        // /var/lib/lxc/NAME/config and BUNDLE/config.json
+        ("config" | "config.json", Some(directory)) => (*directory).to_owned(),
+        _ => file.rsplit_once('.').map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem }).to_owned(),
+    }
+}
+
+/// Tells whether a path is one of the host, and not the name of a volume.
+fn is_path(source: &str) -> bool {
+    source.starts_with(['/', '.', '~'])
+}

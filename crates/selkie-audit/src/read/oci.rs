@@ -1,0 +1,117 @@
+//! An OCI runtime's config.json: opencontainers/runtime-spec, config-linux.md. What it does not say is not there.
+
+use std::rc::Rc;
+
+use selkie_caps::CapSet;
+
+use super::{Reading, stem};
+use crate::subject::{Engine, Mount, Namespace, capability};
+use crate::tree::{Node, Value};
+use crate::{Confinement, FileType, Located, ReadError, Subject};
+
+pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
+    let root = reading.json()?;
+    if root.entry("ociVersion").is_none() && root.entry("process").is_none() {
+        let problem = "there is neither `ociVersion` nor `process`".to_owned();
+        return Err(ReadError::NotThatKind { kind: FileType::Oci, problem, place: root.place });
+    }
+    let name = if name == "-" { "config.json".to_owned() } else { stem(name) };
+    reading.subject.clone_from(&name);
+    let mut subject = Subject { name, engine: Engine::Oci, place: Some(root.place), ..Subject::default() };
+    process(reading, &root, &mut subject);
+    subject.read_only_root = reading.map(&root, "root").cloned().and_then(|node| reading.truth(&node, "readonly"));
+    linux(reading, &root, &mut subject);
+    mounts(reading, &root, &mut subject);
+    let annotation = root.get("annotations").and_then(|node| node.get("io.podman.annotations.privileged")).and_then(|node| node.scalar());
+    if annotation.as_deref() == Some("TRUE") {
+        subject.privileged = root.get("annotations").map(|node| Located::new(true, node.place));
+    }
+    Ok(vec![subject])
+}
+
+fn process(reading: &mut Reading, root: &Node, subject: &mut Subject) {
+    let mut set = CapSet::EMPTY;
+    if let Some(process) = reading.map(root, "process").cloned() {
+        if let Some(user) = reading.map(&process, "user").cloned() {
+            subject.user = reading.text(&user, "uid");
+        }
+        subject.no_new_privileges = reading.truth(&process, "noNewPrivileges");
+        if let Some(apparmor) = reading.text(&process, "apparmorProfile") {
+            subject.apparmor = Some(Located { value: super::security_opt::confinement(&apparmor.value), place: apparmor.place });
+        }
+        if let Some(capabilities) = reading.map(&process, "capabilities").cloned() {
+            subject.added = reading.texts(&capabilities, "bounding");
+            set = subject.added.iter().filter_map(|name| capability(&name.value)).fold(set, CapSet::with);
+        }
+    }
+    subject.effective = Some(set);
+    if set == CapSet::KNOWN {
+        subject.privileged = subject.added.first().map(|first| Located { value: true, place: first.place });
+    }
+}
+
+fn linux(reading: &mut Reading, root: &Node, subject: &mut Subject) {
+    let Some(linux) = reading.map(root, "linux").cloned() else { return };
+    let list = reading.list(&linux, "namespaces").to_vec();
+    let own = |kind: &str| list.iter().find(|node| node.get("type").and_then(|node| node.scalar()).as_deref() == Some(kind));
+    let place = linux.entry("namespaces").and_then(|entry| entry.key.place).or(Some(linux.place));
+    let kinds = [
+        ("pid", Namespace::Pid),
+        ("network", Namespace::Network),
+        ("ipc", Namespace::Ipc),
+        ("uts", Namespace::Uts),
+        ("cgroup", Namespace::Cgroup),
+    ];
+    let missing = kinds.into_iter().filter(|(kind, _)| own(kind).is_none());
+    subject.host_namespaces.extend(missing.map(|(_, value)| Located { value, place }));
+    subject.own_users = own("user").map(|node| Located::new(true, node.place));
+    let seccomp = linux.get("seccomp");
+    let value = if seccomp.is_some() { Confinement::Profile("seccomp".to_owned()) } else { Confinement::Unconfined };
+    subject.seccomp = Some(Located::new(value, seccomp.map_or(linux.place, |node| node.place)));
+    if linux.get("maskedPaths").is_none_or(|paths| paths.items().is_empty()) {
+        subject.unmasked.push(Located::new("ALL".to_owned(), linux.get("maskedPaths").map_or(linux.place, |node| node.place)));
+    }
+    for device in reading.list(&linux, "devices") {
+        if let Some(path) = device.get("path") {
+            subject.devices.push(Located::new(path.scalar().unwrap_or_default(), path.place));
+        }
+    }
+    for entry in reading.map(&linux, "sysctl").cloned().iter().flat_map(|node| node.entries()) {
+        let pair = (entry.key.value.clone(), entry.value.scalar().unwrap_or_default());
+        subject.sysctls.push(Located { value: pair, place: entry.key.place });
+    }
+    let rules = linux.get("resources").and_then(|node| node.get("devices").cloned());
+    subject.device_rules = rules.iter().flat_map(|rules| rules.items()).filter_map(rule).collect();
+}
+
+/// A rule that allows something, in the words of the device cgroup.
+fn rule(node: &Rc<Node>) -> Option<Located<String>> {
+    let word = |key: &str| node.get(key).and_then(|value| value.scalar());
+    if node.get("allow")?.truth() != Some(true) {
+        return None;
+    }
+    let number = |key: &str| word(key).filter(|number| number != "-1").unwrap_or_else(|| "*".to_owned());
+    let kind = word("type").unwrap_or_else(|| "a".to_owned());
+    let text = format!("{kind} {}:{} {}", number("major"), number("minor"), word("access").unwrap_or_else(|| "rwm".to_owned()));
+    Some(Located::new(text, node.place))
+}
+
+fn mounts(reading: &mut Reading, root: &Node, subject: &mut Subject) {
+    for item in reading.list(root, "mounts") {
+        let word = |key: &str| item.get(key).and_then(|value| value.scalar()).unwrap_or_default();
+        let options: Vec<String> =
+            item.get("options").map_or_else(Vec::new, |options| options.items().iter().filter_map(|option| option.scalar()).collect());
+        let has = |names: &[&str]| options.iter().any(|option| names.contains(&option.as_str()));
+        let is_bind = word("type") == "bind" || has(&["bind", "rbind"]);
+        if is_bind && matches!(item.value, Value::Map(_)) {
+            let mount = Mount {
+                source: word("source"),
+                target: word("destination"),
+                of_host: true,
+                read_only: has(&["ro"]),
+                propagates: has(&["shared", "rshared"]),
+            };
+            subject.mounts.push(Located::new(mount, item.place));
+        }
+    }
+}

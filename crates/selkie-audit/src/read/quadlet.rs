@@ -1,0 +1,124 @@
+//! Quadlet's `.container` and `.pod` files: podman-systemd.unit(5).
+//!
+//! A key with an empty value empties the list of those before it, as in all of systemd's files.
+
+use super::{Reading, compose, podman_args, security_opt, stem};
+use crate::place::Source;
+use crate::subject::{Engine, Namespace, PODMAN_DEFAULTS, Selinux};
+use crate::unit::{self, Setting};
+use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject};
+
+pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
+    let settings = reading.units()?;
+    let section = ["Container", "Pod"].into_iter().find(|section| settings.iter().any(|setting| setting.section == *section));
+    let Some(section) = section else {
+        let problem = "there is no section [Container] or [Pod]".to_owned();
+        return Err(ReadError::NotThatKind { kind: FileType::Quadlet, problem, place: reading.source.place(0, 0) });
+    };
+    reading.subject = stem(name);
+    service_section(reading, &settings);
+    let place = settings.iter().find(|setting| setting.section == section).map(Setting::place);
+    // A pod runs nothing itself but its infra container; what it says of namespaces and volumes holds for its containers.
+    let mut subject = Subject { name: stem(name), engine: Engine::Podman, place, defaults: PODMAN_DEFAULTS, ..Subject::default() };
+    for setting in settings.iter().filter(|setting| setting.section == section) {
+        one(reading, &mut subject, setting);
+    }
+    Ok(vec![subject])
+}
+
+fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
+    let value = &setting.value;
+    let is_empty = value.value.is_empty();
+    let words = || setting.words(reading.source);
+    match setting.key.value.as_str() {
+        "Image" => subject.image = Some(value.value.clone()),
+        "ContainerName" | "PodName" if !is_empty => subject.name.clone_from(&value.value),
+        "AddCapability" if is_empty => subject.added.clear(),
+        "AddCapability" => subject.added.extend(names(setting, reading.source)),
+        "DropCapability" if is_empty => subject.dropped.clear(),
+        "DropCapability" => subject.dropped.extend(names(setting, reading.source)),
+        "NoNewPrivileges" => subject.no_new_privileges = truth(reading, setting),
+        "ReadOnly" => subject.read_only_root = truth(reading, setting),
+        "SeccompProfile" => {
+            subject.seccomp = Some(Located { value: security_opt::confinement(&value.value), place: value.place });
+        }
+        "AppArmor" => subject.apparmor = Some(Located { value: security_opt::confinement(&value.value), place: value.place }),
+        "SecurityLabelDisable" if truth(reading, setting).is_some_and(|flag| flag.value) => {
+            subject.selinux.push(Located { value: Selinux::Disabled, place: value.place });
+        }
+        "SecurityLabelType" => subject.selinux.push(Located { value: Selinux::Type(value.value.clone()), place: value.place }),
+        "User" => subject.user = Some(value.clone()),
+        "UserNS" => podman_args::users(subject, value),
+        "UIDMap" | "SubUIDMap" | "RemapUsers" => subject.own_users = Some(Located { value: true, place: value.place }),
+        "Network" => podman_args::namespace(subject, Namespace::Network, value),
+        "PidMode" | "Pid" => podman_args::namespace(subject, Namespace::Pid, value),
+        "Unmask" => {
+            let paths = words().into_iter().flat_map(|word| split(&word, ':'));
+            subject.unmasked.extend(paths);
+        }
+        "AddDevice" => subject.devices.extend(words()),
+        "Sysctl" => {
+            subject.sysctls.extend(words().into_iter().map(|word| Located { value: podman_args::pair(&word.value), place: word.place }));
+        }
+        "Volume" => subject.mounts.push(Located { value: compose::short(&value.value), place: value.place }),
+        "Mount" => subject.mounts.push(Located { value: podman_args::mount(&value.value), place: value.place }),
+        "PodmanArgs" => podman_args::apply(subject, &words()),
+        _ => {}
+    }
+}
+
+/// Names of capabilities stand between blanks or commas.
+fn names(setting: &Setting, source: &Source) -> Vec<Located<String>> {
+    setting.words(source).iter().flat_map(|word| split(word, ',')).collect()
+}
+
+fn split(word: &Located<String>, separator: char) -> Vec<Located<String>> {
+    let parts = word.value.split(separator).map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Located { value: part.to_owned(), place: word.place }).collect()
+}
+
+fn truth(reading: &mut Reading, setting: &Setting) -> Option<Located<bool>> {
+    let place = setting.value.place?;
+    let truth = unit::truth(&setting.value.value);
+    if truth.is_none() {
+        reading.wrong(&setting.key.value, place, "text", "`true` or `false`");
+    }
+    truth.map(|value| Located::new(value, place))
+}
+
+/// Settings of systemd that confine Podman, and not the container.
+const OF_THE_ENGINE: [&str; 9] = [
+    "CapabilityBoundingSet",
+    "AmbientCapabilities",
+    "NoNewPrivileges",
+    "SystemCallFilter",
+    "RestrictNamespaces",
+    "ProtectSystem",
+    "ProtectKernelTunables",
+    "PrivateDevices",
+    "RestrictAddressFamilies",
+];
+
+fn service_section(reading: &mut Reading, settings: &[Setting]) {
+    for setting in settings.iter().filter(|setting| setting.section == "Service") {
+        let key = setting.key.value.as_str();
+        if !OF_THE_ENGINE.contains(&key) {
+            continue;
+        }
+        let changes = setting.value.place.map(|place| Change::Remove { place }).into_iter().collect();
+        let instead = match key {
+            "CapabilityBoundingSet" | "AmbientCapabilities" => "DropCapability=all and AddCapability=NAME",
+            "NoNewPrivileges" => "NoNewPrivileges=true",
+            "SystemCallFilter" => "SeccompProfile=PATH",
+            "ProtectSystem" => "ReadOnly=true",
+            _ => "the container's own settings",
+        };
+        let fix = Fix { text: format!("{instead} in [Container]"), changes };
+        reading.note(
+            Rule::BoundsTheEngine,
+            format!("`{key}=` of [Service] bounds Podman, and not the container"),
+            Some(setting.place()),
+            fix,
+        );
+    }
+}

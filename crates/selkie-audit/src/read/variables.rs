@@ -1,0 +1,51 @@
+//! Variables of compose files: compose-spec, "Interpolation". Without an environment only their defaults are known.
+
+/// A text with its variables replaced by their defaults.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Filled {
+    pub(super) text: String,
+    /// Something of it is known only when it runs.
+    pub(super) open: bool,
+}
+
+/// Fills in `${NAME:-default}`; `$NAME`, `${NAME}` and `${NAME:?error}` become nothing, `$$` a dollar.
+pub(super) fn fill(text: &str) -> Filled {
+    let mut filled = Filled { text: String::new(), open: false };
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        filled.text.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            filled.text.push('$');
+            rest = after;
+        } else if let Some((inside, after)) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            let default = inside.split_once(":-").or_else(|| inside.split_once('-'));
+            filled.text.push_str(default.map_or("", |(_, default)| default));
+            filled.open = true;
+            rest = after;
+        } else {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            filled.open |= end > 0;
+            if end == 0 {
+                filled.text.push('$');
+            }
+            rest = rest.get(end..).unwrap_or_default();
+        }
+    }
+    filled.text.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_become_their_defaults() {
+        let filled = |text: &str, open| Filled { text: text.to_owned(), open };
+        assert_eq!(fill("${A:-true}"), filled("true", true));
+        assert_eq!(fill("a${A}b$C-d$$e"), filled("ab-d$e", true));
+        assert_eq!(fill("plain"), filled("plain", false));
+        assert_eq!(fill("${open"), filled("${open", false));
+    }
+}

@@ -1,0 +1,145 @@
+//! All that was found, and the forms in which machines and people read it.
+
+mod html;
+mod json;
+mod sarif;
+
+use crate::{FileType, Finding, Place, ReadError, Severity, Subject};
+
+pub use self::html::html;
+pub use self::json::json;
+pub use self::sarif::sarif;
+
+/// What was found in all files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Version of the program.
+    pub version: String,
+    /// What was audited, in the order in which it was given.
+    pub entries: Vec<Entry>,
+    /// What could not be read, by name.
+    pub unreadable: Vec<(String, Problem)>,
+}
+
+/// A file with its containers, or an engine with its running ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Name of the file; of running containers that of the engine.
+    pub name: String,
+    /// What kind of file it is; `None` for running containers.
+    pub kind: Option<FileType>,
+    /// The containers.
+    pub subjects: Vec<Subject>,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problem {
+    /// In words.
+    pub text: String,
+    /// Where, if it is at one place.
+    pub place: Option<Place>,
+}
+
+impl From<&ReadError> for Problem {
+    fn from(error: &ReadError) -> Self {
+        Self { text: error.to_string(), place: error.place() }
+    }
+}
+
+/// How a container stands, by the worst finding that nobody accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Nothing above low.
+    Confined,
+    /// Something medium.
+    Weakened,
+    /// Something high.
+    Exposed,
+    /// Something critical.
+    Open,
+}
+
+impl Verdict {
+    /// Returns the verdict of this worst severity.
+    #[must_use]
+    pub const fn of(worst: Option<Severity>) -> Self {
+        match worst {
+            Some(Severity::Critical) => Self::Open,
+            Some(Severity::High) => Self::Exposed,
+            Some(Severity::Medium) => Self::Weakened,
+            Some(Severity::Low) | None => Self::Confined,
+        }
+    }
+
+    /// Returns the word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Confined => "confined",
+            Self::Weakened => "weakened",
+            Self::Exposed => "exposed",
+            Self::Open => "open",
+        }
+    }
+
+    /// Returns a sign that tells it without colour.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Confined => "✓",
+            Self::Weakened => Severity::Medium.sign(),
+            Self::Exposed => Severity::High.sign(),
+            Self::Open => Severity::Critical.sign(),
+        }
+    }
+}
+
+impl Report {
+    /// Returns all findings that nobody accepts, with the names of their files.
+    pub fn open(&self) -> impl Iterator<Item = (&str, &Finding)> {
+        self.entries
+            .iter()
+            .flat_map(|entry| entry.findings.iter().map(|finding| (entry.name.as_str(), finding)))
+            .filter(|(_, finding)| finding.accepted.is_none())
+    }
+
+    /// Returns the worst severity of what nobody accepts.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.open().map(|(_, finding)| finding.severity).max()
+    }
+
+    /// Counts what nobody accepts.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.open().filter(|(_, finding)| finding.severity == severity).count()
+    }
+
+    /// Counts what is accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.entries.iter().flat_map(|entry| &entry.findings).filter(|finding| finding.accepted.is_some()).count()
+    }
+
+    /// Counts the containers.
+    #[must_use]
+    pub fn containers(&self) -> usize {
+        self.entries.iter().map(|entry| entry.subjects.len()).sum()
+    }
+}
+
+impl Entry {
+    /// Returns how each container stands, by their order; takes time in proportion to findings and containers.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let mut worst: std::collections::BTreeMap<&str, Severity> = std::collections::BTreeMap::new();
+        for finding in self.findings.iter().filter(|finding| finding.accepted.is_none()) {
+            let known = worst.entry(finding.subject.as_str()).or_insert(finding.severity);
+            *known = (*known).max(finding.severity);
+        }
+        self.subjects.iter().map(|subject| Verdict::of(worst.get(subject.name.as_str()).copied())).collect()
+    }
+}

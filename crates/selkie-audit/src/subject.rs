@@ -1,0 +1,288 @@
+//! What is audited: one container, as a file configures it or as it runs.
+
+use selkie_caps::{CapSet, Capability};
+
+use crate::{Located, Place};
+
+/// What Docker, containerd and CRI-O's documentation give a container of which nothing is said: moby `oci/caps/defaults.go`.
+pub const DOCKER_DEFAULTS: CapSet = PODMAN_DEFAULTS.with(Capability::Mknod).with(Capability::NetRaw).with(Capability::AuditWrite);
+
+/// What Podman gives a container of which nothing is said: containers.conf(5), `default_capabilities`.
+pub const PODMAN_DEFAULTS: CapSet = CapSet::EMPTY
+    .with(Capability::Chown)
+    .with(Capability::DacOverride)
+    .with(Capability::Fowner)
+    .with(Capability::Fsetid)
+    .with(Capability::Kill)
+    .with(Capability::NetBindService)
+    .with(Capability::Setfcap)
+    .with(Capability::Setgid)
+    .with(Capability::Setpcap)
+    .with(Capability::Setuid)
+    .with(Capability::SysChroot);
+
+/// One container. A field that is `None` is not said by the file; of a running container everything that could be seen is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// What people call it: the service, the pod's container with its pod, the unit, the running container.
+    pub name: String,
+    /// Whose rules hold.
+    pub engine: Engine,
+    /// Where the file begins to speak of it.
+    pub place: Option<Place>,
+    /// The image.
+    pub image: Option<String>,
+    /// What it has when nothing is added or dropped.
+    pub defaults: CapSet,
+    /// Capabilities that are added, as they are written.
+    pub added: Vec<Located<String>>,
+    /// Capabilities that are dropped, as they are written.
+    pub dropped: Vec<Located<String>>,
+    /// What it really can hold: the bounding set of a running container, or a set that is written out.
+    pub effective: Option<CapSet>,
+    /// The engine's own flag.
+    pub privileged: Option<Located<bool>>,
+    /// User or uid, as it is written.
+    pub user: Option<Located<String>>,
+    /// The engine refuses to start it as root (Kubernetes' `runAsNonRoot`).
+    pub non_root: Option<Located<bool>>,
+    /// Programs gain nothing by execve(2).
+    pub no_new_privileges: Option<Located<bool>>,
+    /// The system call filter.
+    pub seccomp: Option<Located<Confinement>>,
+    /// The AppArmor profile.
+    pub apparmor: Option<Located<Confinement>>,
+    /// SELinux's part of the label that is set by hand.
+    pub selinux: Vec<Located<Selinux>>,
+    /// The root file system cannot be written.
+    pub read_only_root: Option<Located<bool>>,
+    /// Namespaces of the host.
+    pub host_namespaces: Vec<Located<Namespace>>,
+    /// Root within is an ordinary user outside.
+    pub own_users: Option<Located<bool>>,
+    /// What of the host is mounted, and volumes of unusual kinds.
+    pub mounts: Vec<Located<Mount>>,
+    /// Devices of the host.
+    pub devices: Vec<Located<String>>,
+    /// Rules of the device cgroup, in its own words.
+    pub device_rules: Vec<Located<String>>,
+    /// Paths of /proc and /sys whose mask is off; `ALL` for all of them.
+    pub unmasked: Vec<Located<String>>,
+    /// Kernel settings, name and value.
+    pub sysctls: Vec<Located<(String, String)>>,
+    /// Ports of the host (Kubernetes' `hostPort`).
+    pub host_ports: Vec<Located<String>>,
+    /// What only Kubernetes has: probes that name a host, Windows' host process.
+    pub kubernetes: Vec<Located<KubernetesExtra>>,
+}
+
+/// Whose rules of merging and defaults hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    /// Docker, also by a compose file.
+    Docker,
+    /// Podman, also by Quadlet and containers.conf.
+    Podman,
+    /// Kubernetes, whatever runs below it.
+    Kubernetes,
+    /// An OCI runtime by its config.json: everything is written out.
+    Oci,
+    /// LXC or Incus.
+    Lxc,
+    /// systemd-nspawn.
+    Nspawn,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+impl Engine {
+    /// Returns its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Kubernetes => "kubernetes",
+            Self::Oci => "oci",
+            Self::Lxc => "lxc",
+            Self::Nspawn => "nspawn",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// A profile of seccomp or AppArmor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// The engine's own.
+    Default,
+    /// None.
+    Unconfined,
+    /// This one.
+    Profile(String),
+}
+
+/// A part of an SELinux label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selinux {
+    /// No confinement at all (`label=disable`).
+    Disabled,
+    /// The type.
+    Type(String),
+    /// The user.
+    User(String),
+    /// The role.
+    Role(String),
+}
+
+/// A namespace that can be the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Namespace {
+    /// Processes.
+    Pid,
+    /// Network.
+    Network,
+    /// System V IPC, POSIX queues and shared memory.
+    Ipc,
+    /// Host name.
+    Uts,
+    /// Users, although the engine would give an own one.
+    User,
+    /// The view of cgroups.
+    Cgroup,
+}
+
+/// A mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// Path of the host; of a volume that is none, its kind (`nfs`).
+    pub source: String,
+    /// Path in the container.
+    pub target: String,
+    /// A path of the host, and not a volume.
+    pub of_host: bool,
+    /// It cannot be written.
+    pub read_only: bool,
+    /// Mounts below it show on the host (`shared`, `rshared`, `Bidirectional`).
+    pub propagates: bool,
+}
+
+/// Settings of a pod that no other engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KubernetesExtra {
+    /// A probe or hook that the kubelet sends to this host.
+    ProbeHost(String),
+    /// `windowsOptions.hostProcess`.
+    HostProcess,
+}
+
+/// A list of capability names, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) set: CapSet,
+    pub(crate) all: Option<Place>,
+    pub(crate) has_all: bool,
+}
+
+impl Names {
+    /// Reads names in any case, with or without `CAP_`, or `ALL`; others are left out, and a rule of their own.
+    pub(crate) fn read(names: &[Located<String>]) -> Self {
+        let mut read = Self::default();
+        for name in names {
+            if name.value.eq_ignore_ascii_case("all") {
+                read.has_all = true;
+                read.all = name.place;
+            } else if let Some(capability) = capability(&name.value) {
+                read.set.insert(capability);
+            }
+        }
+        read
+    }
+}
+
+/// Reads one name; no number and no `ALL`.
+pub(crate) fn capability(name: &str) -> Option<Capability> {
+    (!name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit())).then(|| Capability::parse_name(name).ok())?
+}
+
+impl Subject {
+    /// Returns what it can hold: the effective set if it is known, else what flags and defaults make.
+    pub fn capabilities(&self) -> CapSet {
+        if let Some(set) = self.effective {
+            return set;
+        }
+        if self.is_privileged() {
+            return CapSet::KNOWN;
+        }
+        let (added, dropped) = (Names::read(&self.added), Names::read(&self.dropped));
+        if dropped.has_all {
+            return added.set;
+        }
+        let base = if added.has_all { CapSet::KNOWN } else { self.defaults };
+        base.difference(dropped.set).union(added.set.difference(if added.has_all { dropped.set } else { CapSet::EMPTY }))
+    }
+
+    /// Tells whether the engine's flag is on.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        self.privileged.as_ref().is_some_and(|flag| flag.value)
+    }
+
+    /// Tells whether there is no system call filter; Kubernetes has none unless the kubelet or the pod says so, which is another rule.
+    #[must_use]
+    pub fn is_seccomp_off(&self) -> bool {
+        self.is_privileged() || self.seccomp.as_ref().is_some_and(|seccomp| seccomp.value == Confinement::Unconfined)
+    }
+
+    /// Tells whether it shares this namespace with the host.
+    #[must_use]
+    pub fn shares(&self, namespace: Namespace) -> bool {
+        self.host_namespaces.iter().any(|shared| shared.value == namespace)
+    }
+
+    /// Tells whether root within is an ordinary user outside.
+    #[must_use]
+    pub fn has_own_users(&self) -> bool {
+        self.own_users.as_ref().is_some_and(|own| own.value) && !self.shares(Namespace::User)
+    }
+
+    /// Returns the uid that it starts with, if a number or `root` says so.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        let user = self.user.as_ref()?.value.split(':').next().unwrap_or_default().trim();
+        if user == "root" { Some(0) } else { user.parse().ok() }
+    }
+
+    /// Tells whether it certainly does not start as root.
+    #[must_use]
+    pub fn is_non_root(&self) -> bool {
+        let named = self.user.as_ref().is_some_and(|user| !user.value.trim().is_empty() && !user.value.contains('$'));
+        named && self.uid() != Some(0) || self.non_root.as_ref().is_some_and(|flag| flag.value) && self.uid() != Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(added: &[&str], dropped: &[&str]) -> Subject {
+        let names = |names: &[&str]| names.iter().map(|name| Located::nowhere((*name).to_owned())).collect();
+        Subject { defaults: DOCKER_DEFAULTS, added: names(added), dropped: names(dropped), ..Subject::default() }
+    }
+
+    #[test]
+    fn capabilities_are_defaults_without_dropped_with_added() {
+        assert_eq!(subject(&[], &[]).capabilities().len(), 14);
+        assert_eq!(subject(&["CAP_NET_ADMIN"], &["mknod"]).capabilities().len(), 14);
+        assert_eq!(subject(&["setuid"], &["ALL"]).capabilities(), CapSet::EMPTY.with(Capability::Setuid));
+        assert_eq!(subject(&["ALL"], &["SYS_ADMIN"]).capabilities(), CapSet::KNOWN.without(Capability::SysAdmin));
+    }
+
+    #[test]
+    fn uid_is_of_the_user_before_the_colon() {
+        let user = |text: &str| Subject { user: Some(Located::nowhere(text.to_owned())), ..Subject::default() };
+        assert_eq!((user("0:0").uid(), user("root").uid(), user("web").uid()), (Some(0), Some(0), None));
+        assert!(user("web").is_non_root() && user("1000").is_non_root() && !user("0").is_non_root());
+    }
+}

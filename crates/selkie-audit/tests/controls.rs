@@ -1,0 +1,379 @@
+//! The controls of others, and our own: a manifest for each, and the finding that it has to give. For each bad one a good one.
+//!
+//! PSS: kubernetes.io, "Pod Security Standards"; `CKV_K8S`: checkov's policy index; KICS: its queries for compose files.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeSet;
+
+use selkie_audit::{check, read};
+
+/// A file that breaks a control, or keeps it.
+struct Case {
+    control: &'static str,
+    file: &'static str,
+    text: String,
+    has: &'static [&'static str],
+    lacks: &'static [&'static str],
+}
+
+fn findings(file: &str, text: &str) -> BTreeSet<String> {
+    let read = read(file, text.as_bytes(), None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let of_subjects = read.subjects.iter().flat_map(|subject| check(subject, &[]));
+    of_subjects.chain(read.findings.clone()).map(|finding| finding.rule.id().to_owned()).collect()
+}
+
+fn assert_all(cases: Vec<Case>) {
+    let mut failures = Vec::new();
+    for case in cases {
+        let found = findings(case.file, &case.text);
+        for rule in case.has.iter().filter(|rule| !found.contains(**rule)) {
+            failures.push(format!("{}: `{rule}` is not found in\n{}found: {found:?}", case.control, case.text));
+        }
+        for rule in case.lacks.iter().filter(|rule| found.contains(**rule)) {
+            failures.push(format!("{}: `{rule}` is found in\n{}", case.control, case.text));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A pod with these lines in its spec, in its container, and in the container's security context.
+fn pod(spec: &str, container: &str, context: &str) -> String {
+    let context = if context.is_empty() { String::new() } else { format!("    securityContext:\n{}", indent(context, 6)) };
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n{}  containers:\n  - name: c\n    image: i\n{}{context}",
+        indent(spec, 2),
+        indent(container, 4)
+    )
+}
+
+fn service(lines: &str) -> String {
+    format!("services:\n  web:\n    image: i\n{}", indent(lines, 4))
+}
+
+fn indent(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+}
+
+fn case(control: &'static str, file: &'static str, text: String, has: &'static [&'static str], lacks: &'static [&'static str]) -> Case {
+    Case { control, file, text, has, lacks }
+}
+
+fn kube(control: &'static str, parts: [&str; 3], has: &'static [&'static str], lacks: &'static [&'static str]) -> Case {
+    case(control, "pod.yaml", pod(parts[0], parts[1], parts[2]), has, lacks)
+}
+
+fn compose(control: &'static str, lines: &str, has: &'static [&'static str], lacks: &'static [&'static str]) -> Case {
+    case(control, "compose.yaml", service(lines), has, lacks)
+}
+
+#[test]
+fn pod_security_standards_baseline_is_covered() {
+    assert_all(vec![
+        kube("PSS baseline HostProcess", ["", "", "windowsOptions: {hostProcess: true}"], &["host-process"], &[]),
+        kube(
+            "PSS baseline HostProcess of the pod",
+            ["securityContext: {windowsOptions: {hostProcess: true}}", "", ""],
+            &["host-process"],
+            &[],
+        ),
+        kube("PSS baseline HostProcess, good", ["", "", "windowsOptions: {hostProcess: false}"], &[], &["host-process"]),
+        kube("PSS baseline Host Namespaces, network", ["hostNetwork: true", "", ""], &["host-network"], &["host-pid", "host-ipc"]),
+        kube("PSS baseline Host Namespaces, PID", ["hostPID: true", "", ""], &["host-pid"], &["host-network"]),
+        kube("PSS baseline Host Namespaces, IPC", ["hostIPC: true", "", ""], &["host-ipc"], &[]),
+        kube("PSS baseline Host Namespaces, good", ["hostPID: false", "", ""], &[], &["host-pid", "host-ipc", "host-network"]),
+        kube("PSS baseline Privileged", ["", "", "privileged: true"], &["privileged"], &[]),
+        kube("PSS baseline Privileged, good", ["", "", "privileged: false"], &[], &["privileged"]),
+        kube("PSS baseline Capabilities", ["", "", "capabilities: {add: [NET_ADMIN]}"], &["capability-outside"], &[]),
+        kube("PSS baseline Capabilities, ALL", ["", "", "capabilities: {add: [ALL]}"], &["capability-all"], &[]),
+        kube(
+            "PSS baseline Capabilities, good",
+            ["", "", "capabilities: {add: [CHOWN]}"],
+            &["capability-redundant"],
+            &["capability-outside", "capability-host-root"],
+        ),
+        kube("PSS baseline HostPath", ["volumes: [{name: v, hostPath: {path: /data}}]", "", ""], &["host-path"], &[]),
+        kube("PSS baseline HostPath, good", ["volumes: [{name: v, emptyDir: {}}]", "", ""], &[], &["host-path", "volume-type"]),
+        kube("PSS baseline Host Ports", ["", "ports: [{containerPort: 80, hostPort: 80}]", ""], &["host-port"], &[]),
+        kube("PSS baseline Host Ports, good", ["", "ports: [{containerPort: 80, hostPort: 0}]", ""], &[], &["host-port"]),
+        kube("PSS baseline Host Probes", ["", "livenessProbe: {httpGet: {host: 10.0.0.1, port: 80}}", ""], &["probe-host"], &[]),
+        kube("PSS baseline Lifecycle Hooks", ["", "lifecycle: {preStop: {tcpSocket: {host: db, port: 80}}}", ""], &["probe-host"], &[]),
+        kube("PSS baseline Host Probes, good", ["", "livenessProbe: {httpGet: {port: 80}}", ""], &[], &["probe-host"]),
+        kube("PSS baseline AppArmor", ["", "", "appArmorProfile: {type: Unconfined}"], &["apparmor-unconfined"], &[]),
+        kube("PSS baseline AppArmor, good", ["", "", "appArmorProfile: {type: RuntimeDefault}"], &[], &["apparmor-unconfined"]),
+        kube("PSS baseline SELinux type", ["", "", "seLinuxOptions: {type: spc_t}"], &["selinux-options"], &[]),
+        kube("PSS baseline SELinux user", ["securityContext: {seLinuxOptions: {user: root}}", "", ""], &["selinux-options"], &[]),
+        kube("PSS baseline SELinux, good", ["", "", "seLinuxOptions: {type: container_t}"], &[], &["selinux-options"]),
+        kube("PSS baseline /proc Mount Type", ["", "", "procMount: Unmasked"], &["proc-unmasked"], &[]),
+        kube("PSS baseline /proc Mount Type, good", ["", "", "procMount: Default"], &[], &["proc-unmasked"]),
+        kube("PSS baseline Seccomp", ["", "", "seccompProfile: {type: Unconfined}"], &["seccomp-unconfined"], &["seccomp-not-set"]),
+        kube(
+            "PSS baseline Seccomp of the pod",
+            ["securityContext: {seccompProfile: {type: Unconfined}}", "", ""],
+            &["seccomp-unconfined"],
+            &[],
+        ),
+        kube("PSS baseline Sysctls", ["securityContext: {sysctls: [{name: kernel.msgmax, value: '1'}]}", "", ""], &["unsafe-sysctl"], &[]),
+        kube(
+            "PSS baseline Sysctls, good",
+            ["securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '1'}]}", "", ""],
+            &[],
+            &["unsafe-sysctl"],
+        ),
+    ]);
+}
+
+#[test]
+fn apparmor_annotation_of_one_container_counts_for_it() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined}\nspec: {containers: [{name: c}]}\n";
+    assert!(findings("pod.yaml", text).contains("apparmor-unconfined"));
+}
+
+#[test]
+fn pod_security_standards_restricted_is_covered() {
+    assert_all(vec![
+        kube("PSS restricted Volume Types", ["volumes: [{name: v, nfs: {server: s, path: /}}]", "", ""], &["volume-type"], &[]),
+        kube(
+            "PSS restricted Volume Types, good",
+            ["volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]", "", ""],
+            &[],
+            &["volume-type"],
+        ),
+        kube("PSS restricted Privilege Escalation", ["", "", "allowPrivilegeEscalation: true"], &["privilege-escalation"], &[]),
+        kube("PSS restricted Privilege Escalation, not said", ["", "", ""], &["privilege-escalation"], &[]),
+        kube("PSS restricted Privilege Escalation, good", ["", "", "allowPrivilegeEscalation: false"], &[], &["privilege-escalation"]),
+        kube("PSS restricted Running as Non-root", ["", "", ""], &["may-run-as-root"], &[]),
+        kube(
+            "PSS restricted Running as Non-root, false",
+            ["securityContext: {runAsNonRoot: true}", "", "runAsNonRoot: false"],
+            &["may-run-as-root"],
+            &[],
+        ),
+        kube("PSS restricted Running as Non-root, good", ["securityContext: {runAsNonRoot: true}", "", ""], &[], &["may-run-as-root"]),
+        kube("PSS restricted Non-root user", ["", "", "runAsUser: 0"], &["runs-as-root"], &[]),
+        kube("PSS restricted Non-root user, good", ["securityContext: {runAsUser: 0}", "", "runAsUser: 1000"], &[], &["runs-as-root"]),
+        kube("PSS restricted Seccomp", ["", "", ""], &["seccomp-not-set"], &[]),
+        kube(
+            "PSS restricted Seccomp, good",
+            ["", "", "seccompProfile: {type: RuntimeDefault}"],
+            &[],
+            &["seccomp-not-set", "seccomp-unconfined"],
+        ),
+        kube(
+            "PSS restricted Seccomp, good of the pod",
+            ["securityContext: {seccompProfile: {type: Localhost, localhostProfile: a.json}}", "", ""],
+            &[],
+            &["seccomp-not-set"],
+        ),
+        kube("PSS restricted Capabilities", ["", "", ""], &["capabilities-not-dropped"], &[]),
+        kube("PSS restricted Capabilities, some", ["", "", "capabilities: {drop: [NET_RAW]}"], &["capabilities-not-dropped"], &["net-raw"]),
+        kube(
+            "PSS restricted Capabilities, good",
+            ["", "", "capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}"],
+            &[],
+            &["capabilities-not-dropped", "net-raw", "capability-added"],
+        ),
+        kube("PSS restricted Capabilities, one more", ["", "", "capabilities: {drop: [ALL], add: [IPC_LOCK]}"], &["capability-added"], &[]),
+    ]);
+}
+
+#[test]
+fn pod_that_keeps_the_restricted_standard_has_no_finding() {
+    let context = "allowPrivilegeEscalation: false\nrunAsNonRoot: true\nreadOnlyRootFilesystem: true\ncapabilities: {drop: [ALL]}\nseccompProfile: {type: RuntimeDefault}";
+    assert_eq!(findings("pod.yaml", &pod("", "", context)), BTreeSet::new());
+}
+
+#[test]
+fn checkov_kubernetes_is_covered() {
+    let socket = "volumes: [{name: v, hostPath: {path: /var/run/docker.sock}}]";
+    assert_all(vec![
+        kube("CKV_K8S_16", ["", "", "privileged: true"], &["privileged"], &[]),
+        kube("CKV_K8S_17", ["hostPID: true", "", ""], &["host-pid"], &[]),
+        kube("CKV_K8S_18", ["hostIPC: true", "", ""], &["host-ipc"], &[]),
+        kube("CKV_K8S_19", ["hostNetwork: true", "", ""], &["host-network"], &[]),
+        kube("CKV_K8S_20", ["", "", "allowPrivilegeEscalation: true"], &["privilege-escalation"], &[]),
+        kube("CKV_K8S_22", ["", "", ""], &["root-writable"], &[]),
+        kube("CKV_K8S_22, good", ["", "", "readOnlyRootFilesystem: true"], &[], &["root-writable"]),
+        kube("CKV_K8S_23", ["", "", "runAsUser: 0"], &["runs-as-root"], &[]),
+        kube("CKV_K8S_25", ["", "", "capabilities: {add: [SYS_TIME]}"], &["capability-outside"], &[]),
+        kube("CKV_K8S_26", ["", "ports: [{hostPort: 8080}]", ""], &["host-port"], &[]),
+        kube("CKV_K8S_27", [socket, "volumeMounts: [{name: v, mountPath: /s}]", ""], &["engine-socket"], &["host-path"]),
+        kube("CKV_K8S_28", ["", "", ""], &["net-raw"], &[]),
+        kube("CKV_K8S_28, good", ["", "", "capabilities: {drop: [NET_RAW]}"], &[], &["net-raw"]),
+        kube("CKV_K8S_31", ["", "", ""], &["seccomp-not-set"], &[]),
+        kube("CKV_K8S_37", ["", "", ""], &["capabilities-not-dropped"], &[]),
+        kube("CKV_K8S_39", ["", "", "capabilities: {add: [CAP_SYS_ADMIN]}"], &["capability-host-root"], &[]),
+        kube("CKV_K8S_40", ["", "", "runAsUser: 0"], &["runs-as-root"], &[]),
+    ]);
+}
+
+#[test]
+fn kics_compose_is_covered() {
+    assert_all(vec![
+        compose("KICS Privileged Containers Enabled", "privileged: true", &["privileged"], &[]),
+        compose("KICS Privileged Containers Enabled, good", "privileged: false", &[], &["privileged"]),
+        compose("KICS Docker Socket Mounted", "volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']", &["engine-socket"], &[]),
+        compose(
+            "KICS Docker Socket Mounted, long",
+            "volumes: [{type: bind, source: /run/podman/podman.sock, target: /s}]",
+            &["engine-socket"],
+            &[],
+        ),
+        compose("KICS Docker Socket Mounted, good", "volumes: ['data:/var/lib/data']", &[], &["engine-socket", "host-directory"]),
+        compose("KICS Host Namespace is Shared", "pid: host", &["host-pid"], &[]),
+        compose("KICS Host Namespace is Shared, good", "pid: 'service:db'", &[], &["host-pid"]),
+        compose("KICS Shared Host Network Namespace", "network_mode: host", &["host-network"], &[]),
+        compose("KICS Shared Host Network Namespace, good", "network_mode: bridge", &[], &["host-network"]),
+        compose("KICS Shared Host IPC Namespace", "ipc: host", &["host-ipc"], &[]),
+        compose("KICS Host Namespace is Shared, UTS", "uts: host", &["host-uts"], &[]),
+        compose("CIS Docker 5.31", "userns_mode: host", &["host-users"], &[]),
+        compose("KICS Cgroup Not Default", "cgroup: host", &["host-cgroup"], &[]),
+        compose("KICS Container Capabilities Unrestricted", "cap_add: [ALL]", &["capability-all"], &[]),
+        compose("KICS Container Capabilities Unrestricted, not dropped", "", &["capabilities-not-dropped"], &[]),
+        compose("KICS Container Capabilities Unrestricted, good", "cap_drop: [all]", &[], &["capabilities-not-dropped", "net-raw"]),
+        compose("KICS Default Seccomp Profile Disabled", "security_opt: ['seccomp:unconfined']", &["seccomp-unconfined"], &[]),
+        compose("KICS Default Seccomp Profile Disabled, good", "security_opt: ['seccomp=p.json']", &[], &["seccomp-unconfined"]),
+        compose("KICS Security Opt Not Set", "", &["privilege-escalation"], &[]),
+        compose("KICS Security Opt Not Set, good", "security_opt: [no-new-privileges:true]", &[], &["privilege-escalation"]),
+        compose("KICS Volume Has Sensitive Host Directory", "volumes: ['/etc:/host/etc']", &["host-directory"], &[]),
+        compose("KICS Volume Has Sensitive Host Directory, /", "volumes: ['/:/host']", &["host-root"], &[]),
+        compose("KICS Volume Has Sensitive Host Directory, hidden", "volumes: ['/srv/../:/host']", &["host-root"], &[]),
+        compose("KICS Volume Has Sensitive Host Directory, good", "volumes: ['./conf:/etc/app:ro']", &[], &["host-root", "host-directory"]),
+        compose("CIS Docker 5.2", "security_opt: ['apparmor=unconfined']", &["apparmor-unconfined"], &[]),
+        compose("CIS Docker 5.3", "security_opt: ['label=disable']", &["selinux-options"], &[]),
+        compose("CIS Docker 5.13, good", "read_only: true", &[], &["root-writable"]),
+        compose("CIS Docker 5.18", "devices: ['/dev/sda:/dev/sda']", &["host-device"], &[]),
+        compose("CIS Docker 5.18, rule", "device_cgroup_rules: ['a *:* rwm']", &["device-rule-all"], &[]),
+        compose("CIS Docker 5.18, good", "devices: ['/dev/null:/dev/null']", &[], &["host-device"]),
+        compose("CIS Docker 5.20", "volumes: ['/data:/data:shared']", &["mount-propagation"], &[]),
+        compose(
+            "CIS Docker 5.20, long",
+            "volumes: [{type: bind, source: /d, target: /d, bind: {propagation: rshared}}]",
+            &["mount-propagation"],
+            &[],
+        ),
+        compose("CIS Docker 4.1", "user: root", &["runs-as-root"], &[]),
+        compose("CIS Docker 4.1, good", "user: '1000:1000'", &[], &["runs-as-root", "may-run-as-root"]),
+        compose("PSS baseline /proc Mount Type", "security_opt: ['systempaths=unconfined']", &["proc-unmasked"], &[]),
+        compose("PSS baseline Sysctls", "sysctls: {kernel.core_pattern: x}", &["unsafe-sysctl"], &[]),
+        compose("PSS baseline Sysctls, good", "sysctls: [net.core.somaxconn=1024]", &[], &["unsafe-sysctl"]),
+    ]);
+}
+
+#[test]
+fn combinations_that_open_the_host_are_found() {
+    assert_all(vec![
+        compose("SYS_ADMIN without a filter", "cap_add: [SYS_ADMIN]\nsecurity_opt: ['seccomp=unconfined']", &["escape-sys-admin"], &[]),
+        compose("SYS_ADMIN without AppArmor", "cap_add: [SYS_ADMIN]\nsecurity_opt: ['apparmor=unconfined']", &["escape-sys-admin"], &[]),
+        compose("SYS_ADMIN with both", "cap_add: [SYS_ADMIN]", &["capability-host-root"], &["escape-sys-admin"]),
+        compose("SYS_PTRACE with host PIDs", "cap_add: [SYS_PTRACE]\npid: host", &["escape-ptrace"], &[]),
+        compose("SYS_PTRACE alone", "cap_add: [SYS_PTRACE]", &[], &["escape-ptrace"]),
+        compose("DAC_READ_SEARCH with a host mount", "cap_add: [DAC_READ_SEARCH]\nvolumes: ['./a:/a']", &["escape-file-handle"], &[]),
+        compose("DAC_READ_SEARCH alone", "cap_add: [DAC_READ_SEARCH]", &["capability-host-root"], &["escape-file-handle"]),
+        compose("NET_ADMIN in the host's network", "cap_add: [NET_ADMIN]\nnetwork_mode: host", &["escape-network"], &[]),
+        compose("/proc of the host", "volumes: ['/proc:/host/proc']", &["escape-procfs"], &[]),
+        compose("/proc of the host, read only", "volumes: ['/proc:/host/proc:ro']", &["host-directory"], &["escape-procfs"]),
+        compose("SYS_MODULE", "cap_add: [SYS_MODULE]", &["capability-host-root"], &[]),
+        case(
+            "a named volume that is the host's /",
+            "compose.yaml",
+            "services:\n  web:\n    volumes: ['all:/host']\nvolumes:\n  all:\n    driver_opts: {type: none, o: bind, device: /}\n"
+                .to_owned(),
+            &["host-root"],
+            &[],
+        ),
+    ]);
+}
+
+#[test]
+fn own_rules_are_found() {
+    assert_all(vec![
+        compose("unknown name", "cap_add: [NET_ADMN]", &["capability-unknown"], &[]),
+        compose("known names in any form", "cap_add: [cap_net_admin, Sys_Time]", &[], &["capability-unknown"]),
+        compose("redundant", "cap_add: [CHOWN]", &["capability-redundant"], &[]),
+        compose("not redundant after ALL", "cap_drop: [ALL]\ncap_add: [CHOWN]", &[], &["capability-redundant"]),
+        compose("drop after ALL", "cap_drop: [ALL, NET_RAW]", &["drop-after-all"], &[]),
+        compose("added and dropped", "cap_add: [SYS_TIME]\ncap_drop: [SYS_TIME]", &["capability-added-and-dropped"], &[]),
+        compose("no effect", "user: '1000'\ncap_add: [NET_ADMIN]", &["capability-no-effect"], &[]),
+        compose("effect for root", "user: root\ncap_add: [NET_ADMIN]", &[], &["capability-no-effect"]),
+        kube(
+            "no effect in Kubernetes",
+            ["", "", "runAsUser: 1000\ncapabilities: {add: [NET_BIND_SERVICE]}"],
+            &["capability-no-effect"],
+            &[],
+        ),
+        compose("wrong type", "privileged: maybe", &["wrong-type"], &["privileged"]),
+        compose("variable with a default", "privileged: ${P:-true}", &["known-only-later", "privileged"], &[]),
+        compose("extends", "extends: {file: base.yaml, service: web}", &["known-only-later"], &[]),
+        compose("twice", "privileged: false\nprivileged: true", &["duplicate-key", "privileged"], &[]),
+        kube("quoted truth", ["", "", "privileged: 'true'"], &["wrong-type"], &[]),
+    ]);
+}
+
+#[test]
+fn quadlet_is_read() {
+    let container = |lines: &str| format!("[Container]\nImage=i\n{lines}\n");
+    let quadlet = |control, lines: &str, has, lacks| case(control, "web.container", container(lines), has, lacks);
+    assert_all(vec![
+        quadlet("PodmanArgs", "PodmanArgs=--privileged", &["privileged"], &[]),
+        quadlet("PodmanArgs false", "PodmanArgs=--privileged=false --cap-add SYS_MODULE", &["capability-host-root"], &["privileged"]),
+        quadlet("AddCapability", "AddCapability=CAP_SYS_ADMIN NET_ADMIN", &["capability-host-root", "capability-outside"], &[]),
+        quadlet(
+            "DropCapability",
+            "DropCapability=all\nNoNewPrivileges=true\nUser=1000\nReadOnly=true",
+            &[],
+            &["capabilities-not-dropped", "privilege-escalation", "may-run-as-root", "root-writable"],
+        ),
+        quadlet("SeccompProfile", "SeccompProfile=unconfined", &["seccomp-unconfined"], &[]),
+        quadlet("SecurityLabelDisable", "SecurityLabelDisable=true", &["selinux-options"], &[]),
+        quadlet("Unmask", "Unmask=ALL", &["proc-unmasked"], &[]),
+        quadlet("Network", "Network=host", &["host-network"], &[]),
+        quadlet("Volume", "Volume=/run/podman/podman.sock:/s", &["engine-socket"], &[]),
+        quadlet("AddDevice", "AddDevice=/dev/kmsg", &["host-device"], &[]),
+        quadlet("UserNS lowers", "UserNS=auto\nAddCapability=SYS_MODULE", &["capability-host-root"], &[]),
+        quadlet("[Service] bounds the engine", "[Service]\nCapabilityBoundingSet=CAP_CHOWN", &["bounds-the-engine"], &[]),
+    ]);
+}
+
+#[test]
+fn oci_containers_conf_lxc_and_nspawn_are_read() {
+    let oci = |capabilities: &str, linux: &str| {
+        format!(
+            "{{\"ociVersion\": \"1.0.2\", \"process\": {{\"user\": {{\"uid\": 0}}, \"capabilities\": {{\"bounding\": [{capabilities}]}}}}, \"linux\": {{{linux}}}}}"
+        )
+    };
+    let own = "\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, {\"type\": \"mount\"}], \"seccomp\": {}, \"maskedPaths\": [\"/proc/kcore\"]";
+    assert_all(vec![
+        case("OCI, good", "config.json", oci("\"CAP_CHOWN\"", own), &["runs-as-root"], &["host-pid", "seccomp-unconfined", "proc-unmasked", "privileged", "capability-host-root"]),
+        case("OCI capabilities", "config.json", oci("\"CAP_SYS_ADMIN\"", own), &["capability-host-root"], &[]),
+        case("OCI walls", "config.json", oci("\"CAP_SYS_ADMIN\"", ""), &["host-pid", "host-network", "seccomp-unconfined", "proc-unmasked", "escape-sys-admin"], &[]),
+        case("containers.conf", "containers.conf", "[containers]\nprivileged = true\nseccomp_profile = \"unconfined\"\npidns = \"host\"\n".to_owned(), &["privileged", "seccomp-unconfined", "host-pid"], &[]),
+        case("default_capabilities", "containers.conf", "[containers]\ndefault_capabilities = [\"CHOWN\", \"SYS_ADMIN\"]\n".to_owned(), &["default-capabilities", "capability-host-root"], &["capability-redundant"]),
+        case("LXC", "config", "lxc.uts.name = a\nlxc.cap.drop =\nlxc.apparmor.profile = unconfined\nlxc.cgroup2.devices.allow = a\nlxc.mount.entry = / host none bind 0 0\n".to_owned(), &["no-user-namespace", "apparmor-unconfined", "device-rule-all", "host-root", "capability-host-root"], &[]),
+        case("LXC, good", "config", "lxc.include = /usr/share/lxc/config/common.conf\nlxc.idmap = u 0 100000 65536\n".to_owned(), &[], &["no-user-namespace"]),
+        case("LXC keep", "config", "lxc.cap.keep = chown sys_module\nlxc.idmap = u 0 1 2\n".to_owned(), &["capability-host-root"], &[]),
+        case("nspawn", "web.nspawn", "[Exec]\nCapability=CAP_SYS_MODULE\nPrivateUsers=no\n[Network]\nVirtualEthernet=no\n[Files]\nBind=/run/docker.sock\n".to_owned(), &["capability-host-root", "no-user-namespace", "host-network", "engine-socket"], &[]),
+        case("nspawn, good", "web.nspawn", "[Exec]\nPrivateUsers=pick\nDropCapability=all\n".to_owned(), &[], &["no-user-namespace", "host-network"]),
+    ]);
+}
+
+#[test]
+fn every_kind_of_workload_is_read() {
+    let spec = "spec: {containers: [{name: c, securityContext: {privileged: true}}]}";
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "ReplicationController"];
+    for kind in kinds {
+        let text = format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{template: {{{spec}}}}}\n");
+        assert!(findings("x.yaml", &text).contains("privileged"), "{kind}");
+    }
+    let cron = format!("apiVersion: batch/v1\nkind: CronJob\nspec: {{jobTemplate: {{spec: {{template: {{{spec}}}}}}}}}\n");
+    assert!(findings("x.yaml", &cron).contains("privileged"));
+    let list = format!("apiVersion: v1\nkind: List\nitems: [{{kind: Pod, {spec}}}]\n");
+    assert!(findings("x.yaml", &list).contains("privileged"));
+}
+
+#[test]
+fn init_and_ephemeral_containers_are_read() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec:\n  initContainers: [{name: i}]\n  ephemeralContainers: [{name: e}]\n  containers: [{name: c}]\n";
+    let read = read("x.yaml", text.as_bytes(), None).unwrap();
+    let names: Vec<&str> = read.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!(names, ["n/Pod/p:i", "n/Pod/p:c", "n/Pod/p:e"]);
+}

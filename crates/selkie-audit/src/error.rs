@@ -86,7 +86,7 @@ impl ReadError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unrecognised => Some("name the kind with --type"),
-            Self::Syntax { syntax: "YAML", problem, .. } if problem.contains('{') || problem.contains('%') => {
+            Self::Syntax { syntax: "YAML", problem, .. } if problem.contains("{{") => {
                 Some("a template has to be rendered first, for example by `helm template`")
             }
             _ => None,

@@ -42,7 +42,9 @@ fn user(findings: &mut Findings) {
     } else {
         let flag = subject.non_root.as_ref();
         let text = if flag.is_some() { "`runAsNonRoot: false` lets it run as root" } else { "nothing keeps it from running as root" };
-        findings.add(Rule::MayRunAsRoot, text, flag.and_then(|flag| flag.place), wish(subject, Wish::NonRoot));
+        // An image that needs root would not start any more: words, and no patch.
+        let fix = wish(subject, Wish::NonRoot);
+        findings.add(Rule::MayRunAsRoot, text, flag.and_then(|flag| flag.place), fix).fix.changes.clear();
     }
 }
 

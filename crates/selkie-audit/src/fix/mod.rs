@@ -15,6 +15,9 @@ use crate::{Change, FileType, Finding, ReadError, read};
 /// How many changes are made at once; the file is read again after each.
 const CHANGES: usize = 500;
 
+/// How many bytes are read again at the most, over all changes: large files get fewer.
+const WORK: usize = 256 << 20;
+
 /// A file with changes made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mended {
@@ -42,7 +45,7 @@ pub enum FixError {
     #[error("the new text would not mean what is intended")]
     NotAsIntended,
     /// Other changes come first.
-    #[error("more than {CHANGES} changes at once")]
+    #[error("these are more changes at once than a file of this size gets")]
     TooMany,
 }
 
@@ -65,12 +68,14 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
         }
     }
     // All changes of a finding or none: without the one that fails, all others are made again from the beginning.
+    let mut work = WORK;
     loop {
-        match make(kind, text, findings, &wanted) {
+        match make(kind, text, findings, &wanted, &mut work) {
             Ok(text) => {
                 refused.sort_unstable_by_key(|(number, _)| *number);
                 return Ok(Mended { text, made: wanted, refused });
             }
+            Err((_, FixError::TooMany)) => refused.extend(wanted.drain(..).map(|number| (number, FixError::TooMany))),
             Err((number, error)) => {
                 wanted.retain(|wanted| *wanted != number);
                 refused.push((number, error));
@@ -80,7 +85,7 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
 }
 
 /// Makes all changes of the `wanted` findings; fails with the finding whose change fails.
-fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize]) -> Result<String, (usize, FixError)> {
+fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize], work: &mut usize) -> Result<String, (usize, FixError)> {
     let mut changes: Vec<(usize, &Change)> = Vec::new();
     for number in wanted {
         for change in findings.get(*number).map_or(&[][..], |finding| &finding.fix.changes) {
@@ -90,13 +95,15 @@ fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize]) -> R
             }
         }
     }
-    // From the end to the beginning, so that places in front still hold; what is made new comes last, from places that stay.
+    // From the end to the beginning, so that what is in front still stands where it stood; what is new in a map comes after all that
+    // changes within it, from the map's first byte, which stays.
     changes.sort_by_key(|(_, change)| match change {
-        Change::Replace { place, .. } | Change::Remove { place } => (0, std::cmp::Reverse(place.start)),
-        Change::Set { within, .. } | Change::Append { within, .. } => (1, std::cmp::Reverse(within.start)),
+        Change::Replace { place, .. } | Change::Remove { place } => std::cmp::Reverse(place.start),
+        Change::Set { within, .. } | Change::Append { within, .. } => std::cmp::Reverse(within.start),
     });
     let mut text = text.to_owned();
     for (number, change) in changes {
+        *work = work.checked_sub(text.len()).ok_or((number, FixError::TooMany))?;
         text = one(kind, &text, change).map_err(|error| (number, error))?;
     }
     Ok(text)

@@ -53,7 +53,8 @@ impl<'a> Reader<'a> {
             Some(Ok(next)) => Ok(Some(next)),
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().map_or(self.source.text.len(), |at| at + self.skipped);
-                Err(syntax(self.source, "YAML", error.info(), at))
+                let template = if self.source.text.contains("{{") { " (the file has `{{` of a template)" } else { "" };
+                Err(syntax(self.source, "YAML", error.info() + template, at))
             }
         }
     }

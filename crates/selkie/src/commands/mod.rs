@@ -9,6 +9,7 @@ use crate::cli::Globals;
 use crate::ui::error::Failure;
 
 mod attach;
+mod audit;
 mod caps;
 mod completion;
 mod create;
@@ -101,6 +102,7 @@ macro_rules! verbs {
 
 verbs! {
     Attach(attach::Attach),
+    Audit(audit::Audit),
     Caps(caps::Caps),
     Completion(completion::Completion),
     Create(create::Create),

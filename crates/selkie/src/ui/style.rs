@@ -19,6 +19,11 @@ impl Style {
         Self { on: std::io::stderr().is_terminal() && wanted() }
     }
 
+    /// For files: none.
+    pub(crate) const fn none() -> Self {
+        Self { on: false }
+    }
+
     /// What to look at.
     pub(crate) fn strong(self, text: &str) -> String {
         self.paint("1", text)

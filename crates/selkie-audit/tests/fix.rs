@@ -1,0 +1,149 @@
+//! Changes of files: what is written afterwards, byte for byte.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use selkie_audit::{Finding, FixError, Learned, Mended, Rule, check, mend, read};
+use selkie_caps::{CapSet, Capability};
+
+fn findings(name: &str, text: &str, learned: &[Learned]) -> Vec<Finding> {
+    let file = read(name, text.as_bytes(), None).unwrap();
+    file.subjects.iter().flat_map(|subject| check(subject, learned)).chain(file.findings.clone()).collect()
+}
+
+/// Mends what these rules find.
+fn mended(name: &str, text: &str, rules: &[Rule]) -> Mended {
+    let wanted: Vec<Finding> = findings(name, text, &[]).into_iter().filter(|finding| rules.contains(&finding.rule)).collect();
+    assert!(!wanted.is_empty(), "nothing to mend in\n{text}");
+    mend(name, text.as_bytes(), None, &wanted).unwrap()
+}
+
+fn text(name: &str, text: &str, rules: &[Rule]) -> String {
+    let mended = mended(name, text, rules);
+    assert_eq!(mended.refused, []);
+    mended.text
+}
+
+#[test]
+fn privileged_of_compose_becomes_false_and_comments_stay() {
+    let old = "services:\n  web:\n    # why\n    privileged: true # once\n    image: i\n";
+    assert_eq!(
+        text("compose.yaml", old, &[Rule::Privileged]),
+        "services:\n  web:\n    # why\n    privileged: false # once\n    image: i\n"
+    );
+}
+
+#[test]
+fn capability_leaves_a_block_list_with_its_line() {
+    let old = "services:\n  web:\n    cap_add:\n      - SYS_ADMIN # mount\n      - NET_RAW\n    image: i\n";
+    let new = "services:\n  web:\n    cap_add:\n      - NET_RAW\n    image: i\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityHostRoot]), new);
+}
+
+#[test]
+fn last_capability_takes_its_key_along() {
+    let old = "services:\n  web:\n    image: i\n    cap_add:\n      - SYS_ADMIN\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityHostRoot]), "services:\n  web:\n    image: i\n");
+    let flow = "services: {web: {image: i, cap_add: [SYS_ADMIN]}}\n";
+    assert_eq!(text("compose.yaml", flow, &[Rule::CapabilityHostRoot]), "services: {web: {image: i}}\n");
+}
+
+#[test]
+fn capability_leaves_a_list_on_one_line() {
+    let old = "services:\n  web:\n    cap_add: [ 'SYS_ADMIN', CHOWN ]\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityHostRoot]), "services:\n  web:\n    cap_add: [ CHOWN ]\n");
+}
+
+#[test]
+fn unknown_name_becomes_the_nearest_one() {
+    let old = "services:\n  web:\n    cap_add: [CAP_NET_ADMN]\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityUnknown]), "services:\n  web:\n    cap_add: [CAP_NET_ADMIN]\n");
+}
+
+#[test]
+fn setting_is_made_where_there_is_none() {
+    let old = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - name: c # first\n      image: i";
+    let new = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - name: c # first\n      securityContext:\n        allowPrivilegeEscalation: false\n      image: i";
+    assert_eq!(text("pod.yaml", old, &[Rule::PrivilegeEscalation]), new);
+}
+
+#[test]
+fn settings_of_two_containers_are_made_at_once() {
+    let old = "kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - name: a\n    securityContext:\n      privileged: true\n  - name: b\n";
+    let new = "kind: Pod\napiVersion: v1\nspec:\n  containers:\n  - name: a\n    securityContext:\n      privileged: false\n      allowPrivilegeEscalation: false\n  - name: b\n    securityContext:\n      allowPrivilegeEscalation: false\n";
+    assert_eq!(text("pod.yaml", old, &[Rule::Privileged, Rule::PrivilegeEscalation]), new);
+}
+
+#[test]
+fn json_keeps_its_form() {
+    let old = "{\n  \"ociVersion\": \"1\",\n  \"process\": {\n    \"noNewPrivileges\": false\n  }\n}\n";
+    let new = "{\n  \"ociVersion\": \"1\",\n  \"process\": {\n    \"noNewPrivileges\": true\n  }\n}\n";
+    assert_eq!(text("config.json", old, &[Rule::PrivilegeEscalation]), new);
+    let none = "{\n  \"ociVersion\": \"1\",\n  \"process\": {\n    \"cwd\": \"/\"\n  }\n}\n";
+    let made = "{\n  \"ociVersion\": \"1\",\n  \"process\": {\n    \"noNewPrivileges\": true,\n    \"cwd\": \"/\"\n  }\n}\n";
+    assert_eq!(text("config.json", none, &[Rule::PrivilegeEscalation]), made);
+}
+
+#[test]
+fn learned_set_replaces_what_is_given() {
+    let learned = [Learned {
+        profile: "web".to_owned(),
+        image: Some("docker.io/library/nginx:latest".to_owned()),
+        needs: CapSet::EMPTY.with(Capability::Setuid).with(Capability::Setgid),
+    }];
+    let old = "services:\n  web:\n    image: nginx:1.27\n    cap_add:\n      - SYS_ADMIN\n      - CHOWN\n";
+    let wanted: Vec<Finding> =
+        findings("compose.yaml", old, &learned).into_iter().filter(|finding| finding.rule == Rule::LearnedNeedsFewer).collect();
+    assert_eq!(wanted[0].message, "given 15 capabilities, and profile `web` needs 2 (SETGID, SETUID)");
+    let new = "services:\n  web:\n    image: nginx:1.27\n    cap_drop: [ALL]\n    cap_add: [SETGID, SETUID]\n";
+    assert_eq!(mend("compose.yaml", old.as_bytes(), None, &wanted).unwrap().text, new);
+    let quadlet = "[Container]\nImage=nginx\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN\n[Install]\nWantedBy=default.target\n";
+    let wanted: Vec<Finding> =
+        findings("web.container", quadlet, &learned).into_iter().filter(|finding| finding.rule == Rule::LearnedNeedsFewer).collect();
+    let new = "[Container]\nImage=nginx\nAddCapability=SETGID SETUID\nDropCapability=ALL\n[Install]\nWantedBy=default.target\n";
+    assert_eq!(mend("web.container", quadlet.as_bytes(), None, &wanted).unwrap().text, new);
+}
+
+#[test]
+fn quadlet_words_and_lines_go() {
+    let old = "[Container]\nImage=i\nPodmanArgs=--privileged --log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_PTRACE\n";
+    let new = "[Container]\nImage=i\nPodmanArgs=--log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_PTRACE\n";
+    assert_eq!(text("web.container", old, &[Rule::Privileged]), new);
+    let old = old.replace("--privileged ", "");
+    let new = "[Container]\nImage=i\nPodmanArgs=--log-level=debug\nAddCapability=CHOWN\n";
+    assert_eq!(text("web.container", &old, &[Rule::CapabilityHostRoot]), new);
+}
+
+#[test]
+fn what_an_anchor_shares_is_not_changed() {
+    let old = "x-base: &base\n  privileged: true\nservices:\n  a:\n    <<: *base\n  b:\n    <<: *base\n";
+    let mended = mended("compose.yaml", old, &[Rule::Privileged]);
+    assert_eq!((mended.text.as_str(), mended.made.len()), (old, 0));
+    assert!(mended.refused.iter().all(|(_, error)| *error == FixError::Shared));
+}
+
+#[test]
+fn finding_without_one_right_change_is_refused() {
+    let mended = mended("compose.yaml", "services:\n  a:\n    network_mode: host\n", &[Rule::HostNetwork]);
+    assert_eq!(mended.refused, [(0, FixError::NoChange)]);
+}
+
+#[test]
+fn windows_line_ends_stay() {
+    let old = "services:\r\n  a:\r\n    image: i\r\n";
+    let new = "services:\r\n  a:\r\n    image: i\r\n    security_opt: [\"no-new-privileges:true\"]\r\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::PrivilegeEscalation]), new);
+}
+
+#[test]
+fn mended_file_has_the_findings_no_more() {
+    let old = include_str!("fixtures/compose.yaml");
+    let all = findings("compose.yaml", old, &[]);
+    let fixable: Vec<Finding> = all.iter().filter(|finding| !finding.fix.changes.is_empty()).cloned().collect();
+    let mended = mend("compose.yaml", old.as_bytes(), None, &fixable).unwrap();
+    let left = findings("compose.yaml", &mended.text, &[]);
+    for number in &mended.made {
+        let finding = &fixable[*number];
+        let same =
+            |other: &&Finding| other.rule == finding.rule && other.subject == finding.subject && other.capability == finding.capability;
+        assert!(left.iter().find(same).is_none(), "{finding:?}\n{}", mended.text);
+    }
+}

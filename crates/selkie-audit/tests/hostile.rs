@@ -1,0 +1,142 @@
+//! Input from strangers: no reader panics, hangs or grows, whatever the bytes are.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use proptest::prelude::*;
+use selkie_audit::{Entry, FileType, Problem, ReadError, Report, check, html, json, mend, read, sarif};
+
+const FIXTURES: [(FileType, &str); 7] = [
+    (FileType::Compose, include_str!("fixtures/compose.yaml")),
+    (FileType::Kubernetes, include_str!("fixtures/deployment.yaml")),
+    (FileType::Quadlet, include_str!("fixtures/web.container")),
+    (FileType::Oci, include_str!("fixtures/config.json")),
+    (FileType::ContainersConf, include_str!("fixtures/containers.conf")),
+    (FileType::Lxc, include_str!("fixtures/lxc.conf")),
+    (FileType::Nspawn, include_str!("fixtures/web.nspawn")),
+];
+
+/// Does all that can be done with a file.
+fn everything(kind: Option<FileType>, bytes: &[u8]) {
+    let mut report = Report::default();
+    match read("x", bytes, kind) {
+        Ok(file) => {
+            let of_subjects = file.subjects.iter().flat_map(|subject| check(subject, &[]));
+            let findings: Vec<_> = of_subjects.chain(file.findings.clone()).collect();
+            let mended = mend("x", bytes, kind, &findings).unwrap();
+            assert!(read("x", mended.text.as_bytes(), Some(file.kind)).is_ok(), "{}", mended.text);
+            report.entries.push(Entry { name: "x".to_owned(), kind: Some(file.kind), subjects: file.subjects, findings });
+        }
+        Err(error) => report.unreadable.push(("x".to_owned(), Problem::from(&error))),
+    }
+    assert!(!html(&report).contains('\u{1b}') || bytes.contains(&0x1b));
+    assert_eq!(sarif(&report)["version"], "2.1.0");
+    assert_eq!(json(&report)["version"], 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn arbitrary_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in proptest::option::of(0_usize..7)) {
+        everything(kind.map(|kind| FileType::ALL[kind]), &bytes);
+    }
+
+    #[test]
+    fn arbitrary_text_is_read_or_refused(text in "[a-z:\\-\\[\\]{}&*<#'\"=/ \n\t|>%!~0-9$é]{0,300}", kind in 0_usize..7) {
+        everything(Some(FileType::ALL[kind]), text.as_bytes());
+    }
+
+    #[test]
+    fn mutated_fixtures_are_read_or_refused(
+        which in 0_usize..7,
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[\\-:\\[\\]{},#&* \n\"'A-Z]{0,4}"), 1..4),
+    ) {
+        let (kind, text) = FIXTURES[which];
+        let mut bytes = text.as_bytes().to_vec();
+        for (from, to, new) in cuts {
+            let (from, to) = (from.index(bytes.len() + 1), to.index(bytes.len() + 1));
+            let (from, to) = (from.min(to), from.max(to).min(from.min(to) + 30));
+            bytes.splice(from..to, new.bytes());
+        }
+        everything(Some(kind), &bytes);
+    }
+
+    #[test]
+    fn cut_fixtures_are_read_or_refused(which in 0_usize..7, at in any::<prop::sample::Index>()) {
+        let (kind, text) = FIXTURES[which];
+        let cut = at.index(text.len() + 1);
+        everything(Some(kind), &text.as_bytes()[..cut]);
+    }
+}
+
+fn error(name: &str, bytes: &[u8]) -> String {
+    read(name, bytes, None).unwrap_err().to_string()
+}
+
+#[test]
+fn every_fixture_is_recognised_and_has_findings() {
+    for (kind, text) in FIXTURES {
+        let file = read("x", text.as_bytes(), None).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_eq!(file.kind, kind);
+        assert!(!check(&file.subjects[0], &[]).is_empty(), "{kind}");
+        everything(Some(kind), text.as_bytes());
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    assert_eq!(error("compose.yaml", b"a: 1\nb: \xff\n"), "line 2: byte 8 is not UTF-8 text");
+}
+
+#[test]
+fn file_over_the_limit_is_refused() {
+    let bytes = vec![b'#'; selkie_audit::FILE_LIMIT + 1];
+    assert!(matches!(read("compose.yaml", &bytes, None), Err(ReadError::TooLarge { size: 8_388_609, limit: 8_388_608 })));
+}
+
+#[test]
+fn broken_files_are_refused_with_their_place() {
+    assert!(error("compose.yaml", b"services:\n  web: [\n").starts_with("line "), "{}", error("compose.yaml", b"services:\n  web: [\n"));
+    assert_eq!(error("config.json", b"{\"ociVersion\": 1,}"), "line 1, column 18: not JSON: a name in quotes is expected");
+    assert_eq!(error("web.container", b"[Unit]\nA=b\n"), "line 1, column 1: not a quadlet file: there is no section [Container] or [Pod]");
+    assert!(error("notes.txt", b"hello").starts_with("cannot tell what kind of file this is"));
+}
+
+#[test]
+fn template_is_refused_with_a_hint() {
+    let read = read("deployment.yaml", b"apiVersion: v1\nkind: Pod\nspec: {{ toYaml .Values.spec }}\n{{- end }}\n", None);
+    assert_eq!(read.unwrap_err().hint(), Some("a template has to be rendered first, for example by `helm template`"));
+}
+
+#[test]
+fn wrong_type_names_key_value_and_place() {
+    let file = read("compose.yaml", b"services:\n  web:\n    cap_add: SYS_ADMIN\n    privileged: [1]\n", None).unwrap();
+    let said: Vec<String> = file.findings.iter().map(|finding| format!("{}: {}", finding.place.unwrap().line, finding.message)).collect();
+    assert_eq!(
+        said,
+        ["3: `cap_add` takes a list, and `SYS_ADMIN` is text", "4: `privileged` takes `true` or `false`, and `[1]` is a list"]
+    );
+}
+
+#[test]
+fn unknown_keys_never_fail() {
+    let file = read("compose.yaml", b"x: 1\nservices: {web: {image: i, new_key: {a: [1]}}}\n", None).unwrap();
+    assert_eq!(file.findings, []);
+}
+
+#[test]
+fn hostile_names_are_escaped_in_the_page() {
+    let text = "services: {\"<script>alert(1)</script>\": {privileged: true, image: \"\\e[31m\"}}\n";
+    let file = read("<b>.yaml", text.as_bytes(), Some(FileType::Compose)).unwrap();
+    let findings = file.subjects.iter().flat_map(|subject| check(subject, &[])).collect();
+    let entry = Entry { name: file.name, kind: Some(file.kind), subjects: file.subjects, findings };
+    let page = html(&Report { entries: vec![entry], ..Report::default() });
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;") && !page.contains("<b>.yaml"));
+}
+
+#[test]
+fn long_lines_take_no_quadratic_time() {
+    let list = vec!["CHOWN"; 100_000].join(", ");
+    let text = format!("services: {{web: {{cap_add: [{list}]}}}}\n");
+    let file = read("compose.yaml", text.as_bytes(), None).unwrap();
+    assert_eq!(file.subjects[0].added.len(), 100_000);
+}

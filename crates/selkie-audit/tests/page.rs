@@ -1,0 +1,88 @@
+//! The page and the logs of many containers, and their forms.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::fmt::Write;
+
+use selkie_audit::{Entry, Report, check, html, json, read, sarif};
+
+/// Many containers, each somewhat different.
+fn report(count: usize) -> Report {
+    let names = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "IPC_LOCK", "NET_ADMN", "ALL"];
+    let mut text = "services:\n".to_owned();
+    for number in 0..count {
+        let added = names[number % names.len()];
+        writeln!(
+            text,
+            "  service-with-a-name-{number}:\n    image: i\n    privileged: {}\n    cap_add: [{added}]\n    pid: host",
+            number % 7 == 0
+        )
+        .unwrap();
+    }
+    let file = read("compose.yaml", text.as_bytes(), None).unwrap();
+    let findings = file.subjects.iter().flat_map(|subject| check(subject, &[])).collect();
+    let entry = Entry { name: file.name, kind: Some(file.kind), subjects: file.subjects, findings };
+    Report { version: "0".to_owned(), entries: vec![entry], ..Report::default() }
+}
+
+#[test]
+fn page_of_a_thousand_containers_is_below_two_megabytes() {
+    let page = html(&report(1000));
+    assert!(page.len() < 2 << 20, "{} bytes", page.len());
+    assert!(page.contains("service-with-a-name-999"));
+}
+
+#[test]
+fn page_needs_nothing_but_itself() {
+    let page = html(&report(3));
+    for foreign in ["<script", "http://", "https://", "<img", "<link", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    for needed in [
+        "<!DOCTYPE html><html lang=\"en\">",
+        "name=\"viewport\"",
+        "<title>",
+        "prefers-color-scheme:dark",
+        "scope=\"col\"",
+        "scope=\"row\"",
+        "@media print",
+    ] {
+        assert!(page.contains(needed), "{needed}");
+    }
+}
+
+#[test]
+fn page_is_the_same_for_the_same_report() {
+    assert_eq!(html(&report(5)), html(&report(5)));
+}
+
+#[test]
+fn sarif_has_the_structure_of_the_standard() {
+    let log = sarif(&report(8));
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    assert_eq!((&log["version"], &run["columnKind"]), (&"2.1.0".into(), &"unicodeCodePoints".into()));
+    for rule in rules {
+        assert!(rule["shortDescription"]["text"].as_str().unwrap().ends_with('.'));
+        assert!(["note", "warning", "error"].contains(&rule["defaultConfiguration"]["level"].as_str().unwrap()));
+    }
+    for result in run["results"].as_array().unwrap() {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(result["ruleId"], rules[index]["id"]);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "compose.yaml");
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1 && place["region"]["startColumn"].as_u64().unwrap() >= 1);
+        assert!(result["message"]["text"].as_str().unwrap().ends_with('.'));
+    }
+}
+
+#[test]
+fn accepted_findings_are_suppressed_and_not_counted() {
+    let mut report = report(1);
+    let count = report.entries[0].findings.len();
+    for finding in &mut report.entries[0].findings {
+        finding.accepted = Some("known".to_owned());
+    }
+    assert_eq!((report.worst(), report.accepted()), (None, count));
+    assert_eq!(sarif(&report)["runs"][0]["results"][0]["suppressions"][0]["justification"], "known");
+    assert_eq!(json(&report)["files"][0]["containers"][0]["verdict"], "confined");
+}

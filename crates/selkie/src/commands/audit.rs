@@ -1,0 +1,198 @@
+//! `selkie audit`: what is wrong with the containers that files describe, and with our own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use selkie_audit::{Baseline, Entry, FileType, Finding, Learned, Report, Severity};
+use selkie_engine::profile::Profile;
+
+use crate::context::Context;
+use crate::ui::error::{Failure, show as show_failure, warn};
+use crate::ui::{out, style::Style};
+
+mod files;
+mod fix;
+mod own;
+mod show;
+
+/// Find what is wrong with containers, and say how to fix it.
+///
+/// Reads compose files, Kubernetes YAML, Quadlet units, OCI config.json, containers.conf, LXC and nspawn configuration; `-` is
+/// standard input. Without a file, the containers of selkie itself are audited. Images of which a profile was learned are held
+/// against it. What each finding means is in docs/findings.md.
+///
+/// Exit status: 0 nothing at or above --fail-on, 1 findings, 2 a file could not be read, 125 an error of usage.
+///
+/// Examples:
+///   selkie audit compose.yaml
+///   selkie audit --fail-on medium --format sarif --output audit.sarif deploy/*.yaml
+///   selkie audit --baseline audit-baseline.json compose.yaml
+///   selkie audit --fix compose.yaml
+///   helm template chart | selkie audit --format html - > audit.html
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Audit {
+    /// Print as `table`, `json`, `sarif` or `html`.
+    #[arg(long, default_value = "table", value_parser = ["table", "json", "sarif", "html"])]
+    format: String,
+    /// Write to this file in place of standard output.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The severity from which on the exit status is 1: `critical`, `high`, `medium`, `low`, or `none`.
+    #[arg(long, default_value = "high", value_parser = ["critical", "high", "medium", "low", "none"], value_name = "SEVERITY")]
+    fail_on: String,
+    /// Accept the findings that this file names, each with its reason.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write a baseline of all present findings, whose reasons have to be filled in.
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
+    /// Show what would be changed in the files, and change it once that is confirmed.
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: change the files without asking.
+    #[arg(long, short = 'y', requires = "fix")]
+    yes: bool,
+    /// What the files are: compose, kubernetes, quadlet, oci, containers.conf, lxc, nspawn (default: told by name and content).
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// The files.
+    #[arg(value_name = "FILE")]
+    files: Vec<String>,
+}
+
+impl Audit {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let kind = self.kind()?;
+        let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
+        let learned = learned(context)?;
+        let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
+        if self.files.is_empty() {
+            report.entries.push(own::entry(context, &learned)?);
+        }
+        for name in &self.files {
+            self.file(&mut report, name, kind, &learned);
+        }
+        accept(&mut report, baseline.as_ref());
+        if let Some(path) = &self.write_baseline {
+            write_baseline(path, &report)?;
+        }
+        if self.fix {
+            // A file that was changed is read again, so that the exit status is about what it says now.
+            for name in fix::run(&report, kind, self.yes)? {
+                let mut again = Report::default();
+                self.file(&mut again, &name, kind, &learned);
+                accept(&mut again, baseline.as_ref());
+                report.unreadable.append(&mut again.unreadable);
+                for (old, new) in report.entries.iter_mut().filter(|entry| entry.name == name).zip(again.entries) {
+                    *old = new;
+                }
+            }
+        } else {
+            self.print(&report)?;
+        }
+        Ok(self.status(&report))
+    }
+
+    fn kind(&self) -> Result<Option<FileType>, Failure> {
+        let Some(name) = &self.kind else { return Ok(None) };
+        let unknown = || {
+            let all = FileType::ALL.map(FileType::name).join(", ");
+            Failure::engine(format!("--type {name}: not a kind of file, expected one of {all}"))
+        };
+        FileType::parse(name).map(Some).ok_or_else(unknown)
+    }
+
+    /// Adds what one file says; what cannot be read is said at once, and kept for the report.
+    fn file(&self, report: &mut Report, name: &str, kind: Option<FileType>, learned: &[Learned]) {
+        match files::read(name).and_then(|bytes| files::parse(name, &bytes, kind)) {
+            Ok(file) => {
+                let of_subjects = file.subjects.iter().flat_map(|subject| selkie_audit::check(subject, learned));
+                let mut findings: Vec<Finding> = of_subjects.chain(file.findings.iter().cloned()).collect();
+                findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.place));
+                report.entries.push(Entry { name: file.name, kind: Some(file.kind), subjects: file.subjects, findings });
+            }
+            Err(unreadable) => {
+                show_failure(&unreadable.failure(name));
+                report.unreadable.push((name.to_owned(), unreadable.problem));
+            }
+        }
+    }
+
+    fn print(&self, report: &Report) -> Result<(), Failure> {
+        let text = match self.format.as_str() {
+            "json" => pretty(&selkie_audit::json(report))?,
+            "sarif" => pretty(&selkie_audit::sarif(report))?,
+            "html" => selkie_audit::html(report),
+            _ if self.output.is_some() => show::table(report, Style::none()),
+            _ => return out::painted(&show::table(report, Style::stdout())),
+        };
+        match &self.output {
+            Some(path) => files::write(path, text.as_bytes()),
+            None => out::print(&text),
+        }
+    }
+
+    fn status(&self, report: &Report) -> ExitCode {
+        let limit = Severity::parse(&self.fail_on);
+        match () {
+            () if !report.unreadable.is_empty() => ExitCode::from(2),
+            () if limit.is_some_and(|limit| report.worst().is_some_and(|worst| worst >= limit)) => ExitCode::from(1),
+            () => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()))?;
+    Ok(text + "\n")
+}
+
+/// Returns the profiles that can be held against containers: those that are proven.
+fn learned(context: &Context) -> Result<Vec<Learned>, Failure> {
+    let (profiles, damaged) = Profile::all(context.engine.store())?;
+    for error in damaged {
+        warn(&Failure::from(error).line());
+    }
+    let proven = profiles.into_iter().filter(|profile| profile.report.proven && profile.report.complete);
+    Ok(proven.map(|profile| Learned { needs: profile.report.set(), image: profile.request.image, profile: profile.name }).collect())
+}
+
+fn read_baseline(path: &std::path::Path) -> Result<Baseline, Failure> {
+    let name = path.display().to_string();
+    let bytes = files::read(&name).map_err(|unreadable| Failure::engine(format!("--baseline {name}: {}", unreadable.problem.text)))?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::engine(format!("--baseline {name}: not UTF-8 text")))?;
+    Baseline::parse(&text).map_err(|error| Failure::engine(format!("--baseline {name}: {error}")))
+}
+
+/// Marks what the baseline accepts, and says what of it has ended or matches nothing.
+fn accept(report: &mut Report, baseline: Option<&Baseline>) {
+    let Some(baseline) = baseline else { return };
+    // RFC 3339 begins with the day, that of UTC.
+    let today: String = jiff::Timestamp::now().to_string().chars().take(10).collect();
+    let mut used = std::collections::BTreeSet::new();
+    for entry in &mut report.entries {
+        used.extend(baseline.apply(&entry.name, &mut entry.findings, &today));
+    }
+    for (number, exception) in baseline.exceptions.iter().enumerate() {
+        let about = format!("baseline: exception {} (`{}`: {})", number + 1, exception.rule, exception.reason);
+        if exception.has_ended(&today) {
+            warn(&format!("{about} has ended on {}", exception.expires.as_deref().unwrap_or_default()));
+        } else if !used.contains(&number) {
+            warn(&format!("{about} matches nothing any more"));
+        }
+    }
+}
+
+fn write_baseline(path: &std::path::Path, report: &Report) -> Result<(), Failure> {
+    let baseline = Baseline::of(report.open());
+    let value = serde_json::to_value(&baseline).map_err(|error| Failure::engine(error.to_string()))?;
+    files::write(path, pretty(&value)?.as_bytes())?;
+    crate::ui::progress::say(&format!(
+        "{} exceptions written to {}; each needs its reason before --baseline takes it",
+        baseline.exceptions.len(),
+        path.display()
+    ));
+    Ok(())
+}

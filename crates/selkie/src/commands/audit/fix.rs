@@ -1,0 +1,67 @@
+//! `--fix`: the changes as a diff, and then in the files.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use selkie_audit::{FileType, Finding, Report, diff, mend};
+
+use super::files;
+use crate::ui::error::{Failure, warn};
+use crate::ui::{out, progress};
+
+/// Shows all changes, and makes them if that is confirmed; returns the files that were changed.
+pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<Vec<String>, Failure> {
+    let mut changed = Vec::new();
+    let (mut made, mut left) = (0, 0);
+    for entry in report.entries.iter().filter(|entry| entry.kind.is_some()) {
+        let findings: Vec<Finding> = entry.findings.iter().filter(|finding| finding.accepted.is_none()).cloned().collect();
+        let bytes = match &entry.name[..] {
+            "-" => {
+                warn("standard input cannot be fixed: name a file");
+                continue;
+            }
+            name => files::read(name).map_err(|unreadable| unreadable.failure(name))?,
+        };
+        let mended = mend(&entry.name, &bytes, kind, &findings).map_err(|error| Failure::engine(format!("{}: {error}", entry.name)))?;
+        let old = String::from_utf8_lossy(&bytes).into_owned();
+        out::print(&diff(&entry.name, &old, &mended.text))?;
+        made += mended.made.len();
+        left += mended.refused.len();
+        for (number, error) in &mended.refused {
+            if let Some(finding) = findings.get(*number).filter(|finding| !finding.fix.changes.is_empty()) {
+                progress::say(&format!("not fixed: {} of {}: {error}", finding.rule, finding.subject));
+            }
+        }
+        if mended.text != old {
+            changed.push((entry.name.clone(), bytes, mended.text));
+        }
+    }
+    progress::say(&format!("{made} findings can be fixed here, {left} need a decision"));
+    if changed.is_empty() || !(yes || confirmed()?) {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for (name, old, text) in changed {
+        // Somebody else may have written it while the question stood.
+        if files::read(&name).is_ok_and(|now| now != old) {
+            return Err(Failure::engine(format!("{name} has changed meanwhile, it is left as it is")));
+        }
+        files::write(std::path::Path::new(&name), text.as_bytes())?;
+        progress::say(&format!("{name}: written"));
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Asks on a terminal; elsewhere the answer is no, and said.
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        progress::say("nothing is written without --yes");
+        return Ok(false);
+    }
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(b"Write these changes? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,62 @@
+//! The report for people: the containers as a table, then each finding with its place and what to do.
+
+use selkie_audit::{Finding, Report, Severity};
+
+use crate::ui::style::Style;
+use crate::ui::text::one_line;
+use crate::ui::{table, wrap};
+
+/// Lays the report out. Everything that is not ours is made fit for a terminal.
+pub(super) fn table(report: &Report, style: Style) -> String {
+    let mut text = containers(report);
+    for (file, finding) in report.open() {
+        text.push('\n');
+        text.push_str(&one(file, finding, style));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&summary(report));
+    text
+}
+
+fn containers(report: &Report) -> String {
+    let head = ["CONTAINER", "ENGINE", "PRIVILEGED", "CAPS", "VERDICT", "FILE"].map(str::to_owned).to_vec();
+    let mut rows = vec![head];
+    for entry in &report.entries {
+        for (subject, verdict) in entry.subjects.iter().zip(entry.verdicts()) {
+            let privileged = if subject.is_privileged() { "yes" } else { "no" };
+            let sign = format!("{} {}", verdict.sign(), verdict.word());
+            let caps = subject.capabilities().len().to_string();
+            let engine = subject.engine.name().to_owned();
+            rows.push(vec![subject.name.clone(), engine, privileged.to_owned(), caps, sign, entry.name.clone()]);
+        }
+    }
+    if rows.len() == 1 { String::new() } else { table::layout(&rows) }
+}
+
+fn one(file: &str, finding: &Finding, style: Style) -> String {
+    let word = format!("{} {}", finding.severity.sign(), finding.severity.word());
+    let word = if finding.severity >= Severity::High { style.bad(&word) } else { word };
+    let place = finding.place.map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
+    let subject = if finding.subject.is_empty() { String::new() } else { format!("  {}", one_line(&finding.subject)) };
+    let head = format!("{word}  {}{}  {}{place}\n", style.strong(finding.rule.id()), subject, one_line(file));
+    let message = wrap::paragraph(&one_line(&finding.message), 4, wrap::width());
+    let patch = if finding.fix.changes.is_empty() { "" } else { " [--fix]" };
+    let fix = wrap::hanging(&format!("    fix: {}{patch}", one_line(&finding.fix.text)), 9, wrap::width());
+    format!("{head}{message}{fix}\n")
+}
+
+fn summary(report: &Report) -> String {
+    let number = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let counts: Vec<String> = Severity::ALL
+        .iter()
+        .map(|severity| (report.count(*severity), severity.word()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let (all, accepted) = (report.open().count(), report.accepted());
+    let of = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    let accepted = if accepted == 0 { String::new() } else { format!(", {accepted} accepted") };
+    format!("{}{of} in {}{accepted}\n", number(all, "finding"), number(report.containers(), "container"))
+}

@@ -1,0 +1,163 @@
+//! `audit`: formats, exit statuses, baselines and changes of files, from the command line.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod harness;
+#[path = "../../selkie-learn/tests/schema/mod.rs"]
+mod schema;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use harness::{Engine, Said};
+use serde_json::Value;
+
+const COMPOSE: &str = "services:\n  web:\n    image: i\n    privileged: true # once\n    cap_drop: [ALL]\n";
+
+/// An engine with a file of this text.
+fn with(name: &str, text: &str) -> Option<(Engine, String)> {
+    let engine = Engine::new()?;
+    let path = engine.path(name);
+    std::fs::write(&path, text).unwrap();
+    Some((engine, path.to_str().unwrap().to_owned()))
+}
+
+fn audit(engine: &Engine, words: &[&str]) -> Said {
+    engine.run(&[&["audit"], words].concat())
+}
+
+#[test]
+fn audit_finds_what_is_wrong_and_says_where() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let said = audit(&engine, &[&file]);
+    assert_eq!((said.code, said.stderr.as_str()), (1, ""));
+    assert!(said.stdout.contains(&format!("■ critical  privileged  web  {file}:4:17\n")), "{}", said.stdout);
+    assert!(said.stdout.ends_with("4 findings (1 critical, 3 low) in 1 container\n"), "{}", said.stdout);
+}
+
+#[test]
+fn audit_status_follows_the_limit() {
+    let Some((engine, file)) = with("compose.yaml", &COMPOSE.replace("true", "false")) else { return };
+    assert_eq!(audit(&engine, &[&file]).code, 0);
+    assert_eq!(audit(&engine, &["--fail-on", "low", &file]).code, 1);
+    assert_eq!(audit(&engine, &["--fail-on", "none", &file]).code, 0);
+    assert_eq!(audit(&engine, &["--fail-on", "much", &file]).code, 125);
+    assert_eq!(audit(&engine, &["--type", "much", &file]).code, 125);
+}
+
+#[test]
+fn audit_of_what_cannot_be_read_is_status_2_and_goes_on() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let broken = engine.path("broken.yaml");
+    std::fs::write(&broken, "services:\n  web: [\n").unwrap();
+    let broken = broken.to_str().unwrap();
+    let said = audit(&engine, &[broken, "/nowhere.yaml", "/dev/null", engine.path("").to_str().unwrap(), &file]);
+    assert_eq!(said.code, 2);
+    for text in [
+        format!("Error: {broken}: line "),
+        "/nowhere.yaml: cannot be read: no such file".to_owned(),
+        "/dev/null: cannot be read: it is not a regular file".to_owned(),
+        "it is a directory".to_owned(),
+    ] {
+        assert!(said.stderr.contains(&text), "{text}: {}", said.stderr);
+    }
+    assert!(said.stdout.contains("privileged  web"));
+}
+
+#[test]
+fn audit_json_is_of_its_schema() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let said = audit(&engine, &["--format", "json", &file, "/nowhere"]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let published = include_str!("../../../docs/audit-report.schema.json");
+    assert_eq!(schema::differences_from(published, &report), Vec::<String>::new());
+    assert_eq!(report["files"][0]["containers"][0]["verdict"], "open");
+    assert_eq!(report["unreadable"][0]["file"], "/nowhere");
+}
+
+#[test]
+fn audit_reads_standard_input_and_writes_files() {
+    let Some((engine, _)) = with("compose.yaml", COMPOSE) else { return };
+    let output = engine.path("audit.html");
+    let mut child = engine
+        .command(&["audit", "--format", "html", "--output", output.to_str().unwrap(), "--fail-on", "none", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(COMPOSE.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(std::fs::read_to_string(&output).unwrap().starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
+fn audit_fix_shows_a_diff_and_writes_it_only_when_told() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let shown = audit(&engine, &["--fix", &file]);
+    assert!(
+        shown.stdout.contains("-    privileged: true # once\n") && shown.stdout.contains("+    privileged: false # once\n"),
+        "{shown:?}"
+    );
+    assert!(shown.stderr.contains("nothing is written without --yes"), "{}", shown.stderr);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), COMPOSE);
+    let written = audit(&engine, &["--fix", "--yes", &file]);
+    assert_eq!(written.code, 0, "{written:?}");
+    let new = "services:\n  web:\n    image: i\n    security_opt: [\"no-new-privileges:true\"]\n    privileged: false # once\n    cap_drop: [ALL]\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), new);
+}
+
+#[test]
+fn audit_fix_keeps_links_and_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let link = engine.path("link.yaml");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert_eq!(audit(&engine, &["--fix", "--yes", link.to_str().unwrap()]).code, 0);
+    assert!(link.is_symlink() && std::fs::read_to_string(&file).unwrap().contains("privileged: false"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn audit_baseline_accepts_with_reasons_and_says_what_is_no_longer_true() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let baseline = engine.path("baseline.json");
+    let path = baseline.to_str().unwrap();
+    audit(&engine, &["--write-baseline", path, &file]);
+    let refused = audit(&engine, &["--baseline", path, &file]);
+    assert_eq!(refused.code, 125);
+    assert!(refused.stderr.contains("has no reason"), "{}", refused.stderr);
+    let text = std::fs::read_to_string(&baseline).unwrap().replace("\"reason\": \"\"", "\"reason\": \"known\"");
+    std::fs::write(&baseline, text).unwrap();
+    let accepted = audit(&engine, &["--baseline", path, "--fail-on", "low", &file]);
+    assert_eq!((accepted.code, accepted.stderr.as_str()), (0, ""));
+    assert!(accepted.stdout.ends_with("0 findings in 1 container, 4 accepted\n"), "{}", accepted.stdout);
+    let other = "{\"version\": 1, \"exceptions\": [{\"rule\": \"host-pid\", \"reason\": \"a\"}, {\"rule\": \"privileged\", \"reason\": \"b\", \"expires\": \"2020-01-01\"}]}";
+    std::fs::write(&baseline, other).unwrap();
+    let said = audit(&engine, &["--baseline", path, &file]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("(`host-pid`: a) matches nothing any more"), "{}", said.stderr);
+    assert!(said.stderr.contains("(`privileged`: b) has ended on 2020-01-01"), "{}", said.stderr);
+}
+
+#[test]
+fn audit_table_has_no_escapes_of_strangers() {
+    let Some((engine, file)) = with("compose.yaml", "services: {\"a\\e[31m\\u202eb\": {privileged: true, cap_add: [\"\\e]0;x\"]}}\n")
+    else {
+        return;
+    };
+    let said = audit(&engine, &[&file]);
+    assert!(!said.stdout.contains('\u{1b}') && !said.stdout.contains('\u{202e}'), "{:?}", said.stdout);
+    assert!(said.stdout.contains("a\u{fffd}[31m\u{fffd}b"), "{}", said.stdout);
+}
+
+#[test]
+fn audit_without_files_audits_our_own_containers() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    engine.ok(&["run", "-d", "--name", "big", "--cap-add", "SYS_ADMIN", "--pid", "host", "--rootfs", &rootfs, "/probe", "sleep"]);
+    let said = audit(&engine, &["--format", "json"]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let rules: Vec<&str> =
+        report["files"][0]["findings"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap()).collect();
+    assert!(rules.contains(&"capability-host-root") && rules.contains(&"host-pid"), "{rules:?}");
+    assert_eq!((said.code, &report["files"][0]["containers"][0]["name"]), (1, &"big".into()));
+}

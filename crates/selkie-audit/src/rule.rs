@@ -99,6 +99,14 @@ pub struct About {
     pub controls: Vec<&'static str>,
 }
 
+impl About {
+    /// Returns the controls of others that it covers, as one line.
+    #[must_use]
+    pub fn covers(&self) -> String {
+        if self.controls == ["own"] { "no control of others".to_owned() } else { self.controls.join(", ") }
+    }
+}
+
 impl Rule {
     /// Returns the rule of this id.
     #[must_use]
@@ -157,7 +165,7 @@ pub fn page() -> String {
             about.severity.word(),
             about.why,
             about.fix,
-            about.controls.join(", ").replace("own", "no control of others"),
+            about.covers(),
         ));
     }
     page

@@ -53,9 +53,15 @@ fn capability_leaves_a_list_on_one_line() {
 }
 
 #[test]
-fn unknown_name_becomes_the_nearest_one() {
-    let old = "services:\n  web:\n    cap_add: [CAP_NET_ADMN]\n";
-    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityUnknown]), "services:\n  web:\n    cap_add: [CAP_NET_ADMIN]\n");
+fn unknown_name_that_is_dropped_becomes_the_nearest_one() {
+    let old = "services:\n  web:\n    cap_drop: [CAP_NET_ADMN]\n";
+    assert_eq!(text("compose.yaml", old, &[Rule::CapabilityUnknown]), "services:\n  web:\n    cap_drop: [CAP_NET_ADMIN]\n");
+}
+
+#[test]
+fn unknown_name_that_is_added_is_not_mended_since_that_gives_more() {
+    let mended = mended("compose.yaml", "services:\n  web:\n    cap_add: [NET_ADMN]\n", &[Rule::CapabilityUnknown]);
+    assert_eq!(mended.refused, [(0, FixError::NoChange)]);
 }
 
 #[test]

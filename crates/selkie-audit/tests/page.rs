@@ -51,6 +51,14 @@ fn page_needs_nothing_but_itself() {
 }
 
 #[test]
+fn shapes_of_the_matrix_stand_side_by_side() {
+    // Within SVG, HTML knows no elements without an end: one that is open swallows the next.
+    let page = html(&report(20));
+    assert_eq!(page.matches("<path").count(), page.matches("</path>").count());
+    assert!(["class=\"d\"", "class=\"t\"", "class=\"q\""].iter().all(|class| page.contains(class)));
+}
+
+#[test]
 fn page_is_the_same_for_the_same_report() {
     assert_eq!(html(&report(5)), html(&report(5)));
 }

@@ -43,14 +43,17 @@ pub(super) fn check(findings: &mut Findings, learned: &[Learned]) {
 /// Names that mean nothing.
 fn unknown(findings: &mut Findings) {
     let subject = findings.subject;
-    for name in subject.added.iter().chain(&subject.dropped) {
+    let added = subject.added.iter().map(|name| (name, true));
+    for (name, is_added) in added.chain(subject.dropped.iter().map(|name| (name, false))) {
         if name.value.eq_ignore_ascii_case("all") || capability(&name.value).is_some() || name.value.contains('$') {
             continue;
         }
         let closest = Capability::parse_name(&name.value).err().and_then(|unknown| unknown.closest);
         let known =
             |closest: Capability| if name.value.to_ascii_uppercase().starts_with("CAP_") { closest.name() } else { closest.short_name() };
+        // To mend an addition would give what nobody has by now: words, and no patch.
         let fix = match closest {
+            Some(closest) if is_added => Fix::words(format!("write `{}`", known(closest))),
             Some(closest) => Fix::word(format!("write `{}`", known(closest)), name.place, known(closest)),
             None => Fix::words("`selkie caps list` has all names"),
         };

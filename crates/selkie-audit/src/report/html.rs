@@ -142,9 +142,9 @@ fn head(columns: &[Capability]) -> Markup {
     let width = (columns.len() * CELL).max(CELL) + 30;
     let names: Vec<&str> = columns.iter().map(|capability| capability.short_name()).collect();
     html! {
-        svg width=(width) height="110" viewBox=(format!("0 0 {width} 110")) role="img" aria-label=(format!("Capabilities, from left to right: {}", names.join(", "))) {
+        svg width=(width) height="122" viewBox=(format!("0 0 {width} 122")) role="img" aria-label=(format!("Capabilities, from left to right: {}", names.join(", "))) {
             @for (number, name) in names.iter().enumerate() {
-                text transform=(format!("translate({} 108) rotate(-70)", number * CELL + 8)) { (name) }
+                text transform=(format!("translate({} 120) rotate(-70)", number * CELL + 8)) { (name) }
             }
         }
     }
@@ -190,9 +190,9 @@ fn cells(held: CapSet, columns: &[Capability]) -> Markup {
     };
     html! {
         svg width=(width) height="12" role="img" aria-label=(label) {
-            @if !plain.is_empty() { path.d d=(plain); }
-            @if !outside.is_empty() { path.t d=(outside); }
-            @if !root.is_empty() { path.q d=(root); }
+            @if !plain.is_empty() { path.d d=(plain) {} }
+            @if !outside.is_empty() { path.t d=(outside) {} }
+            @if !root.is_empty() { path.q d=(root) {} }
         }
     }
 }
@@ -223,7 +223,7 @@ fn findings(report: &Report) -> Markup {
                 dl {
                     dt { "Why" } dd { (about.why) }
                     dt { "Fix" } dd { (about.fix) }
-                    dt { "Covers" } dd { (about.controls.join(", ").replace("own", "no control of others")) }
+                    dt { "Covers" } dd { (about.covers()) }
                 }
                 ul.at {
                     @for (file, finding) in list.iter().take(PLACES) {

@@ -9,6 +9,8 @@ use crate::{Finding, Rule, Severity};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Log {
@@ -37,6 +39,7 @@ struct Tool {
 struct Driver {
     name: &'static str,
     version: String,
+    information_uri: &'static str,
     rules: Vec<Descriptor>,
 }
 
@@ -44,6 +47,7 @@ struct Driver {
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     id: &'static str,
+    help_uri: String,
     short_description: Text,
     full_description: Text,
     help: Text,
@@ -158,7 +162,12 @@ pub fn sarif(report: &Report) -> serde_json::Value {
         execution_successful: report.unreadable.is_empty(),
         tool_execution_notifications: report.unreadable.iter().map(notify).collect(),
     };
-    let driver = Driver { name: "selkie", version: report.version.clone(), rules: broken.iter().map(|rule| descriptor(*rule)).collect() };
+    let driver = Driver {
+        name: "selkie",
+        version: report.version.clone(),
+        information_uri: REPOSITORY,
+        rules: broken.iter().map(|rule| descriptor(*rule)).collect(),
+    };
     let run = Run { tool: Tool { driver }, invocations: [invocation], column_kind: "unicodeCodePoints", results };
     serde_json::to_value(Log { schema: SCHEMA, version: "2.1.0", runs: [run] }).unwrap_or_default()
 }
@@ -168,6 +177,7 @@ fn descriptor(rule: Rule) -> Descriptor {
     let text = |text: &str| Text { text: text.to_owned() };
     Descriptor {
         id: rule.id(),
+        help_uri: format!("{REPOSITORY}/blob/main/docs/findings.md#{}", rule.id()),
         short_description: text(about.what),
         full_description: text(about.why),
         help: text(about.fix),

@@ -132,6 +132,14 @@ impl Rule {
         about
     }
 
+    /// Returns how bad it is where the finding does not say otherwise; the texts are read once, since files can have many findings.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        static ALL: std::sync::OnceLock<Vec<Severity>> = std::sync::OnceLock::new();
+        let all = ALL.get_or_init(|| Self::ALL.iter().map(|rule| rule.about().severity).collect());
+        all.get(self as usize).copied().unwrap_or(Severity::Medium)
+    }
+
     /// Tells whether it is about a combination that opens the host.
     #[must_use]
     pub const fn is_escape(self) -> bool {

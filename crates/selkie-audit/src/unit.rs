@@ -40,14 +40,15 @@ pub(crate) fn parse(source: &Source) -> Result<Vec<Setting>, ReadError> {
         let key_place = source.place(begin, begin + key.trim().len());
         let at = start + key.len() + 1 + (value.len() - value.trim_start().len());
         let (mut text, mut end, mut on_one_line) = (value.trim().to_owned(), start + line.trim_end().len(), true);
-        while let Some(begun) = text.strip_suffix('\\') {
+        while text.ends_with('\\') {
             let Some((start, line)) = lines.next() else { break };
             on_one_line = false;
-            text = if line.trim_start().starts_with(['#', ';']) {
-                format!("{begun}\\")
-            } else {
-                format!("{} {}", begun.trim_end(), line.trim())
-            };
+            if !line.trim_start().starts_with(['#', ';']) {
+                text.pop();
+                text.truncate(text.trim_end().len());
+                text.push(' ');
+                text.push_str(line.trim());
+            }
             end = start + line.trim_end().len();
         }
         let key = Located::new(key.trim().to_owned(), key_place);

@@ -1,5 +1,5 @@
 //! Input from strangers: no reader panics, hangs or grows, whatever the bytes are.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use proptest::prelude::*;
 use selkie_audit::{Entry, FileType, Problem, ReadError, Report, check, html, json, mend, read, sarif};
@@ -139,4 +139,41 @@ fn long_lines_take_no_quadratic_time() {
     let text = format!("services: {{web: {{cap_add: [{list}]}}}}\n");
     let file = read("compose.yaml", text.as_bytes(), None).unwrap();
     assert_eq!(file.subjects[0].added.len(), 100_000);
+}
+
+#[test]
+fn continued_lines_take_no_quadratic_time() {
+    let text = format!("[Container]\nPodmanArgs={}\n", "--x \\\n".repeat(200_000));
+    assert_eq!(read("web.container", text.as_bytes(), None).unwrap().subjects.len(), 1);
+}
+
+#[test]
+fn volumes_and_their_mounts_take_no_quadratic_time() {
+    let volumes: String = (0..9000).map(|number| format!("    - {{name: v{number}, hostPath: {{path: /d{number}}}}}\n")).collect();
+    let mounts: String = (0..9000).map(|number| format!("      - {{name: v{number}, mountPath: /m}}\n")).collect();
+    let containers: String = (0..6).map(|number| format!("    - name: c{number}\n      volumeMounts:\n{mounts}")).collect();
+    let text = format!("apiVersion: v1\nkind: Pod\nspec:\n  volumes:\n{volumes}  containers:\n{containers}");
+    let file = read("x.yaml", text.as_bytes(), None).unwrap();
+    assert_eq!(file.subjects.iter().map(|subject| subject.mounts.len()).collect::<Vec<_>>(), [9000; 6]);
+}
+
+#[test]
+fn few_bytes_that_stand_for_many_values_are_not_edited_for_long() {
+    let mut text = "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
+    for level in 1..5 {
+        let item = format!("*x{}", level - 1);
+        text.push_str(&format!("x{level}: &x{level} [{}]\n", [item.as_str(); 10].join(", ")));
+    }
+    text.push_str("services:\n");
+    for number in 0..100 {
+        text.push_str(&format!("  s{number}:\n    privileged: true\n    x: *x4\n"));
+    }
+    let kind = Some(FileType::Compose);
+    let error = read("x", text.as_bytes(), kind).unwrap_err();
+    assert!(matches!(error, ReadError::TooManyValues { .. }), "{error}");
+    let text = text.replace("    x: *x4\n", "");
+    let file = read("x", text.as_bytes(), kind).unwrap();
+    let findings: Vec<_> = file.subjects.iter().flat_map(|subject| check(subject, &[])).collect();
+    let mended = mend("x", text.as_bytes(), kind, &findings).unwrap();
+    assert!(mended.made.is_empty() && mended.text == text);
 }

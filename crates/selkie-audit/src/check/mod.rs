@@ -47,7 +47,7 @@ impl Findings<'_> {
     fn add(&mut self, rule: Rule, message: impl Into<String>, place: Option<Place>, fix: Fix) -> &mut Finding {
         self.list.push(Finding {
             rule,
-            severity: rule.about().severity,
+            severity: rule.severity(),
             subject: self.subject.name.clone(),
             message: message.into(),
             capability: None,

@@ -16,7 +16,9 @@ use crate::{Change, FileType, Finding, ReadError, read};
 const CHANGES: usize = 500;
 
 /// How many bytes are read again at the most, over all changes: large files get fewer.
-const WORK: usize = 256 << 20;
+const WORK: usize = 64 << 20;
+/// What a change costs however small the file is: few bytes can stand for many values.
+const EACH: usize = 64 << 10;
 
 /// A file with changes made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize], work
     });
     let mut text = text.to_owned();
     for (number, change) in changes {
-        *work = work.checked_sub(text.len()).ok_or((number, FixError::TooMany))?;
+        *work = work.checked_sub(text.len() + EACH).ok_or((number, FixError::TooMany))?;
         text = one(kind, &text, change).map_err(|error| (number, error))?;
     }
     Ok(text)

@@ -7,6 +7,9 @@ use crate::place::{Located, Source};
 use crate::tree::{self, Entry, Node, Value};
 use crate::{Change, FileType, Place, Setting};
 
+/// Files that stand for more values are not edited.
+const VALUES: usize = 50_000;
+
 /// Where a node is: numbers of entries or items, from the document on.
 type Path = Vec<usize>;
 
@@ -61,7 +64,12 @@ fn same_place(one: Place, other: Place) -> bool {
 fn only(root: &Node, wanted: impl Fn(&Node) -> bool) -> Result<Path, FixError> {
     let mut found = Vec::new();
     let mut waiting: Vec<(Path, &Node)> = vec![(Vec::new(), root)];
+    let mut visited = 0;
     while let Some((path, node)) = waiting.pop() {
+        visited += 1;
+        if visited > VALUES {
+            return Err(FixError::TooMany);
+        }
         if !path.is_empty() && wanted(node) {
             found.push(path.clone());
         }

@@ -2,6 +2,7 @@
 //!
 //! `extends` and `include` name other files, which are not read: that is said.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Reading, is_path, security_opt, variables};
@@ -22,20 +23,21 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
             reading.later("include", "other files", include.key.place);
         }
         let Some(services) = reading.map(&document, "services").cloned() else { continue };
+        let binds = bind_volumes(&document);
         for entry in services.entries() {
             reading.subject.clone_from(&entry.key.value);
             if !matches!(entry.value.value, Value::Map(_)) {
                 reading.wrong(&entry.key.value, entry.value.place, entry.value.kind(), "a map");
                 continue;
             }
-            subjects.push(service(reading, &document, &entry.key.value, &entry.value));
+            subjects.push(service(reading, &binds, &entry.key.value, &entry.value));
         }
         reading.subject.clear();
     }
     Ok(subjects)
 }
 
-fn service(reading: &mut Reading, document: &Node, name: &str, node: &Rc<Node>) -> Subject {
+fn service(reading: &mut Reading, binds: &BTreeMap<String, String>, name: &str, node: &Rc<Node>) -> Subject {
     let mut subject = Subject {
         name: name.to_owned(),
         engine: Engine::Docker,
@@ -70,7 +72,7 @@ fn service(reading: &mut Reading, document: &Node, name: &str, node: &Rc<Node>) 
         subject.host_namespaces.extend(value.map(|value| Located { value: namespace, place: value.place }));
     }
     subject.sysctls = sysctls(reading, node);
-    subject.mounts = mounts(reading, document, node);
+    subject.mounts = mounts(reading, binds, node);
     subject
 }
 
@@ -134,7 +136,7 @@ fn sysctls(reading: &mut Reading, node: &Node) -> Vec<Located<(String, String)>>
     texts(reading, node, "sysctls").into_iter().map(|text| Located { value: split(&text.value), place: text.place }).collect()
 }
 
-fn mounts(reading: &mut Reading, document: &Node, node: &Node) -> Vec<Located<Mount>> {
+fn mounts(reading: &mut Reading, binds: &BTreeMap<String, String>, node: &Node) -> Vec<Located<Mount>> {
     let mut mounts = Vec::new();
     for item in reading.list(node, "volumes") {
         let mount = match &item.value {
@@ -146,9 +148,9 @@ fn mounts(reading: &mut Reading, document: &Node, node: &Node) -> Vec<Located<Mo
             continue;
         };
         if !mount.of_host
-            && let Some(path) = device_of_volume(document, &mount.source)
+            && let Some(path) = binds.get(&mount.source)
         {
-            mount.source = path;
+            mount.source.clone_from(path);
             mount.of_host = true;
         }
         mounts.push(Located::new(mount, item.place));
@@ -186,9 +188,13 @@ fn long(node: &Node) -> Mount {
     }
 }
 
-/// A named volume of the local driver can be a bind mount: `driver_opts: {o: bind, device: /}`.
-fn device_of_volume(document: &Node, name: &str) -> Option<String> {
-    let options = document.get("volumes")?.get(name)?.get("driver_opts")?;
-    let is_bind = options.get("o")?.scalar()?.split(',').any(|option| matches!(option, "bind" | "rbind"));
-    is_bind.then(|| options.get("device")?.scalar())?
+/// Named volumes of the local driver that are bind mounts: `driver_opts: {o: bind, device: /}`.
+fn bind_volumes(document: &Node) -> BTreeMap<String, String> {
+    let volumes = document.get("volumes").map_or(&[][..], |volumes| volumes.entries());
+    let device = |node: &Node| {
+        let options = node.get("driver_opts")?;
+        let is_bind = options.get("o")?.scalar()?.split(',').any(|option| matches!(option, "bind" | "rbind"));
+        is_bind.then(|| options.get("device")?.scalar())?
+    };
+    volumes.iter().filter_map(|entry| Some((entry.key.value.clone(), device(&entry.value)?))).collect()
 }

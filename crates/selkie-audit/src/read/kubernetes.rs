@@ -2,6 +2,7 @@
 //! "values specified in SecurityContext take precedence"; capabilities, `privileged`, `procMount` and the root file system are the
 //! container's only, sysctls and host namespaces the pod's only.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Reading;
@@ -67,7 +68,8 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
     let base = reading.subject.clone();
     let general = pod_level(reading, pod, &spec);
     let volumes = volumes(reading, &spec);
-    let mut used = Vec::new();
+    let mut used = BTreeSet::new();
+    let first = subjects.len();
     for key in ["initContainers", "containers", "ephemeralContainers"] {
         for item in reading.list(&spec, key) {
             let name = item.get("name").and_then(|name| name.scalar()).unwrap_or_else(|| "?".to_owned());
@@ -81,9 +83,9 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
         }
     }
     // A volume that no container mounts is the pod's all the same, and breaks the same rules.
-    if let Some(first) = subjects.iter_mut().rev().find(|subject| subject.name.starts_with(&format!("{base}:"))) {
-        let rest = volumes.iter().filter(|volume| !used.contains(&volume.name));
-        first.mounts.extend(rest.map(|volume| Located { value: volume.mount.clone(), place: volume.place }));
+    if let Some(first) = subjects.get_mut(first) {
+        let rest = volumes.iter().filter(|(name, _)| !used.contains(*name));
+        first.mounts.extend(rest.map(|(_, mount)| mount.clone()));
     }
 }
 
@@ -165,8 +167,8 @@ fn annotation(text: &str) -> Confinement {
 fn container(
     reading: &mut Reading,
     general: &Subject,
-    volumes: &[Volume],
-    used: &mut Vec<String>,
+    volumes: &Volumes,
+    used: &mut BTreeSet<String>,
     pod: &Node,
     node: &Rc<Node>,
     name: &str,
@@ -216,19 +218,15 @@ fn probes(node: &Node) -> Vec<Located<KubernetesExtra>> {
     actions.filter_map(host).collect()
 }
 
-/// A volume of the pod that is a path of the node or of an unusual type.
-struct Volume {
-    name: String,
-    mount: Mount,
-    place: Option<crate::Place>,
-}
+/// Volumes of the pod that are paths of the node or of unusual types, by name, each as it would be mounted read-only.
+type Volumes = BTreeMap<String, Located<Mount>>;
 
 /// Types that the restricted standard lists.
 const USUAL: [&str; 9] =
     ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image"];
 
-fn volumes(reading: &mut Reading, spec: &Node) -> Vec<Volume> {
-    let mut volumes = Vec::new();
+fn volumes(reading: &mut Reading, spec: &Node) -> Volumes {
+    let mut volumes = Volumes::new();
     for item in reading.list(spec, "volumes") {
         let name = item.get("name").and_then(|name| name.scalar()).unwrap_or_default();
         for entry in item.entries() {
@@ -245,23 +243,23 @@ fn volumes(reading: &mut Reading, spec: &Node) -> Vec<Volume> {
                 read_only: true,
                 ..Mount::default()
             };
-            volumes.push(Volume { name: name.clone(), mount, place });
+            volumes.insert(name.clone(), Located { value: mount, place });
         }
     }
     volumes
 }
 
-fn mounts(reading: &mut Reading, volumes: &[Volume], used: &mut Vec<String>, node: &Node) -> Vec<Located<Mount>> {
+fn mounts(reading: &mut Reading, volumes: &Volumes, used: &mut BTreeSet<String>, node: &Node) -> Vec<Located<Mount>> {
     let mut mounts = Vec::new();
     for item in reading.list(node, "volumeMounts") {
         let word = |key: &str| item.get(key).and_then(|value| value.scalar()).unwrap_or_default();
-        let Some(volume) = volumes.iter().find(|volume| volume.name == word("name")) else { continue };
-        used.push(volume.name.clone());
+        let Some((name, volume)) = volumes.get_key_value(&word("name")) else { continue };
+        used.insert(name.clone());
         let mount = Mount {
             target: word("mountPath"),
             read_only: item.get("readOnly").and_then(|value| value.truth()).unwrap_or(false),
             propagates: word("mountPropagation") == "Bidirectional",
-            ..volume.mount.clone()
+            ..volume.value.clone()
         };
         mounts.push(Located { value: mount, place: volume.place });
     }

@@ -85,7 +85,7 @@ pub(crate) struct Reading<'a> {
 impl Reading<'_> {
     /// Notes a finding about the file.
     pub(crate) fn note(&mut self, rule: Rule, message: String, place: Option<Place>, fix: Fix) {
-        let (severity, subject) = (rule.about().severity, self.subject.clone());
+        let (severity, subject) = (rule.severity(), self.subject.clone());
         self.findings.push(Finding { rule, severity, subject, message, capability: None, place, fix, accepted: None });
     }
 

@@ -139,6 +139,18 @@ fn audit_baseline_accepts_with_reasons_and_says_what_is_no_longer_true() {
 }
 
 #[test]
+fn audit_of_files_works_where_the_configuration_is_broken() {
+    let Some((engine, file)) = with("containers.conf", "[containers]\nprivileged = maybe\n") else { return };
+    let compose = engine.path("compose.yaml");
+    std::fs::write(&compose, COMPOSE).unwrap();
+    let output = engine.command(&["audit", &file, compose.to_str().unwrap()]).env("CONTAINERS_CONF", &file).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains("learned profiles are left out") && stderr.contains("line 2, column 14: not TOML"), "{stderr}");
+    assert!(stdout.contains("privileged  web"), "{stdout}");
+}
+
+#[test]
 fn audit_table_has_no_escapes_of_strangers() {
     let Some((engine, file)) = with("compose.yaml", "services: {\"a\\e[31m\\u202eb\": {privileged: true, cap_add: [\"\\e]0;x\"]}}\n")
     else {

@@ -7,6 +7,7 @@ use clap::Args;
 use selkie_audit::{Baseline, Entry, FileType, Finding, Learned, Report, Severity};
 use selkie_engine::profile::Profile;
 
+use crate::cli::Globals;
 use crate::context::Context;
 use crate::ui::error::{Failure, show as show_failure, warn};
 use crate::ui::{out, style::Style};
@@ -63,16 +64,30 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
+    /// Audits files also where the configuration cannot be read: it may be the file that is audited. `None` without files.
+    pub(crate) fn alone(&self, globals: &Globals) -> Option<Result<ExitCode, Failure>> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let learned = globals.context().and_then(|context| learned(&context)).unwrap_or_else(|failure| {
+            warn(&format!("learned profiles are left out: {}", failure.line()));
+            Vec::new()
+        });
+        Some(self.report(None, &learned))
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        let learned = learned(context)?;
+        self.report(Some(own::entry(context, &learned)?), &learned)
+    }
+
+    fn report(&self, own: Option<Entry>, learned: &[Learned]) -> Result<ExitCode, Failure> {
         let kind = self.kind()?;
         let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
-        let learned = learned(context)?;
         let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
-        if self.files.is_empty() {
-            report.entries.push(own::entry(context, &learned)?);
-        }
+        report.entries.extend(own);
         for name in &self.files {
-            self.file(&mut report, name, kind, &learned);
+            self.file(&mut report, name, kind, learned);
         }
         accept(&mut report, baseline.as_ref());
         if let Some(path) = &self.write_baseline {
@@ -82,7 +97,7 @@ impl Audit {
             // A file that was changed is read again, so that the exit status is about what it says now.
             for name in fix::run(&report, kind, self.yes)? {
                 let mut again = Report::default();
-                self.file(&mut again, &name, kind, &learned);
+                self.file(&mut again, &name, kind, learned);
                 accept(&mut again, baseline.as_ref());
                 report.unreadable.append(&mut again.unreadable);
                 for (old, new) in report.entries.iter_mut().filter(|entry| entry.name == name).zip(again.entries) {

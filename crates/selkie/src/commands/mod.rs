@@ -82,6 +82,7 @@ macro_rules! verbs {
             pub(crate) fn run(self, globals: &Globals) -> Result<ExitCode, Failure> {
                 // What looks only at itself works where no configuration can be read, as inside a container.
                 let alone = match &self {
+                    Self::Audit(arguments) => arguments.alone(globals),
                     Self::Caps(arguments) => arguments.alone(),
                     Self::Privileged(arguments) => arguments.alone(),
                     Self::Observe(arguments) => Some(arguments.alone(globals)),

@@ -335,6 +335,12 @@ fn quadlet_is_read() {
 }
 
 #[test]
+fn quadlet_pod_is_asked_only_for_what_a_pod_says() {
+    let text = "[Pod]\nNetwork=host\nVolume=/etc:/host\n";
+    assert_eq!(findings("web.pod", text), BTreeSet::from(["host-directory".to_owned(), "host-network".to_owned()]));
+}
+
+#[test]
 fn oci_containers_conf_lxc_and_nspawn_are_read() {
     let oci = |capabilities: &str, linux: &str| {
         format!(

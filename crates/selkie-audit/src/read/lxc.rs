@@ -5,7 +5,8 @@ use selkie_caps::{CapSet, Capability};
 
 use super::{Reading, stem};
 use crate::subject::{Engine, Mount, Namespace};
-use crate::{Confinement, FileType, Located, ReadError, Subject, unit};
+use crate::unit::{self, Setting};
+use crate::{Confinement, FileType, Located, ReadError, Subject};
 
 /// What `common.conf` of LXC's templates drops.
 const COMMON: [Capability; 5] =
@@ -22,61 +23,64 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
     reading.subject.clone_from(&name);
     let place = settings.first().map(unit::Setting::place);
     let mut subject = Subject { name, engine: Engine::Lxc, place, defaults: CapSet::KNOWN, ..Subject::default() };
-    let mut mapped = None;
+    // Without a map of ids there is no user namespace.
+    subject.own_users = Some(Located { value: false, place });
     for setting in &settings {
-        let value = &setting.value;
-        let located = |value: Confinement| Some(Located { value, place: setting.value.place });
-        match setting.key.value.as_str() {
-            "lxc.include" if value.value.ends_with("common.conf") || value.value.contains("/common.conf.d") => {
-                subject.defaults = COMMON.into_iter().fold(subject.defaults, CapSet::without);
-            }
-            "lxc.include" if value.value.ends_with("userns.conf") => {}
-            "lxc.include" => reading.later("lxc.include", &value.value, value.place),
-            "lxc.cap.drop" if value.value.is_empty() => subject.dropped.clear(),
-            "lxc.cap.drop" => subject.dropped.extend(setting.words(reading.source)),
-            "lxc.cap.keep" => keep(reading, &mut subject, setting),
-            "lxc.apparmor.profile" | "lxc.aa_profile" => {
-                let profile =
-                    if value.value == "generated" { Confinement::Default } else { super::security_opt::confinement(&value.value) };
-                subject.apparmor = located(profile);
-            }
-            "lxc.seccomp.profile" | "lxc.seccomp" => subject.seccomp = located(Confinement::Profile(value.value.clone())),
-            "lxc.no_new_privs" => {
-                subject.no_new_privileges = unit::truth(&value.value).map(|value| Located { value, place: setting.value.place })
-            }
-            "lxc.idmap" | "lxc.id_map" => mapped = value.place,
-            "lxc.net.0.type" | "lxc.network.type" if value.value == "none" => {
-                subject.host_namespaces.push(Located { value: Namespace::Network, place: value.place });
-            }
-            "lxc.namespace.keep" => {
-                let kinds = [
-                    ("pid", Namespace::Pid),
-                    ("net", Namespace::Network),
-                    ("ipc", Namespace::Ipc),
-                    ("uts", Namespace::Uts),
-                    ("cgroup", Namespace::Cgroup),
-                ];
-                for word in setting.words(reading.source) {
-                    let kind = kinds.iter().find(|(kind, _)| *kind == word.value);
-                    subject.host_namespaces.extend(kind.map(|(_, value)| Located { value: *value, place: word.place }));
-                }
-            }
-            "lxc.mount.entry" => subject.mounts.extend(mount(setting)),
-            "lxc.mount.auto" => auto(reading, &mut subject, setting),
-            "lxc.cgroup.devices.allow" | "lxc.cgroup2.devices.allow" => subject.device_rules.push(value.clone()),
-            "lxc.init.uid" => subject.user = Some(value.clone()),
-            _ if setting.key.value.starts_with("lxc.sysctl.") => {
-                let name = setting.key.value.trim_start_matches("lxc.sysctl.").to_owned();
-                subject.sysctls.push(Located { value: (name, value.value.clone()), place: setting.key.place });
-            }
-            _ => {}
-        }
+        one(reading, &mut subject, setting);
     }
-    subject.own_users = Some(mapped.map_or_else(|| Located { value: false, place }, |place| Located::new(true, place)));
     Ok(vec![subject])
 }
 
-fn keep(reading: &Reading, subject: &mut Subject, setting: &unit::Setting) {
+fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
+    let value = &setting.value;
+    let located = |value: Confinement| Some(Located { value, place: setting.value.place });
+    match setting.key.value.as_str() {
+        "lxc.include" if value.value.ends_with("common.conf") || value.value.contains("/common.conf.d") => {
+            subject.defaults = COMMON.into_iter().fold(subject.defaults, CapSet::without);
+        }
+        "lxc.include" if value.value.ends_with("userns.conf") => {}
+        "lxc.include" => reading.later("lxc.include", &value.value, value.place),
+        "lxc.cap.drop" if value.value.is_empty() => subject.dropped.clear(),
+        "lxc.cap.drop" => subject.dropped.extend(setting.words(reading.source)),
+        "lxc.cap.keep" => keep(reading, subject, setting),
+        "lxc.apparmor.profile" | "lxc.aa_profile" => {
+            let profile = if value.value == "generated" { Confinement::Default } else { super::security_opt::confinement(&value.value) };
+            subject.apparmor = located(profile);
+        }
+        "lxc.seccomp.profile" | "lxc.seccomp" => subject.seccomp = located(Confinement::Profile(value.value.clone())),
+        "lxc.no_new_privs" => {
+            subject.no_new_privileges = unit::truth(&value.value).map(|value| Located { value, place: setting.value.place })
+        }
+        "lxc.idmap" | "lxc.id_map" => subject.own_users = Some(Located { value: true, place: value.place }),
+        "lxc.net.0.type" | "lxc.network.type" if value.value == "none" => {
+            subject.host_namespaces.push(Located { value: Namespace::Network, place: value.place });
+        }
+        "lxc.namespace.keep" => {
+            let kinds = [
+                ("pid", Namespace::Pid),
+                ("net", Namespace::Network),
+                ("ipc", Namespace::Ipc),
+                ("uts", Namespace::Uts),
+                ("cgroup", Namespace::Cgroup),
+            ];
+            for word in setting.words(reading.source) {
+                let kind = kinds.iter().find(|(kind, _)| *kind == word.value);
+                subject.host_namespaces.extend(kind.map(|(_, value)| Located { value: *value, place: word.place }));
+            }
+        }
+        "lxc.mount.entry" => subject.mounts.extend(mount(setting)),
+        "lxc.mount.auto" => auto(reading, subject, setting),
+        "lxc.cgroup.devices.allow" | "lxc.cgroup2.devices.allow" => subject.device_rules.push(value.clone()),
+        "lxc.init.uid" => subject.user = Some(value.clone()),
+        _ if setting.key.value.starts_with("lxc.sysctl.") => {
+            let name = setting.key.value.trim_start_matches("lxc.sysctl.").to_owned();
+            subject.sysctls.push(Located { value: (name, value.value.clone()), place: setting.key.place });
+        }
+        _ => {}
+    }
+}
+
+fn keep(reading: &Reading, subject: &mut Subject, setting: &Setting) {
     let words = setting.words(reading.source);
     if words.iter().any(|word| word.value == "none") {
         subject.effective = Some(CapSet::EMPTY);
@@ -87,7 +91,7 @@ fn keep(reading: &Reading, subject: &mut Subject, setting: &unit::Setting) {
 }
 
 /// A line of fstab(5): source, target, type, options.
-fn mount(setting: &unit::Setting) -> Option<Located<Mount>> {
+fn mount(setting: &Setting) -> Option<Located<Mount>> {
     let mut words = setting.value.value.split_whitespace();
     let (source, target, _, options) = (words.next()?, words.next()?, words.next()?, words.next().unwrap_or_default());
     let has = |names: &[&str]| options.split(',').any(|option| names.contains(&option));
@@ -101,7 +105,7 @@ fn mount(setting: &unit::Setting) -> Option<Located<Mount>> {
     Some(Located { value: mount, place: setting.value.place })
 }
 
-fn auto(reading: &Reading, subject: &mut Subject, setting: &unit::Setting) {
+fn auto(reading: &Reading, subject: &mut Subject, setting: &Setting) {
     for word in setting.words(reading.source) {
         if matches!(word.value.as_str(), "proc:rw" | "proc" | "sys:rw" | "sys") && word.value.ends_with("rw") {
             subject.unmasked.push(Located { value: format!("/{}", word.value.trim_end_matches(":rw")), place: word.place });

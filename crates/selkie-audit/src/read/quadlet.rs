@@ -2,6 +2,8 @@
 //!
 //! A key with an empty value empties the list of those before it, as in all of systemd's files.
 
+use selkie_caps::CapSet;
+
 use super::{Reading, compose, podman_args, security_opt, stem};
 use crate::place::Source;
 use crate::subject::{Engine, Namespace, PODMAN_DEFAULTS, Selinux};
@@ -18,8 +20,14 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
     reading.subject = stem(name);
     service_section(reading, &settings);
     let place = settings.iter().find(|setting| setting.section == section).map(Setting::place);
-    // A pod runs nothing itself but its infra container; what it says of namespaces and volumes holds for its containers.
     let mut subject = Subject { name: stem(name), engine: Engine::Podman, place, defaults: PODMAN_DEFAULTS, ..Subject::default() };
+    if section == "Pod" {
+        // A pod runs nothing itself: what only a container says is not asked of it. Its namespaces and volumes hold for all of its own.
+        subject.effective = Some(CapSet::EMPTY);
+        subject.non_root = Some(Located::nowhere(true));
+        subject.no_new_privileges = Some(Located::nowhere(true));
+        subject.read_only_root = Some(Located::nowhere(true));
+    }
     for setting in settings.iter().filter(|setting| setting.section == section) {
         one(reading, &mut subject, setting);
     }

@@ -58,6 +58,11 @@ pub(crate) fn parse(source: &Source) -> Result<Vec<Setting>, ReadError> {
     Ok(settings)
 }
 
+/// Tells whether there is a section of this name, be it empty.
+pub(crate) fn has_section(source: &Source, name: &str) -> bool {
+    source.text.lines().any(|line| line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) == Some(name))
+}
+
 /// Reads a file of `key = value` lines without sections: lxc.container.conf(5).
 ///
 /// # Errors

@@ -133,6 +133,13 @@ fn finding_without_one_right_change_is_refused() {
 }
 
 #[test]
+fn section_that_a_change_empties_is_one_all_the_same() {
+    let old = "[Exec]\nCapability=CAP_SYS_MODULE\n[Network]\nVirtualEthernet=yes\n";
+    assert_eq!(text("web.nspawn", old, &[Rule::CapabilityHostRoot]), "[Exec]\n[Network]\nVirtualEthernet=yes\n");
+    assert_eq!(text("web.nspawn", "[Exec]\nCapability=CAP_SYS_MODULE\n[X]\nA=b\n", &[Rule::CapabilityHostRoot]), "[Exec]\n[X]\nA=b\n");
+}
+
+#[test]
 fn windows_line_ends_stay() {
     let old = "services:\r\n  a:\r\n    image: i\r\n";
     let new = "services:\r\n  a:\r\n    image: i\r\n    security_opt: [\"no-new-privileges:true\"]\r\n";

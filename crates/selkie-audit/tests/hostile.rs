@@ -33,6 +33,8 @@ fn everything(kind: Option<FileType>, bytes: &[u8]) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn arbitrary_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in proptest::option::of(0_usize..7)) {
         everything(kind.map(|kind| FileType::ALL[kind]), &bytes);

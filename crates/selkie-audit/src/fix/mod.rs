@@ -72,7 +72,7 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
     // All changes of a finding or none: without the one that fails, all others are made again from the beginning.
     let mut work = WORK;
     loop {
-        match make(kind, text, findings, &wanted, &mut work) {
+        match make((name, kind), text, findings, &wanted, &mut work) {
             Ok(text) => {
                 refused.sort_unstable_by_key(|(number, _)| *number);
                 return Ok(Mended { text, made: wanted, refused });
@@ -87,7 +87,13 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
 }
 
 /// Makes all changes of the `wanted` findings; fails with the finding whose change fails.
-fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize], work: &mut usize) -> Result<String, (usize, FixError)> {
+fn make(
+    (name, kind): (&str, FileType),
+    text: &str,
+    findings: &[Finding],
+    wanted: &[usize],
+    work: &mut usize,
+) -> Result<String, (usize, FixError)> {
     let mut changes: Vec<(usize, &Change)> = Vec::new();
     for number in wanted {
         for change in findings.get(*number).map_or(&[][..], |finding| &finding.fix.changes) {
@@ -104,9 +110,15 @@ fn make(kind: FileType, text: &str, findings: &[Finding], wanted: &[usize], work
         Change::Set { within, .. } | Change::Append { within, .. } => std::cmp::Reverse(within.start),
     });
     let mut text = text.to_owned();
+    let mut last = 0;
     for (number, change) in changes {
+        last = number;
         *work = work.checked_sub(text.len() + EACH).ok_or((number, FixError::TooMany))?;
         text = one(kind, &text, change).map_err(|error| (number, error))?;
+    }
+    // Each change means what is intended; all of them together must leave a file of its kind.
+    if !wanted.is_empty() && read(name, text.as_bytes(), Some(kind)).is_err() {
+        return Err((last, FixError::NotAsIntended));
     }
     Ok(text)
 }

@@ -39,7 +39,7 @@ const DEFAULTS: [Capability; 26] = [
 
 pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
     let settings = reading.units()?;
-    if !settings.iter().any(|setting| matches!(setting.section.as_str(), "Exec" | "Files" | "Network")) && !settings.is_empty() {
+    if !["Exec", "Files", "Network"].iter().any(|section| unit::has_section(reading.source, section)) && !settings.is_empty() {
         let problem = "there is no section [Exec], [Files] or [Network]".to_owned();
         return Err(ReadError::NotThatKind { kind: FileType::Nspawn, problem, place: reading.source.place(0, 0) });
     }

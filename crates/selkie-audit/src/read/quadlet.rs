@@ -12,7 +12,7 @@ use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject};
 
 pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
     let settings = reading.units()?;
-    let section = ["Container", "Pod"].into_iter().find(|section| settings.iter().any(|setting| setting.section == *section));
+    let section = ["Container", "Pod"].into_iter().find(|section| unit::has_section(reading.source, section));
     let Some(section) = section else {
         let problem = "there is no section [Container] or [Pod]".to_owned();
         return Err(ReadError::NotThatKind { kind: FileType::Quadlet, problem, place: reading.source.place(0, 0) });

@@ -35,9 +35,45 @@ pub enum Engine {
     Lxc,
     /// systemd-nspawn.
     Nspawn,
+    /// runc, used by hand.
+    Runc,
+    /// crun, used by hand.
+    Crun,
+    /// youki, used by hand.
+    Youki,
+    /// Nobody that is known: namespaces of its own and nothing else. bubblewrap, Flatpak, unshare(1).
+    Sandbox,
 }
 
 impl Engine {
+    /// Every engine, in the order of the declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Selkie,
+        Self::Podman,
+        Self::Docker,
+        Self::Containerd,
+        Self::CriO,
+        Self::Kubernetes,
+        Self::Lxc,
+        Self::Nspawn,
+        Self::Runc,
+        Self::Crun,
+        Self::Youki,
+        Self::Sandbox,
+    ];
+
+    /// Returns the engine of this word; `None` for other words.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.word() == word)
+    }
+
+    /// Returns whether it is a runtime that engines use, too.
+    #[must_use]
+    pub const fn is_runtime(self) -> bool {
+        matches!(self, Self::Runc | Self::Crun | Self::Youki)
+    }
+
     /// Returns the word that tables show.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -50,6 +86,10 @@ impl Engine {
             Self::Kubernetes => "kubernetes",
             Self::Lxc => "lxc",
             Self::Nspawn => "nspawn",
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+            Self::Youki => "youki",
+            Self::Sandbox => "sandbox",
         }
     }
 }
@@ -65,7 +105,8 @@ impl fmt::Display for Engine {
 pub struct Owner {
     /// Who made it.
     pub engine: Engine,
-    /// Its id of 64 digits, or its name where the engine has only names.
+    /// Its id of 64 digits, or its name where the engine has only names: with containerd's namespace and a slash before it
+    /// where that is not the usual one; of a sandbox the number of its first process.
     pub id: String,
 }
 
@@ -141,11 +182,11 @@ const fn is_uid_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-' | b'_')
 }
 
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     (1..=128).contains(&text.len()) && text.bytes().all(word) && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
@@ -243,6 +284,12 @@ mod tests {
         let other = "f".repeat(64);
         let owner = engine_of(&format!("/docker/{ID}/libpod-{other}.scope")).unwrap();
         assert_eq!((owner.engine, owner.id.as_str()), (Engine::Docker, ID));
+    }
+
+    #[test]
+    fn parse_of_every_word_is_its_engine() {
+        assert!(Engine::ALL.into_iter().all(|engine| Engine::parse(engine.word()) == Some(engine)));
+        assert_eq!(Engine::parse("Docker"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | what is process 42? | [`Procfs`] |
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
+//! | which containers are there, of every engine? | [`containers`] |
 //! | is this privileged, and why? | [`privileged`] |
 //! | what can an engine do on this host? | [`doctor`] |
 //! | what does `top` show? | [`top`] |
@@ -27,6 +28,7 @@
 )]
 
 mod accounts;
+pub mod containers;
 pub mod doctor;
 mod engines;
 mod placement;

@@ -57,6 +57,13 @@ impl Placements {
         self.by_pid.entry(pid).or_insert(index);
     }
 
+    /// Counts the processes of `owner` to `other` from now on.
+    pub(crate) fn rename(&mut self, owner: &Owner, other: &Owner) {
+        for known in self.owners.iter_mut().filter(|known| *known == owner) {
+            known.clone_from(other);
+        }
+    }
+
     fn index(&mut self, owner: &Owner) -> usize {
         self.owners.iter().position(|known| known == owner).unwrap_or_else(|| {
             self.owners.push(owner.clone());

@@ -1,0 +1,396 @@
+//! Reads every engine's files beneath a root directory, `/` for this machine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use selkie_sys::Result;
+
+use super::tree::Tree;
+use super::{HostContainer, bare, containerd, docker, machine, spec, storage};
+use crate::{Engine, Owner, procfs};
+
+/// The containers that files tell of, stopped ones included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Each once, by engine and id.
+    pub containers: Vec<HostContainer>,
+    /// Files and directories of engines that may not be looked at.
+    pub denied: Vec<String>,
+}
+
+/// How many containers are kept: more are no host's.
+const MOST: usize = 100_000;
+/// Storage drivers of containers/storage that have a directory of containers.
+const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
+/// Run directories of containerd: its own, those that distributions of Kubernetes bring, and Docker's.
+const CONTAINERDS: [&str; 5] = [
+    "run/containerd",
+    "run/k3s/containerd",
+    "run/k0s/containerd",
+    "var/snap/microk8s/common/run/containerd",
+    "run/docker/containerd/daemon",
+];
+/// Where LXD and Incus have a directory, or a link to one, a container.
+const LXDS: [&str; 3] = ["var/lib/incus/containers", "var/lib/lxd/containers", "var/snap/lxd/common/lxd/containers"];
+
+/// Reads the files of every engine beneath `root`. What is damaged is left out; what may not be looked at is in `denied`.
+///
+/// # Errors
+/// When `root` itself cannot be opened.
+pub fn find(root: &Path) -> Result<Found> {
+    let mut finder = Finder::default();
+    let mut host = Tree::open(root)?;
+    finder.host(&mut host);
+    for (uid, home) in users(&mut host) {
+        if let Some(mut tree) = host.of_user(&home, uid).filter(|_| !home.is_empty()) {
+            finder.home(&mut tree);
+            finder.denied.extend(tree.denied().into_iter().map(|path| format!("{home}/{path}")));
+        }
+    }
+    for name in host.list("run/user") {
+        let path = format!("run/user/{name}");
+        if let Some(uid) = procfs::number(name.as_bytes())
+            && let Some(mut tree) = host.of_user(&path, uid)
+        {
+            finder.runtime(&mut tree);
+            finder.denied.extend(tree.denied().into_iter().map(|inner| format!("{path}/{inner}")));
+        }
+    }
+    finder.denied.extend(host.denied());
+    finder.denied.iter_mut().for_each(|path| path.insert(0, '/'));
+    finder.denied.sort();
+    finder.denied.dedup();
+    let containers = finder.containers.into_values().flatten().collect();
+    Ok(Found { containers, denied: finder.denied })
+}
+
+#[derive(Debug, Default)]
+struct Finder {
+    /// By id: of several users each may have one that is called so.
+    containers: BTreeMap<String, Vec<HostContainer>>,
+    /// Stores that have been read.
+    stores: Vec<String>,
+    denied: Vec<String>,
+}
+
+impl Finder {
+    /// What root's engines have.
+    fn host(&mut self, host: &mut Tree) {
+        let graph = setting(host.text("etc/containers/storage.conf").as_deref(), "graphroot");
+        self.store(host, &graph.unwrap_or_else(|| "var/lib/containers/storage".to_owned()), "run/containers/storage");
+        let root = host.record("etc/docker/daemon.json").and_then(|file| super::json::text(&super::json::parse(&file)?, "data-root"));
+        self.docker(host, root.as_deref().unwrap_or("var/lib/docker"));
+        for place in CONTAINERDS {
+            self.containerd(host, place);
+        }
+        for name in host.list("var/lib/lxc") {
+            if let Some(config) = host.text(&format!("var/lib/lxc/{name}/config")) {
+                self.add(host, machine::lxc(&name, &config));
+            }
+        }
+        for place in LXDS {
+            for name in host.list(place) {
+                self.add(host, machine::lxc(&name, ""));
+            }
+        }
+        for name in host.list("run/systemd/machines") {
+            // `unit:NAME` is a link to NAME.
+            if let Some(text) = host.text(&format!("run/systemd/machines/{name}")) {
+                self.add(host, machine::nspawn(&name, &text));
+            }
+        }
+        for name in host.list("var/lib/machines") {
+            // Images of disks lie there too; a machine's directory has an operating system.
+            if crate::engines::is_name(&name) && host.has(&format!("var/lib/machines/{name}/usr")) {
+                self.add(host, Some(HostContainer::unknown(Engine::Nspawn, name)));
+            }
+        }
+        self.bare(host, "run");
+    }
+
+    /// What is beneath a user's home.
+    fn home(&mut self, tree: &mut Tree) {
+        if !tree.has(".local/share") {
+            return;
+        }
+        let run = tree.user.map(|uid| format!("run/user/{uid}/containers")).unwrap_or_default();
+        self.store(tree, ".local/share/containers/storage", &run);
+        self.docker(tree, ".local/share/docker");
+    }
+
+    /// What is beneath a user's run directory.
+    fn runtime(&mut self, tree: &mut Tree) {
+        self.bare(tree, "");
+        self.pids(tree, "containers");
+        self.containerd(tree, "docker/containerd/daemon");
+        self.containerd(tree, "containerd");
+    }
+
+    /// A store of containers/storage.
+    fn store(&mut self, tree: &mut Tree, graph: &str, run: &str) {
+        let key = format!("{:?} {}", tree.user, graph.trim_matches('/'));
+        if self.stores.contains(&key) {
+            return;
+        }
+        self.stores.push(key);
+        for driver in DRIVERS {
+            for list in ["containers.json", "volatile-containers.json"] {
+                let place = format!("{graph}/{driver}-containers");
+                let Some(found) = tree.long(&format!("{place}/{list}")).and_then(|file| storage::list(&file)) else { continue };
+                for mut container in found {
+                    let id = container.owner.id.clone();
+                    if let Some(spec) = tree.record(&format!("{place}/{id}/userdata/config.json")).and_then(|file| spec::parse(&file)) {
+                        storage::describe(&mut container, spec);
+                    }
+                    self.add(tree, Some(container));
+                }
+            }
+        }
+        if tree.user.is_none() {
+            self.pids(tree, run);
+        }
+    }
+
+    /// The first processes of a store's containers, from its run directory.
+    fn pids(&mut self, tree: &mut Tree, run: &str) {
+        for driver in DRIVERS {
+            let place = format!("{run}/{driver}-containers");
+            for id in tree.list(&place) {
+                let known = self.containers.get(&id).is_some_and(|list| list.iter().any(|container| container.user == tree.user));
+                if known && let Some(file) = tree.record(&format!("{place}/{id}/userdata/pidfile")) {
+                    let pid = procfs::number(file.trim_ascii());
+                    for container in self.containers.get_mut(&id).into_iter().flatten().filter(|container| container.user == tree.user) {
+                        container.pid = pid.or(container.pid);
+                    }
+                }
+            }
+        }
+    }
+
+    fn docker(&mut self, tree: &mut Tree, root: &str) {
+        for id in tree.list(&format!("{root}/containers")) {
+            let place = format!("{root}/containers/{id}");
+            let Some(config) = tree.record(&format!("{place}/config.v2.json")) else { continue };
+            let host = tree.record(&format!("{place}/hostconfig.json"));
+            // A record in a directory of another name is nobody's.
+            self.add(tree, docker::container(&config, host.as_deref()).filter(|container| container.owner.id == id));
+        }
+    }
+
+    fn containerd(&mut self, tree: &mut Tree, run: &str) {
+        for tasks in ["io.containerd.runtime.v2.task", "io.containerd.runtime.v1.linux"] {
+            for namespace in tree.list(&format!("{run}/{tasks}")) {
+                for id in tree.list(&format!("{run}/{tasks}/{namespace}")) {
+                    let place = format!("{run}/{tasks}/{namespace}/{id}");
+                    let Some(owner) = containerd::owner(&namespace, &id) else { continue };
+                    let spec = tree.record(&format!("{place}/config.json")).and_then(|file| spec::parse(&file));
+                    let pid = tree.record(&format!("{place}/init.pid")).and_then(|file| procfs::number(file.trim_ascii()));
+                    self.add(tree, Some(containerd::container(&namespace, owner, spec, pid)));
+                }
+            }
+        }
+    }
+
+    /// The records of runtimes, and the stores of Podman that only they tell of.
+    fn bare(&mut self, tree: &mut Tree, run: &str) {
+        for (runtime, file, engine) in bare::RUNTIMES {
+            let place = if run.is_empty() { runtime.to_owned() } else { format!("{run}/{runtime}") };
+            for id in tree.list(&place) {
+                let Some(record) = tree.record(&format!("{place}/{id}/{file}")) else { continue };
+                let Some(found) = bare::container(engine, &id, &record) else { continue };
+                self.bundle(tree, found);
+            }
+        }
+    }
+
+    fn bundle(&mut self, tree: &mut Tree, found: bare::Bare) {
+        let mut container = found.container;
+        let store = found.bundle.as_deref().and_then(|bundle| store_of(bundle, &container.owner.id));
+        // A user's bundle may be anywhere, beyond what is read of theirs.
+        if let Some(bundle) = found.bundle.as_deref().filter(|_| tree.user.is_none()) {
+            if let Some(graph) = store {
+                self.store(tree, graph, "");
+            }
+            if let Some(spec) = tree.record(&format!("{bundle}/config.json")).and_then(|file| spec::parse(&file)) {
+                container.bounding = container.bounding.or(spec.bounding);
+                container.filter = spec.filter;
+                container.command = spec.command;
+            }
+        }
+        self.add(tree, Some(container));
+    }
+
+    /// Keeps a container, or completes the one that another file told of before.
+    fn add(&mut self, tree: &Tree, container: Option<HostContainer>) {
+        let Some(mut container) = container else { return };
+        container.user = tree.user;
+        if self.containers.len() >= MOST {
+            return;
+        }
+        let list = self.containers.entry(container.owner.id.clone()).or_default();
+        let same = |known: &Owner, found: &Owner| known.engine == found.engine || found.engine.is_runtime();
+        match list.iter_mut().find(|known| known.user == container.user && same(&known.owner, &container.owner)) {
+            Some(known) => known.complete_from(container),
+            None => list.push(container),
+        }
+    }
+}
+
+/// Returns the store that a bundle of Podman's or CRI-O's is in: `STORE/DRIVER-containers/ID/userdata`.
+fn store_of<'a>(bundle: &'a str, id: &str) -> Option<&'a str> {
+    let directory = bundle.strip_suffix("/userdata")?.strip_suffix(id)?.strip_suffix('/')?;
+    DRIVERS.iter().find_map(|driver| directory.strip_suffix("-containers")?.strip_suffix(driver)?.strip_suffix('/'))
+}
+
+/// Returns the value of a line `KEY = "VALUE"`, as TOML has it.
+fn setting(text: Option<&str>, wanted: &str) -> Option<String> {
+    let (_, value) = machine::pairs(text?).find(|(key, _)| *key == wanted)?;
+    Some(value.trim_matches(['"', '\'']).to_owned()).filter(|value| value.starts_with('/'))
+}
+
+/// Everybody's number and home.
+fn users(host: &mut Tree) -> BTreeMap<u32, String> {
+    let file = host.record("etc/passwd").unwrap_or_default();
+    let mut users = BTreeMap::new();
+    for line in procfs::lines(&file) {
+        let mut fields = line.split(|byte| *byte == b':');
+        let (uid, home) = (fields.nth(2).and_then(procfs::number::<u32>), fields.nth(2).and_then(|home| str::from_utf8(home).ok()));
+        if let (Some(uid), Some(home)) = (uid, home) {
+            users.entry(uid).or_insert_with(|| home.trim_matches('/').to_owned());
+        }
+    }
+    // Root's engines are the host's.
+    users.remove(&0);
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// Makes a tree of files; `%1` and `%2` stand for ids.
+    fn host(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let replaced = |text: &str| text.replace("%2", OTHER).replace("%1", ID);
+        for (path, content) in files {
+            let path = directory.path().join(replaced(path));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, replaced(content)).unwrap();
+        }
+        directory
+    }
+
+    /// Engine, name, user, first process.
+    fn shown(found: &Found) -> Vec<String> {
+        let one = |container: &HostContainer| {
+            format!("{} {} {:?} {:?} {:?}", container.owner.engine, container.title(), container.user, container.privileged, container.pid)
+        };
+        let mut lines: Vec<String> = found.containers.iter().map(one).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn find_of_every_engine_at_once() {
+        let list = r#"[{"id":"%1","names":["web"],"metadata":"{\"name\":\"web\"}"}]"#;
+        let theirs = r#"[{"id":"%2","names":["mine"],"metadata":"{\"name\":\"mine\"}"}]"#;
+        let spec = r#"{"annotations": {"io.podman.annotations.privileged": "TRUE"}}"#;
+        let host = host(&[
+            ("etc/passwd", "root:x:0:0::/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\nbroken\n"),
+            ("var/lib/containers/storage/overlay-containers/containers.json", list),
+            ("var/lib/containers/storage/overlay-containers/%1/userdata/config.json", spec),
+            ("run/containers/storage/overlay-containers/%1/userdata/pidfile", "101\n"),
+            ("home/u/.local/share/containers/storage/vfs-containers/containers.json", theirs),
+            ("run/user/1000/containers/vfs-containers/%2/userdata/pidfile", "102"),
+            ("run/user/1000/crun/%2/status", r#"{"pid": 102, "process-start-time": 9}"#),
+            ("var/lib/docker/containers/%1/config.v2.json", r#"{"ID": "%1", "Name": "/dock", "State": {"Running": true, "Pid": 103}}"#),
+            ("var/lib/docker/containers/%1/hostconfig.json", r#"{"Privileged": true}"#),
+            ("run/containerd/io.containerd.runtime.v2.task/default/redis/init.pid", "104"),
+            (
+                "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/%2/config.json",
+                r#"{"annotations": {"io.kubernetes.cri.container-name": "pod1"}}"#,
+            ),
+            ("var/lib/lxc/old/config", "lxc.cap.keep = none\n"),
+            ("var/lib/incus/containers/new/x", ""),
+            ("run/systemd/machines/deb", "CLASS=container\nSERVICE=systemd-nspawn\nLEADER=105\n"),
+            ("run/runc/hand/state.json", r#"{"init_process_pid": 106}"#),
+            (
+                "run/runc/%1/state.json",
+                r#"{"init_process_pid": 101, "init_process_start": 7, "config": {"labels": ["io.container.manager=libpod"]}}"#,
+            ),
+            ("run/youki/y/state.json", r#"{"status": "running", "pid": 107}"#),
+        ]);
+        let found = find(host.path()).unwrap();
+        assert_eq!(
+            shown(&found),
+            [
+                "containerd pod1 None None None",
+                "containerd redis None None Some(104)",
+                "docker dock None Some(true) Some(103)",
+                "lxc new None None None",
+                "lxc old None None None",
+                "nspawn deb None None Some(105)",
+                "podman mine Some(1000) None Some(102)",
+                "podman web None Some(true) Some(101)",
+                "runc hand None None Some(106)",
+                "youki y None None Some(107)",
+            ]
+        );
+        let mine = found.containers.iter().find(|container| container.title() == "mine").unwrap();
+        assert_eq!(mine.start, Some(9));
+        assert_eq!(found.denied, Vec::<String>::new());
+    }
+
+    #[test]
+    fn find_of_an_empty_host_finds_nothing() {
+        assert_eq!(find(tempfile::tempdir().unwrap().path()).unwrap(), Found::default());
+    }
+
+    #[test]
+    fn find_follows_the_configured_places_and_a_runtimes_bundle() {
+        let named = |name: &str| format!(r#"[{{"id":"{}","names":["{name}"],"metadata":"{{}}"}}]"#, if name == "b" { OTHER } else { ID });
+        let host = host(&[
+            ("etc/containers/storage.conf", "[storage]\ngraphroot = \"/srv/store\"\n"),
+            ("srv/store/overlay-containers/containers.json", &named("a")),
+            ("elsewhere/overlay-containers/containers.json", &named("b")),
+            (
+                "run/runc/%2/state.json",
+                r#"{"config": {"labels": ["io.container.manager=libpod", "bundle=/elsewhere/overlay-containers/%2/userdata"]}}"#,
+            ),
+            ("etc/docker/daemon.json", r#"{"data-root": "/srv/docker"}"#),
+            ("srv/docker/containers/%1/config.v2.json", r#"{"ID": "%1", "Name": "/c"}"#),
+        ]);
+        let found = find(host.path()).unwrap();
+        assert_eq!(shown(&found), ["docker c None None None", "podman a None None None", "podman b None None None"]);
+    }
+
+    #[test]
+    fn find_of_hostile_files_leaves_them_out_and_goes_on() {
+        let host = host(&[
+            ("etc/passwd", "u:x:1000:1000::/home/u:/bin/sh\n"),
+            ("secret/overlay-containers/containers.json", r#"[{"id":"%1","names":["stolen"],"metadata":"{}"}]"#),
+            ("home/u/.local/share/x", ""),
+            ("var/lib/docker/containers/%1/config.v2.json", &"[".repeat(100_000)),
+            ("var/lib/docker/containers/%2/config.v2.json", r#"{"ID": "%1", "Name": "/not-its-directory"}"#),
+            ("var/lib/lxc/a\u{1b}[2J/config", ""),
+            ("run/runc/good/state.json", "{}"),
+        ]);
+        let at = |path: &str| host.path().join(path);
+        std::os::unix::fs::symlink(at("secret"), at("home/u/.local/share/containers")).unwrap();
+        std::fs::create_dir_all(at("run/crun/trap")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("run/crun/trap/status"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::fs::create_dir_all(at("run/youki/long")).unwrap();
+        std::fs::File::create(at("run/youki/long/state.json")).unwrap().set_len(1 << 30).unwrap();
+        assert_eq!(shown(&find(host.path()).unwrap()), ["runc good None None None"]);
+    }
+
+    #[test]
+    fn store_of_a_bundle_only_where_podman_would_have_it() {
+        assert_eq!(store_of(&format!("/srv/s/vfs-containers/{ID}/userdata"), ID), Some("/srv/s"));
+        assert_eq!(store_of(&format!("/srv/s/vfs-containers/{ID}/userdata"), OTHER), None);
+        assert_eq!(store_of("/srv/web", "web"), None);
+    }
+}

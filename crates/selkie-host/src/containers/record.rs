@@ -1,0 +1,90 @@
+//! What is known of one container of any engine.
+
+use selkie_caps::CapSet;
+
+use super::Filter;
+use crate::{Engine, Owner};
+
+/// A container as its engine's files describe it. Texts are as they were written: fit for a terminal only after cleaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostContainer {
+    /// Its engine and its id.
+    pub owner: Owner,
+    /// Its name, where that is something else than its id.
+    pub name: Option<String>,
+    /// The image that it is made from.
+    pub image: Option<String>,
+    /// Its pod.
+    pub pod: Option<String>,
+    /// The namespace of Kubernetes or of containerd that it is in.
+    pub namespace: Option<String>,
+    /// The user whose engine it is; `None` for the host's.
+    pub user: Option<u32>,
+    /// Whether its engine calls it privileged; `None` where the engine keeps no such flag.
+    pub privileged: Option<bool>,
+    /// The bounding set that it is configured with.
+    pub bounding: Option<CapSet>,
+    /// What it is configured to allow of the system calls that matter.
+    pub filter: Option<Filter>,
+    /// What it runs.
+    pub command: Vec<String>,
+    /// When it was created, RFC 3339.
+    pub created: Option<String>,
+    /// Its first process, as the files have it: whether that lives, and is still the same, they do not say.
+    pub pid: Option<u32>,
+    /// When that process was started, in clock ticks since boot.
+    pub start: Option<u64>,
+}
+
+impl HostContainer {
+    /// Returns one of which nothing is known but whose it is.
+    #[must_use]
+    pub fn unknown(engine: Engine, id: impl Into<String>) -> Self {
+        Self {
+            owner: Owner { engine, id: id.into() },
+            name: None,
+            image: None,
+            pod: None,
+            namespace: None,
+            user: None,
+            privileged: None,
+            bounding: None,
+            filter: None,
+            command: Vec::new(),
+            created: None,
+            pid: None,
+            start: None,
+        }
+    }
+
+    /// Returns what a person calls it: its name, or its short id.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.owner.short())
+    }
+
+    /// Takes from `other`, a record of the same container in another file, what this one lacks.
+    pub(super) fn complete_from(&mut self, other: Self) {
+        fn or<T>(mine: &mut Option<T>, other: Option<T>) {
+            if mine.is_none() {
+                *mine = other;
+            }
+        }
+        or(&mut self.name, other.name);
+        or(&mut self.image, other.image);
+        or(&mut self.pod, other.pod);
+        or(&mut self.namespace, other.namespace);
+        or(&mut self.privileged, other.privileged);
+        or(&mut self.bounding, other.bounding);
+        or(&mut self.filter, other.filter);
+        or(&mut self.created, other.created);
+        if self.pid.is_none() {
+            (self.pid, self.start) = (other.pid, other.start);
+        } else if self.pid == other.pid {
+            or(&mut self.start, other.start);
+        }
+        if self.command.is_empty() {
+            self.command = other.command;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! containers/storage, where Podman and CRI-O keep their containers: `DRIVER-containers/containers.json` lists them,
+//! `DRIVER-containers/ID/userdata/config.json` is the specification of one.
+//!
+//! Both may share one store. What CRI-O made has a pod in its metadata; what has no metadata is a build's.
+
+use serde_json::Value;
+
+use super::spec::Spec;
+use super::{HostContainer, json};
+use crate::Engine;
+use crate::engines::is_id;
+
+/// Parses `containers.json`; entries without a valid id, and those of builds, are left out.
+pub(super) fn list(bytes: &[u8]) -> Option<Vec<HostContainer>> {
+    let value = json::parse(bytes)?;
+    Some(value.as_array()?.iter().filter_map(entry).collect())
+}
+
+fn entry(value: &Value) -> Option<HostContainer> {
+    let id = value.get("id").and_then(Value::as_str).filter(|id| is_id(id))?;
+    let metadata = json::parse(value.get("metadata").and_then(Value::as_str)?.as_bytes())?;
+    let pod = json::text(&metadata, "pod-name");
+    let crio = pod.is_some() || metadata.get("pod-id").is_some();
+    let engine = if crio { Engine::CriO } else { Engine::Podman };
+    Some(HostContainer {
+        name: json::text(&metadata, "name").or_else(|| json::texts(value, "names").into_iter().next()),
+        image: json::text(&metadata, "image-name"),
+        privileged: metadata.get("privileged").and_then(Value::as_bool).filter(|_| crio),
+        pod,
+        namespace: json::text(&metadata, "namespace"),
+        created: json::text(value, "created"),
+        ..HostContainer::unknown(engine, id)
+    })
+}
+
+/// Adds what the specification says.
+pub(super) fn describe(container: &mut HostContainer, spec: Spec) {
+    let podman = container.owner.engine == Engine::Podman;
+    let flag = if podman {
+        // Podman leaves the annotation out where it is not so, in some versions.
+        Some(spec.switch("io.podman.annotations.privileged").unwrap_or(false))
+    } else {
+        container.name = spec.annotation("io.kubernetes.cri-o.ContainerName").or(container.name.take());
+        container.namespace = spec.annotation("io.kubernetes.cri-o.Namespace").or(container.namespace.take());
+        container.image = spec.annotation("io.kubernetes.cri-o.ImageName").or(container.image.take());
+        spec.switch("io.kubernetes.cri-o.PrivilegedRuntime")
+    };
+    container.privileged = flag.or(container.privileged);
+    container.bounding = spec.bounding;
+    container.filter = spec.filter;
+    container.command = spec.command;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn list_of_podmans_crios_and_a_builds_containers() {
+        let file = r#"[
+            {"id": "ID", "names": ["web"], "metadata": "{\"image-name\":\"docker.io/nginx\",\"name\":\"web\"}", "created": "2026-01-02T03:04:05Z"},
+            {"id": "ID", "names": ["k8s_x"], "metadata": "{\"pod-name\":\"p\",\"pod-id\":\"1\",\"namespace\":\"prod\",\"privileged\":true,\"name\":\"k8s_x\"}"},
+            {"id": "ID", "names": ["working"], "metadata": ""},
+            {"id": "../../etc", "metadata": "{}"}, 7]"#
+            .replace("ID", ID);
+        let found = list(file.as_bytes()).unwrap();
+        assert_eq!(
+            found,
+            [
+                HostContainer {
+                    name: Some("web".to_owned()),
+                    image: Some("docker.io/nginx".to_owned()),
+                    created: Some("2026-01-02T03:04:05Z".to_owned()),
+                    ..HostContainer::unknown(Engine::Podman, ID)
+                },
+                HostContainer {
+                    name: Some("k8s_x".to_owned()),
+                    pod: Some("p".to_owned()),
+                    namespace: Some("prod".to_owned()),
+                    privileged: Some(true),
+                    ..HostContainer::unknown(Engine::CriO, ID)
+                },
+            ]
+        );
+        assert_eq!(list(b"{}"), None);
+    }
+
+    #[test]
+    fn describe_takes_the_engines_flag_from_its_annotation() {
+        let spec = |key: &str, value: &str| Spec { annotations: [(key.to_owned(), value.to_owned())].into(), ..Spec::default() };
+        let flag = |engine, spec| {
+            let mut container = HostContainer::unknown(engine, ID);
+            describe(&mut container, spec);
+            container.privileged
+        };
+        assert_eq!(flag(Engine::Podman, spec("io.podman.annotations.privileged", "TRUE")), Some(true));
+        assert_eq!(flag(Engine::Podman, Spec::default()), Some(false));
+        assert_eq!(flag(Engine::CriO, spec("io.kubernetes.cri-o.PrivilegedRuntime", "true")), Some(true));
+        assert_eq!(flag(Engine::CriO, Spec::default()), None);
+    }
+}

@@ -3,6 +3,7 @@
 use selkie_caps::{CapSet, FiveSets};
 
 use crate::Namespace;
+use crate::containers::Filter;
 
 /// From where the facts were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct Facts {
     pub flag: Option<bool>,
     /// The five sets of the process, of a container the first one.
     pub sets: FiveSets,
+    /// The bounding set that its engine was told to give it; `None` where no engine's files say.
+    pub configured: Option<CapSet>,
+    /// Which system calls its engine's profile lets through; `None` where no file says, or none is configured.
+    pub filter: Option<Filter>,
     /// Its effective user id, as its own user namespace numbers it.
     pub uid: Option<u32>,
     /// The most that anything on this host can hold; `None` when only the kernel's own list is known.
@@ -44,6 +49,10 @@ pub struct Facts {
     pub sys_writable: Option<bool>,
     /// Whether `/proc/sys` can be written.
     pub proc_sys_writable: Option<bool>,
+    /// Whether `/proc/sys/kernel/core_pattern` can be written.
+    pub core_pattern_writable: Option<bool>,
+    /// Whether it has a cgroup tree of version 1 mounted that can be written.
+    pub release_agent_writable: bool,
     /// Which devices it may open.
     pub devices: Devices,
     /// Device nodes of the host's disks and memory beneath its `/dev`.

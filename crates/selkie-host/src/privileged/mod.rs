@@ -5,10 +5,12 @@
 //! *findings*, each of which says how much it weighs. `yes` needs one decisive finding; a full set of capabilities in a user
 //! namespace of its own is not one, and a container without any capability that holds the engine's socket is.
 
+mod escape;
 mod facts;
 mod read;
 mod verdict;
 
+pub use escape::{Escape, Sureness, escapes};
 pub use facts::{Devices, Facts, HostMount, View};
-pub use read::{Subject, read};
+pub use read::{Configured, Subject, read};
 pub use verdict::{Finding, Verdict, Weight, verdict};

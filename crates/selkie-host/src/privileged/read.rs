@@ -8,6 +8,7 @@ use selkie_caps::CapSet;
 use selkie_sys::{Errno, Result, SyscallError};
 
 use super::{Devices, Facts, HostMount, View};
+use crate::containers::Filter;
 use crate::{Buffer, Mount, Namespace, Procfs, idmap};
 
 /// What engines mask, of which a kernel has some.
@@ -28,17 +29,28 @@ const SOCKETS: [&str; 6] = ["docker.sock", "podman.sock", "containerd.sock", "cr
 const SOCKET_PLACES: [&str; 5] =
     ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 
+/// What a container's engine was told, as far as its files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// Whether it was started as privileged.
+    pub privileged: Option<bool>,
+    /// Its bounding set.
+    pub bounding: Option<CapSet>,
+    /// What its seccomp profile lets through.
+    pub filter: Option<Filter>,
+}
+
 /// Whose facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The process itself, from where it is.
     Own,
-    /// Another process, and what its engine calls it.
+    /// Another process, and what its engine was told of it.
     Process {
         /// Its number in the reader's PID namespace.
         pid: u32,
-        /// Whether its engine started it as privileged; `None` when none of ours did.
-        flag: Option<bool>,
+        /// What its engine was told.
+        configured: Configured,
     },
 }
 
@@ -48,9 +60,9 @@ pub enum Subject {
 /// When its status cannot be read. What else may not be looked at is unknown in the facts.
 pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
     let own = std::process::id();
-    let (pid, flag, view) = match subject {
-        Subject::Own => (own, None, View::Inside),
-        Subject::Process { pid, flag } => (pid, flag, View::Outside),
+    let (pid, configured, view) = match subject {
+        Subject::Own => (own, Configured::default(), View::Inside),
+        Subject::Process { pid, configured } => (pid, configured, View::Outside),
     };
     let mut buffer = Buffer::new();
     let Some(status) = procfs.status(pid, &mut buffer)? else { return Ok(None) };
@@ -66,7 +78,9 @@ pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
     Ok(Some(Facts {
         view,
         host_process,
-        flag,
+        flag: configured.privileged,
+        configured: configured.bounding,
+        filter: configured.filter,
         sets: status.sets,
         // Of itself a process sees its own numbers.
         uid: if view == View::Inside { Some(uid) } else { idmap::inside(&maps, uid) },
@@ -79,6 +93,8 @@ pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
         unmasked: mounts.as_deref().map(unmasked),
         sys_writable: mounts.as_deref().and_then(|mounts| writable(mounts, "/sys")),
         proc_sys_writable: mounts.as_deref().and_then(|mounts| writable(mounts, "/proc/sys")),
+        core_pattern_writable: mounts.as_deref().and_then(|mounts| writable(mounts, "/proc/sys/kernel/core_pattern")),
+        release_agent_writable: mounts.as_deref().is_some_and(release_agent),
         devices: devices(procfs, pid, view, &mut buffer),
         host_nodes: host_nodes(procfs, pid),
         label: label(procfs, pid, &mut buffer),
@@ -147,6 +163,11 @@ fn unmasked(mounts: &[Mount]) -> Vec<String> {
 fn writable(mounts: &[Mount], path: &str) -> Option<bool> {
     let above = mounts.iter().filter(|mount| mount.point != Path::new("/") && Path::new(path).starts_with(&mount.point));
     above.max_by_key(|mount| mount.point.components().count()).map(|mount| !mount.is_read_only())
+}
+
+/// Whether a whole tree of version 1 can be written: `release_agent` is a file of its root.
+fn release_agent(mounts: &[Mount]) -> bool {
+    mounts.iter().any(|mount| mount.kind == "cgroup" && mount.root == Path::new("/") && !mount.is_read_only())
 }
 
 fn devices(procfs: &Procfs, pid: u32, view: View, buffer: &mut Buffer) -> Devices {
@@ -276,7 +297,7 @@ mod tests {
     fn facts_of_this_process_from_inside_and_outside_agree() {
         let procfs = Procfs::open(Path::new("/proc")).unwrap();
         let inside = read(&procfs, Subject::Own).unwrap().unwrap();
-        let outside = read(&procfs, Subject::Process { pid: std::process::id(), flag: None }).unwrap().unwrap();
+        let outside = read(&procfs, Subject::Process { pid: std::process::id(), configured: Configured::default() }).unwrap().unwrap();
         assert!(outside.host_process);
         assert_eq!((inside.sets, inside.seccomp, inside.uid), (outside.sets, outside.seccomp, outside.uid));
     }
@@ -284,6 +305,6 @@ mod tests {
     #[test]
     fn facts_of_no_process_are_gone() {
         let procfs = Procfs::open(Path::new("/proc")).unwrap();
-        assert_eq!(read(&procfs, Subject::Process { pid: u32::MAX, flag: None }).unwrap(), None);
+        assert_eq!(read(&procfs, Subject::Process { pid: u32::MAX, configured: Configured::default() }).unwrap(), None);
     }
 }

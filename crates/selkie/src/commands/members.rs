@@ -1,41 +1,54 @@
 //! Which processes are in which container, of every engine on this host.
 
-use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use selkie_engine::Container;
-use selkie_host::{Buffer, Engine, Namespace, Owner, Placements, Procfs, hierarchies};
+use selkie_host::containers::{Census, Found, HostContainer, Known, find};
+use selkie_host::{Engine, Owner, Placements, Procfs};
 
 use crate::context::Context;
 use crate::ui::error::Failure;
 
-/// Finds out which processes are in which container.
+/// Finds out which containers there are and which processes are in them. Ours are known by their own records.
+pub(crate) fn census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
+    Ok(Census::take(procfs, find(Path::new("/"))?, known(context, containers)?)?)
+}
+
+/// Finds out which processes are in which container, without the files of other engines.
 pub(crate) fn placements(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Placements, Failure> {
-    let live = || containers.iter().filter(|container| container.live.is_some());
-    let mut known = BTreeMap::new();
-    for container in live() {
+    Ok(Census::take(procfs, Found::default(), known(context, containers)?)?.placements)
+}
+
+fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> {
+    let mut known = Known::default();
+    for container in containers.iter().filter(|container| container.live.is_some()) {
         if let Some(path) = container.plan(context.engine.store())?.and_then(|plan| plan.cgroup.path) {
-            known.insert(path, owner(container));
+            known.cgroups.insert(path, owner(container));
+        }
+        // Containers without cgroups, as of users who may make none, are told by their namespaces.
+        if let Some(pid) = init(container) {
+            known.pids.insert(pid, owner(container));
         }
     }
-    let mounts = procfs.mounts(std::process::id(), &mut Buffer::new())?.unwrap_or_default();
-    let mut placements = Placements::walk(&hierarchies(&mounts), &known);
-    // Containers without cgroups, as of users who may make none, are told by their mount namespaces.
-    let mut unplaced = HashMap::new();
-    for container in live() {
-        if let Some(pid) = init(container).filter(|pid| placements.of(*pid).is_none())
-            && let Some(namespace) = procfs.namespace(pid, Namespace::Mount)
-        {
-            unplaced.insert(namespace, owner(container));
+    Ok(known)
+}
+
+/// Finds the container of another engine that `name` means; `None` when there is none.
+///
+/// # Errors
+/// When there are several.
+pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<Option<HostContainer>, Failure> {
+    let mut census = census(context, &context.containers()?, procfs)?;
+    census.complete(procfs, &selkie_host::scan(procfs, |_, _| true)?);
+    let found: Vec<&HostContainer> = census.find(name).into_iter().filter(|found| found.owner.engine != Engine::Selkie).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some((*one).clone())),
+        several => {
+            let list: Vec<String> = several.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())).collect();
+            Err(Failure::engine(format!("more than one container is meant by {name:?}: {}", list.join(", "))))
         }
     }
-    if !unplaced.is_empty() {
-        for pid in procfs.pids()? {
-            if let Some(owner) = procfs.namespace(pid, Namespace::Mount).and_then(|namespace| unplaced.get(&namespace)) {
-                placements.insert(pid, owner);
-            }
-        }
-    }
-    Ok(placements)
 }
 
 pub(crate) fn owner(container: &Container) -> Owner {

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use selkie_engine::Container;
+use selkie_host::containers::HostContainer;
 use selkie_host::{Buffer, Procfs};
 
+use crate::commands::members::foreign;
 use crate::context::Context;
 use crate::ui::error::Failure;
 
@@ -17,10 +19,13 @@ pub(crate) enum Subject {
     Process(u32),
     /// A container of ours.
     Container(Box<Container>),
+    /// A container of another engine.
+    Foreign(Box<HostContainer>),
 }
 
 impl Subject {
-    /// Finds what `name` means. A number is a process if there is one with it; everything else is a container.
+    /// Finds what `name` means. A number is a process if there is one with it; everything else is a container,
+    /// one of ours before one of another engine.
     pub(crate) fn find(context: &Context, name: Option<&str>, own: bool) -> Result<Self, Failure> {
         let Some(name) = name.filter(|_| !own) else { return Ok(Self::Own) };
         if let Ok(pid) = name.parse::<u32>()
@@ -28,12 +33,16 @@ impl Subject {
         {
             return Ok(Self::Process(pid));
         }
-        match context.container(name) {
-            Ok(container) => Ok(Self::Container(Box::new(container))),
-            Err(_) if name.bytes().all(|byte| byte.is_ascii_digit()) && name.len() < 12 => {
+        let missing = match context.container(name) {
+            Ok(container) => return Ok(Self::Container(Box::new(container))),
+            Err(failure) => failure,
+        };
+        match foreign(context, name, &procfs()?)? {
+            Some(container) => Ok(Self::Foreign(Box::new(container))),
+            None if name.bytes().all(|byte| byte.is_ascii_digit()) && name.len() < 12 => {
                 Err(Failure::engine(format!("no process and no container {name:?} found: no such container")))
             }
-            Err(failure) => Err(failure),
+            None => Err(missing),
         }
     }
 
@@ -42,6 +51,10 @@ impl Subject {
         match self {
             Self::Own => Ok(std::process::id()),
             Self::Process(pid) => Ok(*pid),
+            Self::Foreign(container) => container.pid.ok_or_else(|| {
+                let (engine, id) = (container.owner.engine, container.owner.short());
+                Failure::engine(format!("container {id} of {engine} does not run: it has no process to look at"))
+            }),
             Self::Container(container) => {
                 let live = container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok());
                 live.ok_or_else(|| {

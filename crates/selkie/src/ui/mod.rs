@@ -13,4 +13,5 @@ pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod watch;
 pub(crate) mod wrap;

@@ -1,20 +1,22 @@
 //! `selkie caps ps`: every process with capabilities on this host, and whose container it is in. pscap(8) for containers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use selkie_caps::{CapSet, Capability};
 use selkie_engine::Container;
-use selkie_host::{Accounts, Placements, Procfs, Row, Status, scan};
+use selkie_host::containers::Census;
+use selkie_host::{Accounts, Buffer, Engine, Owner, Procfs, Row, Status, TICKS_A_SECOND, scan};
 use serde_json::{Value, json};
 
-use crate::commands::members::placements;
+use crate::commands::members::census;
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
-use crate::ui::{out, template, text};
+use crate::ui::{out, template, text, watch};
 
 /// List processes with capabilities, and the containers that they are in.
 ///
@@ -23,7 +25,9 @@ use crate::ui::{out, template, text};
 ///
 /// Examples:
 ///   selkie caps ps
-///   selkie caps ps --container web
+///   selkie caps ps --container web --tree
+///   selkie caps ps --engine docker --since 10m
+///   selkie caps ps --watch=2
 ///   selkie caps ps --cap net_admin --cap sys_admin --format '{{.Pid}} {{.Command}} {{.Container}}'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -37,6 +41,18 @@ pub(super) struct Ps {
     /// Only processes of these containers: names or the beginnings of ids.
     #[arg(long, value_name = "CONTAINER")]
     container: Vec<String>,
+    /// Only processes of this engine's containers, or `all`.
+    #[arg(long, value_name = "NAME|all")]
+    engine: Option<String>,
+    /// Only processes that were started within this time: 90s, 10m, 2h, 1d.
+    #[arg(long, value_name = "DURATION")]
+    since: Option<String>,
+    /// Under each process those that it started.
+    #[arg(long)]
+    tree: bool,
+    /// Again every so many seconds (2), until interrupted.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    watch: Option<u64>,
     /// Print as `table`, `json`, or as a Go template, with `table ` before it as a table.
     #[arg(long, short = 'f')]
     format: Option<String>,
@@ -50,26 +66,53 @@ pub(super) struct Ps {
 
 impl Ps {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let wanted = self.wanted()?;
+        let wanted = Wanted {
+            held: self.wanted()?,
+            engine: self.engine.as_deref().map(wanted_engine).transpose()?.flatten(),
+            in_container: self.engine.is_some(),
+            since: self.since.as_deref().map(since).transpose()?,
+        };
+        let Some(seconds) = self.watch else {
+            out::print(&self.once(context, &wanted)?)?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        watch::every(Duration::from_secs(seconds.max(1)), || self.once(context, &wanted))
+    }
+
+    fn once(&self, context: &Context, wanted: &Wanted) -> Result<String, Failure> {
         let procfs = procfs()?;
         let containers = context.containers()?;
-        let placements = placements(context, &containers, &procfs)?;
-        let (all, any) = (self.all, wanted);
+        let mut census = census(context, &containers, &procfs)?;
+        let (all, any) = (self.all, wanted.held);
         let mut rows = processes(self.source, &procfs, |_, status| {
             let held = status.sets.permitted.union(status.sets.effective);
             (all || !held.is_empty()) && (any.is_empty() || !held.intersection(any).is_empty())
         })?;
-        let view = View::new(containers, placements, &procfs, &rows)?;
+        census.sandboxes(&procfs, &rows);
+        if let Some(ticks) = wanted.since {
+            let now = uptime();
+            let mut buffer = Buffer::new();
+            rows.retain(|row| {
+                let stat = procfs.stat(row.pid, &mut buffer).ok().flatten();
+                stat.is_some_and(|stat| stat.start_time.saturating_add(ticks) >= now)
+            });
+        }
+        let mut view = View::new(containers, census, &procfs, &rows)?;
+        rows.retain(|row| {
+            let engine = view.census.of(row.pid).map(|container| container.owner.engine);
+            (!wanted.in_container || engine.is_some()) && (wanted.engine.is_none() || engine == wanted.engine)
+        });
         rows.retain(|row| self.container.is_empty() || self.container.iter().any(|name| view.is_in(row, name)));
-        let text = match self.format.as_deref() {
+        if self.tree {
+            (rows, view.depths) = tree(rows);
+        }
+        match self.format.as_deref() {
             Some(format) if format != "table" => {
                 let values: Vec<Value> = rows.iter().map(|row| view.value(row)).collect();
-                template::list(format, "caps ps", &values, &[], !self.noheading)?
+                template::list(format, "caps ps", &values, &[], !self.noheading)
             }
-            _ => view.table(&rows, !self.noheading),
-        };
-        out::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+            _ => Ok(view.table(&rows, !self.noheading)),
+        }
     }
 
     fn wanted(&self) -> Result<CapSet, Failure> {
@@ -111,23 +154,92 @@ fn processes(source: Source, procfs: &Procfs, keep: impl Fn(u32, &Status) -> boo
     }
 }
 
+/// Which processes are meant.
+struct Wanted {
+    held: CapSet,
+    engine: Option<Engine>,
+    in_container: bool,
+    /// Clock ticks.
+    since: Option<u64>,
+}
+
+/// Reads the value of `--engine`; `None` is every one.
+pub(crate) fn wanted_engine(word: &str) -> Result<Option<Engine>, Failure> {
+    if word == "all" {
+        return Ok(None);
+    }
+    Engine::parse(word).map(Some).ok_or_else(|| {
+        let words: Vec<&str> = Engine::ALL.into_iter().map(Engine::word).collect();
+        Failure::engine(format!("--engine {word}: no such engine, expected all, {}", words.join(", ")))
+    })
+}
+
+/// Reads a duration, in clock ticks.
+fn since(text: &str) -> Result<u64, Failure> {
+    let invalid = || Failure::engine(format!("--since {text}: expected a number with s, m, h or d behind it"));
+    let at = text.len().saturating_sub(1);
+    let (number, unit) = text.split_at_checked(at).ok_or_else(invalid)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(invalid()),
+    };
+    let number: u64 = number.parse().map_err(|_| invalid())?;
+    number.checked_mul(seconds).and_then(|seconds| seconds.checked_mul(TICKS_A_SECOND)).ok_or_else(invalid)
+}
+
+/// Returns the clock ticks since boot.
+fn uptime() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(TICKS_A_SECOND) + u64::try_from(now.tv_nsec).unwrap_or(0) / (1_000_000_000 / TICKS_A_SECOND)
+}
+
+/// Returns the processes with children behind their parents, and how deep each lies. What has no parent in the list is a root.
+fn tree(rows: Vec<Row>) -> (Vec<Row>, HashMap<u32, usize>) {
+    let there: HashSet<u32> = rows.iter().map(|row| row.pid).collect();
+    let mut children: HashMap<u32, Vec<Row>> = HashMap::new();
+    let mut stack: Vec<(Row, usize)> = Vec::new();
+    for row in rows.into_iter().rev() {
+        if there.contains(&row.status.parent) && row.status.parent != row.pid {
+            children.entry(row.status.parent).or_default().push(row);
+        } else {
+            stack.push((row, 0));
+        }
+    }
+    let (mut ordered, mut depths) = (Vec::new(), HashMap::new());
+    while let Some((row, depth)) = stack.pop() {
+        depths.insert(row.pid, depth);
+        stack.extend(children.remove(&row.pid).unwrap_or_default().into_iter().map(|child| (child, depth + 1)));
+        ordered.push(row);
+    }
+    // Numbers may be given anew while they are read: a ring of parents hangs on nothing, and is not lost.
+    ordered.extend(children.into_values().flatten());
+    (ordered, depths)
+}
+
 /// Everything that turns a row into text.
 struct View {
     names: HashMap<String, String>,
-    placements: Placements,
+    census: Census,
+    /// How deep each process lies in the tree; nothing without one.
+    depths: HashMap<u32, usize>,
     accounts: Accounts,
     ceiling: CapSet,
     user_namespace: Option<u64>,
 }
 
 impl View {
-    fn new(containers: Vec<Container>, placements: Placements, procfs: &Procfs, rows: &[Row]) -> Result<Self, Failure> {
+    fn new(containers: Vec<Container>, census: Census, procfs: &Procfs, rows: &[Row]) -> Result<Self, Failure> {
         // Names are looked up only when a row needs one: root's is known.
         let others = rows.iter().any(|row| row.status.uids[1] != 0);
         let accounts = if others { std::fs::File::open("/").map(Accounts::beneath)? } else { Accounts::parse(b"root:x:0:", b"") };
         Ok(Self {
             names: containers.iter().map(|container| (container.id().to_string(), container.record.name.to_string())).collect(),
-            placements,
+            census,
+            depths: HashMap::new(),
             accounts,
             ceiling: CapSet::up_to(selkie_sys::capability::last_capability()),
             user_namespace: procfs.user_namespace(std::process::id()),
@@ -135,18 +247,22 @@ impl View {
     }
 
     fn is_in(&self, row: &Row, name: &str) -> bool {
-        self.placements
-            .of(row.pid)
-            .is_some_and(|owner| owner.id.starts_with(name) || self.names.get(&owner.id).is_some_and(|known| known == name))
+        self.census.placements.of(row.pid).is_some_and(|owner| owner.id.starts_with(name) || self.name(owner) == Some(name))
     }
 
-    fn container(&self, row: &Row) -> &str {
-        let owner = self.placements.of(row.pid);
-        owner.map_or("-", |owner| self.names.get(&owner.id).map_or_else(|| owner.short(), String::as_str))
+    fn name(&self, owner: &Owner) -> Option<&str> {
+        let ours = || self.names.get(&owner.id).map(String::as_str);
+        ours().or_else(|| self.census.container(owner).and_then(|container| container.name.as_deref()))
+    }
+
+    /// Fit for one line of a table; in JSON names are as they are.
+    fn container(&self, row: &Row) -> String {
+        let owner = self.census.placements.of(row.pid);
+        owner.map_or_else(|| "-".to_owned(), |owner| text::one_line(self.name(owner).unwrap_or_else(|| owner.short())))
     }
 
     fn engine(&self, row: &Row) -> &'static str {
-        self.placements.of(row.pid).map_or("-", |owner| owner.engine.word())
+        self.census.placements.of(row.pid).map_or("-", |owner| owner.engine.word())
     }
 
     fn user(&self, row: &Row) -> String {
@@ -173,7 +289,7 @@ impl View {
 
     fn table(&self, rows: &[Row], heading: bool) -> String {
         let width = |least: usize, lengths: &mut dyn Iterator<Item = usize>| lengths.fold(least, usize::max);
-        let container = width(9, &mut rows.iter().map(|row| self.container(row).len()));
+        let container = width(9, &mut rows.iter().map(|row| self.container(row).chars().count()));
         let engine = width(6, &mut rows.iter().map(|row| self.engine(row).len()));
         let mut table = String::with_capacity(rows.len() * 100);
         let mut line = |ppid: &str, pid: &str, user: &str, command: &str, place: (&str, &str), caps: &str| {
@@ -189,12 +305,13 @@ impl View {
         for row in rows {
             let sets = &row.status.sets;
             let caps = texts.entry((sets.permitted, sets.ambient.is_empty(), sets.bounding.is_empty())).or_insert_with(|| self.text(row));
-            let mut command = text::one_line(&row.status.name.to_text());
+            let indent = "  ".repeat(self.depths.get(&row.pid).copied().unwrap_or(0).min(20));
+            let mut command = indent + &text::one_line(&row.status.name.to_text());
             if self.in_child(row) {
                 command.push_str(" *");
             }
             let (parent, pid) = (row.status.parent.to_string(), row.pid.to_string());
-            line(&parent, &pid, &self.user(row), &command, (self.container(row), self.engine(row)), caps);
+            line(&parent, &pid, &self.user(row), &command, (&self.container(row), self.engine(row)), caps);
         }
         table
     }
@@ -202,14 +319,14 @@ impl View {
     fn value(&self, row: &Row) -> Value {
         let names = |set: CapSet| set.iter().map(Capability::name).collect::<Vec<_>>();
         let (status, sets) = (&row.status, &row.status.sets);
-        let owner = self.placements.of(row.pid);
+        let owner = self.census.placements.of(row.pid);
         json!({
             "Ppid": status.parent,
             "Pid": row.pid,
             "Uid": status.uids[1],
             "User": self.user(row),
             "Command": status.name.to_text(),
-            "Container": self.container(row),
+            "Container": owner.map_or("-", |owner| self.name(owner).unwrap_or_else(|| owner.short())),
             "ContainerId": owner.map_or("", |owner| owner.id.as_str()),
             "Engine": self.engine(row),
             "Capabilities": self.text(row),

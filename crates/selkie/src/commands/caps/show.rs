@@ -57,7 +57,7 @@ impl Show {
         let subject = Subject::find(context, self.subject.as_deref(), self.own)?;
         let pid = subject.pid()?;
         // The names of a container's users are in its own files.
-        let root = if matches!(subject, Subject::Container(_)) { procfs()?.root_of(pid)? } else { None };
+        let root = if matches!(subject, Subject::Container(_) | Subject::Foreign(_)) { procfs()?.root_of(pid)? } else { None };
         self.print(&another(pid)?, &accounts(root))
     }
 

@@ -1,5 +1,7 @@
 //! `selkie ps`
 
+mod foreign;
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -15,6 +17,7 @@ use crate::ui::{filter, out, table, template, time};
 /// Examples:
 ///   selkie ps -a
 ///   selkie ps --caps
+///   selkie ps --engine all --caps --filter privileged=true
 ///   selkie ps --filter status=exited --format '{{.Names}} {{.Status}}'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -53,6 +56,9 @@ pub(crate) struct Ps {
     /// Also whether each is privileged and which capabilities it may use.
     #[arg(long)]
     caps: bool,
+    /// Also containers of this other engine, or of `all`, with a column ENGINE.
+    #[arg(long, value_name = "NAME|all")]
+    engine: Option<String>,
     /// Look at the kernel again (as Podman; selkie always does).
     #[arg(long, hide = true)]
     sync: bool,
@@ -68,6 +74,11 @@ impl Ps {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         if self.size {
             return Err(Failure::engine("--size: not supported yet"));
+        }
+        if let Some(word) = &self.engine {
+            let list =
+                foreign::List { all: self.all, caps: self.caps, no_trunc: self.no_trunc, heading: !self.noheading, quiet: self.quiet };
+            return list.run(context, word, &self.filter, self.format.as_deref());
         }
         let mut containers = context.containers()?;
         let filters = filter::Filters::parse(&self.filter)?;

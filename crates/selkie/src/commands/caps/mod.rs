@@ -6,6 +6,8 @@ mod list;
 mod ps;
 mod show;
 
+pub(crate) use ps::wanted_engine;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};

@@ -1,0 +1,193 @@
+//! `ps --engine`: containers of every engine in one table.
+
+use std::process::ExitCode;
+
+use selkie_caps::{CapSet, Capability};
+use selkie_host::containers::HostContainer;
+use selkie_host::privileged::{self, Configured, Subject};
+use selkie_host::{Buffer, Engine, Procfs, scan};
+use serde_json::{Value, json};
+
+use super::{command as own_command, image as own_image};
+use crate::commands::caps::wanted_engine;
+use crate::commands::members::{census, owner};
+use crate::commands::subject::procfs;
+use crate::context::Context;
+use crate::ui::error::{Failure, warn};
+use crate::ui::{out, table, template, time};
+
+/// How the list is to look.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of Podman's")]
+pub(super) struct List {
+    pub(super) all: bool,
+    pub(super) caps: bool,
+    pub(super) no_trunc: bool,
+    pub(super) heading: bool,
+    pub(super) quiet: bool,
+}
+
+/// A line of the list.
+struct Line {
+    container: HostContainer,
+    /// `None` when neither kernel nor files tell.
+    privileged: Option<bool>,
+    bounding: Option<CapSet>,
+}
+
+impl List {
+    pub(super) fn run(self, context: &Context, word: &str, filters: &[String], format: Option<&str>) -> Result<ExitCode, Failure> {
+        let engine = wanted_engine(word)?;
+        let filters: Vec<Filter> = filters.iter().map(|text| Filter::parse(text)).collect::<Result<_, _>>()?;
+        let procfs = procfs()?;
+        let ours = context.containers()?;
+        let mut census = census(context, &ours, &procfs)?;
+        census.complete(&procfs, &scan(&procfs, |_, _| true)?);
+        let mut found: Vec<HostContainer> =
+            census.containers().filter(|container| container.owner.engine != Engine::Selkie).cloned().collect();
+        for container in &ours {
+            let plan = container.plan(context.engine.store())?;
+            found.push(HostContainer {
+                name: Some(container.record.name.to_string()),
+                image: Some(own_image(container)),
+                privileged: plan.as_ref().map(|plan| plan.privileged),
+                bounding: plan.map(|plan| plan.process.sets.bounding),
+                command: vec![own_command(container, true)],
+                created: Some(container.record.created.clone()),
+                pid: container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok()),
+                ..HostContainer::unknown(Engine::Selkie, owner(container).id)
+            });
+        }
+        found.retain(|container| engine.is_none_or(|engine| engine == container.owner.engine) && (self.all || container.pid.is_some()));
+        let mut lines: Vec<Line> = found.into_iter().map(|container| Line::new(&procfs, container)).collect::<Result<_, _>>()?;
+        lines.retain(|line| filters.iter().all(|filter| filter.accepts(line)));
+        self.print(&lines, format)?;
+        // Said once, beside the data.
+        if census.hidden() > 0 {
+            warn(&format!("{} containers hidden: run as root", census.hidden()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(self, lines: &[Line], format: Option<&str>) -> Result<(), Failure> {
+        if self.quiet {
+            return out::print(&lines.iter().map(|line| format!("{}\n", line.id(self.no_trunc))).collect::<String>());
+        }
+        if let Some(format) = format {
+            let values: Vec<Value> = lines.iter().map(|line| line.value(self.no_trunc)).collect();
+            return out::print(&template::list(format, "ps", &values, &super::headings(), self.heading)?);
+        }
+        let mut rows = Vec::with_capacity(lines.len() + 1);
+        if self.heading {
+            let mut heading = vec!["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", "ENGINE"];
+            if self.caps {
+                heading.extend(["PRIVILEGED", "CAPS"]);
+            }
+            rows.push(heading.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        }
+        for line in lines {
+            let value = line.value(self.no_trunc);
+            let mut fields = vec!["ID", "Image", "Command", "CreatedHuman", "Status", "Ports", "Names", "Engine"];
+            if self.caps {
+                fields.extend(["Privileged", "Caps"]);
+            }
+            rows.push(fields.into_iter().map(|field| text(value.get(field))).collect());
+        }
+        out::print(&table::layout(&rows))
+    }
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+impl Line {
+    /// Of what runs the kernel is asked; of what does not, the engine's files say what they say.
+    fn new(procfs: &Procfs, container: HostContainer) -> Result<Self, Failure> {
+        let (mut privileged, mut bounding) = (container.privileged, container.bounding);
+        if let Some(pid) = container.pid {
+            let configured = Configured { privileged, bounding, filter: container.filter.clone() };
+            if let Some(facts) = privileged::read(procfs, Subject::Process { pid, configured })? {
+                privileged = Some(privileged::verdict(&facts).privileged);
+                bounding = procfs.status(pid, &mut Buffer::new())?.map(|status| status.sets.bounding);
+            }
+        }
+        Ok(Self { container, privileged, bounding })
+    }
+
+    fn id(&self, whole: bool) -> &str {
+        if whole { &self.container.owner.id } else { self.container.owner.short() }
+    }
+
+    fn caps(&self) -> String {
+        let Some(set) = self.bounding else { return String::new() };
+        match set.len() {
+            0 => "none".to_owned(),
+            1..=4 => set.iter().map(|capability| capability.short_name().to_ascii_lowercase()).collect::<Vec<_>>().join(","),
+            count => count.to_string(),
+        }
+    }
+
+    /// The names that `ps` has for the same things.
+    fn value(&self, whole: bool) -> Value {
+        let container = &self.container;
+        let command = container.command.join(" ");
+        let short =
+            if command.chars().count() > 20 { format!("{}...", command.chars().take(17).collect::<String>()) } else { command.clone() };
+        let state = if container.pid.is_some() { "running" } else { "stopped" };
+        json!({
+            "BoundingCaps": self.bounding.map(CapSet::sorted_names),
+            "Caps": self.caps(),
+            "Command": if whole { command } else { short },
+            "CreatedAt": container.created,
+            "CreatedHuman": container.created.as_deref().map_or_else(String::new, time::ago),
+            "Engine": container.owner.engine.word(),
+            "ID": self.id(whole),
+            "Image": container.image.as_deref().unwrap_or_default(),
+            "Names": container.title(),
+            "Namespace": container.namespace.as_deref().unwrap_or_default(),
+            "Pid": container.pid.unwrap_or(0),
+            "PodName": container.pod.as_deref().unwrap_or_default(),
+            "Ports": "",
+            "Privileged": self.privileged,
+            "State": state,
+            "Status": if container.pid.is_some() { "Up" } else { "Stopped" },
+            "User": container.user,
+        })
+    }
+}
+
+/// The filters that mean something for every engine.
+enum Filter {
+    Privileged(bool),
+    Cap(Capability),
+    Name(String),
+    Id(String),
+}
+
+impl Filter {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let invalid = || Failure::engine(format!("{text} is an invalid filter with --engine, expected id=, name=, privileged= or cap="));
+        let (key, value) = text.split_once('=').ok_or_else(invalid)?;
+        Ok(match key {
+            "privileged" => Self::Privileged(value.parse().map_err(|_| invalid())?),
+            "cap" => Self::Cap(Capability::parse_name(value).map_err(|error| Failure::engine(error.to_string()))?),
+            "name" => Self::Name(value.to_owned()),
+            "id" => Self::Id(value.to_owned()),
+            _ => return Err(invalid()),
+        })
+    }
+
+    fn accepts(&self, line: &Line) -> bool {
+        match self {
+            Self::Privileged(wanted) => line.privileged == Some(*wanted),
+            Self::Cap(wanted) => line.bounding.is_some_and(|set| set.contains(*wanted)),
+            Self::Name(part) => line.container.title().contains(part.as_str()),
+            Self::Id(start) => line.container.owner.id.starts_with(start.as_str()),
+        }
+    }
+}

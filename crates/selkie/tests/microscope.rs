@@ -373,3 +373,69 @@ fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
     clean_up();
     assert_eq!(line, format!("sleep {id} podman setuid +"));
 }
+
+#[test]
+fn a_container_of_bare_runc_is_found_named_and_judged() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() || !peer("runc") {
+        return;
+    }
+    let bundle = engine.path("bundle");
+    let name = format!("selkie-test-{}", std::process::id());
+    std::fs::create_dir_all(&bundle).unwrap();
+    let runc = |words: &[&str]| {
+        Command::new("runc")
+            .args(words)
+            .current_dir(&bundle)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+    };
+    runc(&["spec"]);
+    let mut spec: serde_json::Value = serde_json::from_slice(&std::fs::read(bundle.join("config.json")).unwrap()).unwrap();
+    spec["process"]["terminal"] = false.into();
+    spec["process"]["args"] = serde_json::json!(["sleep", "1000"]);
+    spec["process"]["capabilities"] =
+        serde_json::json!({"bounding": ["CAP_SYS_MODULE"], "effective": ["CAP_SYS_MODULE"], "permitted": ["CAP_SYS_MODULE"]});
+    spec["process"]["rlimits"] = serde_json::json!([]);
+    spec["root"] = serde_json::json!({"path": rootfs});
+    std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
+    let started = runc(&["run", "-d", &name]).success();
+    let row =
+        engine.run(&["caps", "ps", "--engine", "runc", "--container", &name, "--format", "{{.Command}} {{.Engine}} {{.Capabilities}}"]);
+    let listed =
+        engine.run(&["ps", "--engine", "runc", "--filter", &format!("name={name}"), "--format", "{{.Names}} {{.Privileged}} {{.Caps}}"]);
+    let verdict = engine.run(&["privileged", &name]);
+    runc(&["delete", "--force", &name]);
+    if !started {
+        skip("runc cannot start a container here");
+        return;
+    }
+    assert_eq!(row.stdout.trim(), "sleep runc sys_module +", "{row:?}");
+    assert_eq!(listed.stdout.trim(), format!("{name} true sys_module"), "{listed:?}");
+    assert_eq!(verdict.code, 0, "{verdict:?}");
+    assert!(verdict.stdout.contains("  configured        1: cap_sys_module\n"), "{verdict:?}");
+    assert!(verdict.stdout.contains("  certain   module: SYS_MODULE\n"), "{verdict:?}");
+}
+
+#[test]
+fn ps_of_an_engine_that_does_not_exist_says_which_there_are() {
+    let Some(engine) = Engine::new() else { return };
+    let said = engine.run(&["ps", "--engine", "rkt"]);
+    assert_eq!(said.code, 125);
+    assert!(said.stderr.contains("--engine rkt: no such engine, expected all, selkie, podman, docker"), "{said:?}");
+}
+
+#[test]
+fn caps_ps_watch_ends_well_on_interrupt() {
+    let Some(engine) = Engine::new() else { return };
+    let mut child = engine.command(&["caps", "ps", "--watch=60"]).stdout(Stdio::piped()).spawn().unwrap();
+    // The first view is there when the first byte is.
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(child.wait().unwrap().success());
+}

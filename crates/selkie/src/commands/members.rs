@@ -7,11 +7,20 @@ use selkie_host::containers::{Census, Found, HostContainer, Known, find};
 use selkie_host::{Engine, Owner, Placements, Procfs};
 
 use crate::context::Context;
-use crate::ui::error::Failure;
+use crate::ui::error::{Failure, warn};
 
 /// Finds out which containers there are and which processes are in them. Ours are known by their own records.
 pub(crate) fn census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
     Ok(Census::take(procfs, find(Path::new("/"))?, known(context, containers)?)?)
+}
+
+/// Says, once and beside the data, that there are containers of which nothing may be looked at.
+pub(crate) fn say_hidden(census: &Census) {
+    match census.hidden() {
+        0 => {}
+        1 => warn("1 container hidden: run as root"),
+        count => warn(&format!("{count} containers hidden: run as root")),
+    }
 }
 
 /// Finds out which processes are in which container, without the files of other engines.

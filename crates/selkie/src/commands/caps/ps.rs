@@ -12,7 +12,7 @@ use selkie_host::containers::Census;
 use selkie_host::{Accounts, Buffer, Engine, Owner, Procfs, Row, Status, TICKS_A_SECOND, scan};
 use serde_json::{Value, json};
 
-use crate::commands::members::census;
+use crate::commands::members::{census, say_hidden};
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -88,7 +88,14 @@ impl Ps {
             let held = status.sets.permitted.union(status.sets.effective);
             (all || !held.is_empty()) && (any.is_empty() || !held.intersection(any).is_empty())
         })?;
-        census.sandboxes(&procfs, &rows);
+        if rustix::process::geteuid().is_root() {
+            census.sandboxes(&procfs, &rows);
+        } else {
+            census.complete(&procfs, &rows);
+            if self.watch.is_none() {
+                say_hidden(&census);
+            }
+        }
         if let Some(ticks) = wanted.since {
             let now = uptime();
             let mut buffer = Buffer::new();

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{command as own_command, image as own_image};
 use crate::commands::caps::wanted_engine;
-use crate::commands::members::{census, owner};
+use crate::commands::members::{census, owner, say_hidden};
 use crate::commands::subject::procfs;
 use crate::context::Context;
-use crate::ui::error::{Failure, warn};
+use crate::ui::error::Failure;
 use crate::ui::{out, table, template, time};
 
 /// How the list is to look.
@@ -62,10 +62,7 @@ impl List {
         let mut lines: Vec<Line> = found.into_iter().map(|container| Line::new(&procfs, container)).collect::<Result<_, _>>()?;
         lines.retain(|line| filters.iter().all(|filter| filter.accepts(line)));
         self.print(&lines, format)?;
-        // Said once, beside the data.
-        if census.hidden() > 0 {
-            warn(&format!("{} containers hidden: run as root", census.hidden()));
-        }
+        say_hidden(&census);
         Ok(ExitCode::SUCCESS)
     }
 

@@ -35,6 +35,44 @@ fn audit_finds_what_is_wrong_and_says_where() {
 }
 
 #[test]
+fn audit_of_a_container_that_is_none_is_no_file_either() {
+    let Some(engine) = Engine::new() else { return };
+    let said = audit(&engine, &["nobody"]);
+    assert_eq!((said.code, said.stdout.as_str()), (125, ""));
+    assert_eq!(said.stderr, "Error: nobody: neither a file nor a container\n");
+}
+
+#[test]
+fn audit_of_a_running_container_goes_by_what_it_has() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if harness::busybox().is_none() {
+        return harness::lack("busybox is not installed");
+    }
+    engine.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--cap-drop",
+        "all",
+        "--cap-add",
+        "sys_ptrace",
+        "--pid",
+        "host",
+        "--rootfs",
+        &rootfs,
+        "sleep",
+        "1000",
+    ]);
+    let said = audit(&engine, &["web"]);
+    assert_eq!(said.code, 1);
+    let row: Vec<&str> = said.stdout.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["web", "selkie", "no", "1", "■", "open", "-"]);
+    assert!(said.stdout.contains("■ critical  escape-ptrace  web  selkie\n"), "{}", said.stdout);
+}
+
+#[test]
 fn audit_status_follows_the_limit() {
     let Some((engine, file)) = with("compose.yaml", &COMPOSE.replace("true", "false")) else { return };
     assert_eq!(audit(&engine, &[&file]).code, 0);

@@ -409,6 +409,7 @@ fn a_container_of_bare_runc_is_found_named_and_judged() {
     let listed =
         engine.run(&["ps", "--engine", "runc", "--filter", &format!("name={name}"), "--format", "{{.Names}} {{.Privileged}} {{.Caps}}"]);
     let verdict = engine.run(&["privileged", &name]);
+    let audited = engine.run(&["audit", &name]);
     runc(&["delete", "--force", &name]);
     if !started {
         skip("runc cannot start a container here");
@@ -419,6 +420,11 @@ fn a_container_of_bare_runc_is_found_named_and_judged() {
     assert_eq!(verdict.code, 0, "{verdict:?}");
     assert!(verdict.stdout.contains("  configured        1: cap_sys_module\n"), "{verdict:?}");
     assert!(verdict.stdout.contains("  certain   module: SYS_MODULE\n"), "{verdict:?}");
+    assert_eq!(audited.code, 1, "{audited:?}");
+    assert!(
+        audited.stdout.contains(&format!("■ critical  capability-host-root  {name}  runc\n    SYS_MODULE becomes root")),
+        "{audited:?}"
+    );
 }
 
 #[test]

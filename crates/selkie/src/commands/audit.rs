@@ -1,4 +1,4 @@
-//! `selkie audit`: what is wrong with the containers that files describe, and with our own.
+//! `selkie audit`: what is wrong with containers: those that run, of every engine, and those that files describe.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,8 @@ use selkie_audit::{Baseline, Entry, FileType, Finding, Learned, Report, Severity
 use selkie_engine::profile::Profile;
 
 use crate::cli::Globals;
+use crate::commands::members;
+use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::{Failure, show as show_failure, warn};
 use crate::ui::{out, style::Style};
@@ -15,18 +17,21 @@ use crate::ui::{out, style::Style};
 mod files;
 mod fix;
 mod own;
+mod running;
 mod show;
 
 /// Find what is wrong with containers, and say how to fix it.
 ///
 /// Reads compose files, Kubernetes YAML, Quadlet units, OCI config.json, containers.conf, LXC and nspawn configuration; `-` is
-/// standard input. Without a file, the containers of selkie itself are audited. Images of which a profile was learned are held
-/// against it. What each finding means is in docs/findings.md.
+/// standard input. A name that is no file is a container's, of any engine, or the beginning of its id. Without either, the containers
+/// of selkie and all that run of other engines are audited. Images of which a profile was learned are held against it. What each
+/// finding means is in docs/findings.md.
 ///
 /// Exit status: 0 nothing at or above --fail-on, 1 findings, 2 a file could not be read, 125 an error of usage.
 ///
 /// Examples:
-///   selkie audit compose.yaml
+///   selkie audit
+///   selkie audit web compose.yaml
 ///   selkie audit --fail-on medium --format sarif --output audit.sarif deploy/*.yaml
 ///   selkie audit --baseline audit-baseline.json compose.yaml
 ///   selkie audit --fix compose.yaml
@@ -58,35 +63,57 @@ pub(crate) struct Audit {
     /// What the files are: compose, kubernetes, quadlet, oci, containers.conf, lxc, nspawn (default: told by name and content).
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// The files.
-    #[arg(value_name = "FILE")]
-    files: Vec<String>,
+    /// Files and containers.
+    #[arg(value_name = "FILE|CONTAINER")]
+    subjects: Vec<String>,
 }
 
 impl Audit {
     /// Audits files also where the configuration cannot be read: it may be the file that is audited. `None` without files.
     pub(crate) fn alone(&self, globals: &Globals) -> Option<Result<ExitCode, Failure>> {
-        if self.files.is_empty() {
+        if self.subjects.is_empty() || !self.subjects.iter().all(|name| is_file(name)) {
             return None;
         }
         let learned = globals.context().and_then(|context| learned(&context)).unwrap_or_else(|failure| {
             warn(&format!("learned profiles are left out: {}", failure.line()));
             Vec::new()
         });
-        Some(self.report(None, &learned))
+        Some(self.report(Vec::new(), &learned))
     }
 
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let learned = learned(context)?;
-        self.report(Some(own::entry(context, &learned)?), &learned)
+        self.report(self.living(context, &learned)?, &learned)
     }
 
-    fn report(&self, own: Option<Entry>, learned: &[Learned]) -> Result<ExitCode, Failure> {
+    /// Audits the containers that are named; all if nothing is.
+    fn living(&self, context: &Context, learned: &[Learned]) -> Result<Vec<Entry>, Failure> {
+        let procfs = procfs()?;
+        if self.subjects.is_empty() {
+            let mut entries = vec![own::entry(context, context.containers()?, learned)?];
+            entries.extend(running::entries(context, &procfs, learned)?);
+            return Ok(entries);
+        }
+        let mut entries = Vec::new();
+        for name in self.subjects.iter().filter(|name| !is_file(name)) {
+            if let Ok(container) = context.container(name) {
+                entries.push(own::entry(context, vec![container], learned)?);
+                continue;
+            }
+            let found = members::foreign(context, name, &procfs)?;
+            let found = found.ok_or_else(|| Failure::engine(format!("{name}: neither a file nor a container")))?;
+            let entry = running::entry(&found, &procfs, learned)?;
+            entries.push(entry.ok_or_else(|| Failure::engine(format!("{name} does not run, or may not be looked into")))?);
+        }
+        Ok(entries)
+    }
+
+    fn report(&self, living: Vec<Entry>, learned: &[Learned]) -> Result<ExitCode, Failure> {
         let kind = self.kind()?;
         let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
         let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
-        report.entries.extend(own);
-        for name in &self.files {
+        report.entries.extend(living);
+        for name in self.subjects.iter().filter(|name| is_file(name)) {
             self.file(&mut report, name, kind, learned);
         }
         accept(&mut report, baseline.as_ref());
@@ -157,6 +184,11 @@ impl Audit {
             () => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Tells a file from a container: what has a slash or a dot in it is no id, and no name that is often given.
+fn is_file(name: &str) -> bool {
+    name == "-" || name.contains('/') || std::path::Path::new(name).exists() || std::path::Path::new(name).extension().is_some()
 }
 
 fn pretty(value: &serde_json::Value) -> Result<String, Failure> {

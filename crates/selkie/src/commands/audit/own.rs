@@ -7,10 +7,10 @@ use selkie_plan::{self as plan, DeviceKind, MountSource, Plan, Propagation, User
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 
-/// Audits all containers of this store that were started once.
-pub(super) fn entry(context: &Context, learned: &[Learned]) -> Result<Entry, Failure> {
+/// Audits those of these containers that were started once.
+pub(super) fn entry(context: &Context, containers: Vec<Container>, learned: &[Learned]) -> Result<Entry, Failure> {
     let mut entry = Entry { name: "selkie".to_owned(), ..Entry::default() };
-    for container in context.containers()? {
+    for container in containers {
         match container.plan(context.engine.store())? {
             Some(plan) => entry.subjects.push(subject(&container, &plan)),
             None => warn(&format!("{} was never started: it has no plan to audit", container.record.name)),

@@ -28,8 +28,10 @@ fn containers(report: &Report) -> String {
             let privileged = if subject.is_privileged() { "yes" } else { "no" };
             let sign = format!("{} {}", verdict.sign(), verdict.word());
             let caps = subject.capabilities().len().to_string();
-            let engine = subject.engine.name().to_owned();
-            rows.push(vec![subject.name.clone(), engine, privileged.to_owned(), caps, sign, entry.name.clone()]);
+            // A living container's entry is its engine.
+            let (engine, file) =
+                if entry.kind.is_some() { (subject.engine.name(), entry.name.as_str()) } else { (entry.name.as_str(), "-") };
+            rows.push(vec![subject.name.clone(), engine.to_owned(), privileged.to_owned(), caps, sign, file.to_owned()]);
         }
     }
     if rows.len() == 1 { String::new() } else { table::layout(&rows) }

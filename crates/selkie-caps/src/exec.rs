@@ -121,8 +121,12 @@ impl Exec<'_> {
 
     /// `get_file_caps`: the attribute, where the mount and the user namespace let it count.
     fn file_caps(&self) -> Option<FileCaps> {
-        let roots = if self.namespace_roots.is_empty() { &[0] } else { self.namespace_roots };
-        self.file.capabilities.filter(|caps| !self.file.nosuid && caps.counts_for(roots))
+        self.file.capabilities.filter(|caps| !self.file.nosuid && caps.counts_for(self.roots()))
+    }
+
+    /// The roots of the process' user namespaces; the initial one's when nothing was said.
+    pub(crate) const fn roots(&self) -> &[u32] {
+        if self.namespace_roots.is_empty() { &[0] } else { self.namespace_roots }
     }
 
     fn id_changed(&self, old: &Credentials, new: &Credentials) -> bool {

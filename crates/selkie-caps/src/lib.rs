@@ -10,6 +10,7 @@
 //! |---|---|
 //! | what does this text or mask mean? | [`Capability::parse_name`], [`CapSet::parse`], [`CapState::parse`], [`Iab::parse`], [`FileCaps::parse`] |
 //! | what will this process hold after execve(2)? | [`Exec::apply`] |
+//! | what does this program give to whoever executes it? | [`Exec::gain`] |
 //! | what does this system call do to its sets? | the methods of [`Credentials`] |
 //! | how does a process get from here to there? | [`steps`](fn@steps) |
 //! | what is this capability good for, and how dangerous? | [`Capability::knowledge`] |
@@ -33,6 +34,7 @@ mod credentials;
 mod exec;
 mod file;
 mod five;
+mod gain;
 mod iab;
 mod knowledge;
 mod libcap_text;
@@ -47,6 +49,7 @@ pub use credentials::{Credentials, Ids};
 pub use exec::{Exec, ExecError, File, IdRule};
 pub use file::{FileCaps, FileCapsError, Revision};
 pub use five::FiveSets;
+pub use gain::{Gain, Ignored};
 pub use iab::{Iab, IabError};
 pub use knowledge::{Danger, Knowledge, Operation};
 pub use libcap_text::{CapState, CapTextError};

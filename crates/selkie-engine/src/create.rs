@@ -7,6 +7,7 @@ use selkie_plan::value::{NetworkMode, UsernsMode};
 use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, plan};
 
 use crate::engine::Engine;
+use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::id::{ContainerId, Name};
@@ -100,7 +101,9 @@ impl Engine {
         let _lock = self.store.make(&id)?;
         let planned = self.mount_root(&record).and_then(|root| {
             let facts = self.facts(&record, &root)?;
-            Ok(plan(&record.request, &record.image_config, &facts)?)
+            let mut planned = plan(&record.request, &record.image_config, &facts)?;
+            planned.warnings.extend(refused_program(&planned, &root));
+            Ok(planned)
         });
         self.forget(&id);
         planned
@@ -112,7 +115,7 @@ impl Engine {
         // Until the plan is written.
         let _ids = self.lock_ids(&record.request)?;
         let facts = self.facts(&record, &root)?;
-        let planned = match plan(&record.request, &record.image_config, &facts) {
+        let mut planned = match plan(&record.request, &record.image_config, &facts) {
             Ok(planned) => Some(planned),
             // Podman finds these out at the start, with another exit code.
             Err(error) if error.exit_code() == 126 => None,
@@ -122,7 +125,8 @@ impl Engine {
             Some(planned) => self.root_for(planned, &record, root)?,
             None => root,
         };
-        if let Some(planned) = &planned {
+        if let Some(planned) = &mut planned {
+            planned.warnings.extend(refused_program(planned, &root));
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
         }
         record.write(&directory)?;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use selkie_caps::CapSet;
 use selkie_plan::value::RestartPolicy;
-use selkie_plan::{IdMaps, LogDriver, Plan, plan};
+use selkie_plan::{IdMaps, LogDriver, Plan, Warning, plan};
 use selkie_sys::socket;
 
 use crate::client::Attached;
 use crate::create::{Created, has_own_namespaces};
 use crate::engine::Engine;
+use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter::{self, Filter};
@@ -38,6 +39,8 @@ pub struct StartOptions<'a> {
     /// Calls that can be refused for want of a capability stop for a tracer, which has to be there when [`Self::hold`] returns:
     /// without one they fail with `ENOSYS`.
     pub trace: bool,
+    /// Called before the start with what only this start has found to be wrong: a container that was created long ago.
+    pub warn: Option<Warn<'a>>,
 }
 
 /// The file of the run directory with the filter of the plan.
@@ -53,6 +56,16 @@ pub struct Hold<'a>(pub &'a dyn Fn(i32) -> std::result::Result<(), String>);
 impl std::fmt::Debug for Hold<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Hold")
+    }
+}
+
+/// What is done with a warning of a start.
+#[derive(Clone, Copy)]
+pub struct Warn<'a>(pub &'a dyn Fn(&Warning));
+
+impl std::fmt::Debug for Warn<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Warn")
     }
 }
 
@@ -109,8 +122,14 @@ impl Engine {
     fn plan_and_launch(&self, record: &Record, mut made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
         let ids = self.lock_ids(&record.request)?;
         let facts = self.facts(record, &made.root)?;
-        let planned = plan(&record.request, &record.image_config, &facts)?;
+        let mut planned = plan(&record.request, &record.image_config, &facts)?;
         made.root = self.root_for(&planned, record, made.root)?;
+        if let Some(warning) = refused_program(&planned, &made.root) {
+            if let Some(Warn(warn)) = options.warn {
+                warn(&warning);
+            }
+            planned.warnings.push(warning);
+        }
         write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
         drop(ids);
         self.launch(record, &planned, made, options)

@@ -19,6 +19,7 @@ mod lint;
 mod needs;
 mod part;
 mod plan;
+mod program;
 mod render;
 mod request;
 mod spec;

@@ -21,18 +21,8 @@ impl Program {
     /// Prepares `process`.
     pub(crate) fn new(process: &Process) -> Result<Self, Error> {
         let name = process.args.first().cloned().unwrap_or_default();
-        let path = process
-            .env
-            .iter()
-            .find_map(|entry| entry.strip_prefix("PATH="))
-            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let candidates = if name.contains('/') {
-            vec![name.clone()]
-        } else {
-            // An empty part of PATH means the working directory to a shell; here it would run what the image left lying there.
-            path.split(':').filter(|directory| !directory.is_empty()).map(|directory| format!("{directory}/{name}")).collect()
-        };
-        let candidates = candidates
+        let candidates = process
+            .candidates()
             .into_iter()
             .map(|candidate| CString::new(candidate).map_err(|_| Error::refused("program", format!("{name:?} contains a NUL byte"))))
             .collect::<Result<_, _>>()?;

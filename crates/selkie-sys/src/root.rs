@@ -115,6 +115,34 @@ pub fn reopen(place: impl AsFd, flags: OFlags) -> Result<OwnedFd> {
     rustix::fs::open(&path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).call(|| format!("open({path:?})"))
 }
 
+/// Opens the place of the entry `name` of `directory` (`O_PATH`): never what a link points to, never outside.
+///
+/// # Errors
+/// `ELOOP` for what is a link in the middle of `name`, `EXDEV` for one that leads out.
+pub fn entry(directory: impl AsFd, name: &Path) -> Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(directory.as_fd(), name, flags, Mode::empty(), resolve).call(|| format!("openat2({name:?}, O_PATH)"))
+}
+
+/// Returns the `security.capability` of a file whose place is open; `None` without one.
+///
+/// Read through the descriptor's own link: fgetxattr(2) takes no place, and this needs no right to read the file and cannot block.
+///
+/// # Errors
+/// `EINVAL` for an attribute that is malformed, `EOVERFLOW` for one of a user namespace that has no number in this one.
+pub fn file_capabilities(place: impl AsFd) -> Result<Option<Vec<u8>>> {
+    let path = format!("/proc/self/fd/{}", place.as_fd().as_raw_fd());
+    // The longest has 24 bytes; a longer one is ERANGE.
+    let mut bytes = [0; 64];
+    match rustix::fs::getxattr(&path, "security.capability", &mut bytes) {
+        Ok(length) => Ok(Some(bytes.get(..length).unwrap_or_default().to_vec())),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(Errno::RANGE) => Err(Errno::INVAL).call(|| "getxattr(\"security.capability\")"),
+        Err(errno) => Err(errno).call(|| "getxattr(\"security.capability\")"),
+    }
+}
+
 /// Returns the deepest directory of `path` that exists beneath `root`, and the names that are missing below it.
 fn deepest(root: impl AsFd, path: &Path) -> Result<(OwnedFd, Vec<std::ffi::OsString>)> {
     let mut existing = PathBuf::from("/").join(path);
@@ -175,6 +203,23 @@ mod tests {
         make_file(&root, Path::new("/etc/hosts")).unwrap();
         make_file(&root, Path::new("/etc/hosts")).unwrap();
         assert!(directory.path().join("root/etc/hosts").is_file());
+    }
+
+    #[test]
+    fn entry_that_is_a_link_is_the_link_and_one_behind_it_is_refused() {
+        let (directory, root) = root();
+        symlink("..", directory.path().join("root/up")).unwrap();
+        let place = entry(&root, Path::new("up")).unwrap();
+        assert!(FileType::from_raw_mode(rustix::fs::fstat(&place).unwrap().st_mode).is_symlink());
+        assert_eq!(entry(&root, Path::new("up/root")).unwrap_err().errno, Errno::LOOP);
+        assert_eq!(entry(&root, Path::new("../root")).unwrap_err().errno, Errno::XDEV);
+    }
+
+    #[test]
+    fn file_capabilities_of_a_file_without_are_none() {
+        let (directory, root) = root();
+        std::fs::write(directory.path().join("root/plain"), "").unwrap();
+        assert_eq!(file_capabilities(entry(&root, Path::new("plain")).unwrap()).unwrap(), None);
     }
 
     #[test]

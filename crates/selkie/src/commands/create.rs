@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use selkie_engine::Record;
-use selkie_plan::{Plan, Request};
+use selkie_plan::{Plan, Request, Warning};
 
 use crate::commands::enforce::EnforceFlags;
 use crate::context::Context;
@@ -83,10 +83,13 @@ pub(crate) fn write_id(record: &Record) -> Result<(), Failure> {
 
 /// Shows the warnings of a plan.
 pub(crate) fn warn_all(plan: Option<&Plan>) {
-    for warning in plan.iter().flat_map(|plan| &plan.warnings) {
-        match &warning.hint {
-            Some(hint) => warn(&format!("{} ({hint})", warning.message)),
-            None => warn(&warning.message),
-        }
+    plan.iter().flat_map(|plan| &plan.warnings).for_each(say);
+}
+
+/// Shows one warning.
+pub(crate) fn say(warning: &Warning) {
+    match &warning.hint {
+        Some(hint) => warn(&format!("{} ({hint})", warning.message)),
+        None => warn(&warning.message),
     }
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_engine::{StartOptions, Status};
+use selkie_engine::{StartOptions, Status, Warn};
 
+use crate::commands::create::say;
 use crate::commands::many::{Selection, each};
 use crate::commands::run::attach_options;
 use crate::context::Context;
@@ -43,7 +44,7 @@ impl Start {
             if container.status == Status::Running {
                 return Ok(());
             }
-            context.engine.start(container, &StartOptions::default())?;
+            context.engine.start(container, &StartOptions { warn: Some(Warn(&say)), ..StartOptions::default() })?;
             Ok(())
         })
         // Podman answers 125 whatever the reason.
@@ -57,7 +58,8 @@ impl Start {
         };
         let container = context.container(name)?;
         let size = if container.record.request.process.tty { terminal_size() } else { None };
-        let attached = context.engine.start(&container, &StartOptions { attach: true, size, ..StartOptions::default() })?;
+        let attached =
+            context.engine.start(&container, &StartOptions { attach: true, size, warn: Some(Warn(&say)), ..StartOptions::default() })?;
         let keys = parse_detach_keys(self.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;
         let mut options = attach_options(&container.record.request, keys);
         options.interactive &= self.interactive;

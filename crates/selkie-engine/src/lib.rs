@@ -25,6 +25,7 @@ pub mod monitor;
 mod names;
 mod process;
 pub mod profile;
+pub mod programs;
 mod record;
 mod recording;
 mod rootfs;

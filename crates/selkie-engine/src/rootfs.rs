@@ -69,6 +69,29 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Mounts `layers`, the uppermost first, so that nothing can be written to them.
+    pub(crate) fn read_only(&self, mut layers: Vec<PathBuf>) -> Result<OwnedFd> {
+        // An overlay without a writable layer has at least two.
+        layers.push(self.store.skeleton());
+        let mounted = match read_only(Lower::Each(&layers)) {
+            Err(SyscallError { errno: Errno::INVAL, .. }) => {
+                Numbered::new(&layers).and_then(|numbered| read_only(Lower::Numbered(&numbered)))
+            }
+            mounted => mounted,
+        };
+        mounted.map_err(Error::system("mount the layers"))
+    }
+}
+
+fn read_only(lower: Lower<'_>) -> selkie_sys::Result<OwnedFd> {
+    let filesystem = Filesystem::new("overlay")?;
+    lower.set(&filesystem)?;
+    filesystem.option("redirect_dir=nofollow")?;
+    filesystem.option("metacopy=off")?;
+    filesystem.mount(Attributes::READ_ONLY)
+}
+
 fn directory(path: &Path) -> Result<OwnedFd> {
     let tree = mount::clone_path(path, true).map_err(Error::system(format!("use `{}` as root file system", path.display())))?;
     mount::set_attributes(&tree, Attributes::NONE, Some(mount::Propagation::Private), true)
@@ -145,12 +168,18 @@ enum Lower<'a> {
     Numbered(&'a Numbered),
 }
 
+impl Lower<'_> {
+    fn set(self, filesystem: &Filesystem) -> selkie_sys::Result<()> {
+        match self {
+            Self::Each(layers) => layers.iter().try_for_each(|layer| filesystem.set("lowerdir+", &layer.display().to_string())),
+            Self::Numbered(numbered) => filesystem.set("lowerdir", &numbered.names()),
+        }
+    }
+}
+
 fn overlay_of(lower: Lower<'_>, layers: &Layers<'_>) -> selkie_sys::Result<OwnedFd> {
     let filesystem = Filesystem::new("overlay")?;
-    match lower {
-        Lower::Each(layers) => layers.iter().try_for_each(|layer| filesystem.set("lowerdir+", &layer.display().to_string()))?,
-        Lower::Numbered(numbered) => filesystem.set("lowerdir", &numbered.names())?,
-    }
+    lower.set(&filesystem)?;
     filesystem.set("upperdir", &layers.writable.join("upper").display().to_string())?;
     filesystem.set("workdir", &layers.writable.join("work").display().to_string())?;
     // An image's attributes must not send a look-up anywhere; old kernels without an option have it off.

@@ -1,4 +1,5 @@
-//! Programs with file capabilities: the warning before a start that will fail for them.
+//! Programs with file capabilities: the warning before a start that will fail for them, and `caps files`. The kernel is the oracle:
+//! what is said of a program is compared with what happens when it is executed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod harness;
@@ -75,4 +76,151 @@ fn run_of_a_program_under_a_volume_is_not_judged_by_what_it_covers() {
     let volume = format!("{}:/bin:ro", other.display());
     let said = engine.run(&["run", "--rm", "--volume", &volume, "--rootfs", &rootfs, "busybox-ping", "true"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+}
+
+/// Lines of `caps files` of container `name`: path and what is said of it.
+fn said_of(engine: &Engine, words: &[&str]) -> Vec<(String, String)> {
+    let words: Vec<&str> = ["caps", "files", "--format", "{{.Path}}\\t{{.Outcome}}"].into_iter().chain(words.iter().copied()).collect();
+    engine.ok(&words).lines().filter_map(|line| line.split_once('\t')).map(|(path, said)| (path.to_owned(), said.to_owned())).collect()
+}
+
+/// What the kernel does with `program` in a container with `flags`, in the words of `caps files`.
+fn executed(engine: &Engine, flags: &[&str], rootfs: &str, program: &str) -> String {
+    let words: Vec<&str> = ["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["--rootfs", rootfs, program]).collect();
+    let said = engine.run(&words);
+    if said.code == 126 {
+        return "EPERM".to_owned();
+    }
+    let seen: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{program}: {error}: {said:?}"));
+    let status = &seen["status"];
+    let id = |key: &str| status[key].as_str().unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    let sets = ["CapAmb", "CapPrm", "CapEff"].map(|key| status[key].as_str().unwrap().to_owned());
+    format!("{} {} {}", id("Uid"), id("Gid"), sets.join(" "))
+}
+
+#[test]
+fn caps_files_foretells_what_the_kernel_does() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    let at = |name: &str| Path::new(&rootfs).join("bin").join(name);
+    let chown = CapSet::EMPTY.with(Capability::Chown);
+    let programs = [
+        ("bare", 0o755, None),
+        ("raw", 0o755, Some(FileCaps::new(NET_RAW, CapSet::EMPTY, true))),
+        ("raw-permitted", 0o755, Some(FileCaps::new(NET_RAW, CapSet::EMPTY, false))),
+        ("chown", 0o755, Some(FileCaps::new(chown, CapSet::EMPTY, true))),
+        ("foreign", 0o755, Some(FileCaps::new(chown, CapSet::EMPTY, true).with_rootid(1000))),
+        ("set-uid", 0o4755, None),
+        ("set-gid", 0o2755, None),
+        ("both", 0o4755, Some(FileCaps::new(chown, CapSet::EMPTY, true))),
+    ];
+    for (name, mode, capabilities) in programs {
+        std::fs::copy(Path::new(&rootfs).join("probe"), at(name)).unwrap();
+        std::fs::set_permissions(at(name), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        if capabilities.is_some_and(|capabilities| !give(&at(name), capabilities)) {
+            return;
+        }
+    }
+    let flags: [&[&str]; 5] = [
+        &[],
+        &["--user", "1000"],
+        &["--user", "1000", "--cap-add", "NET_RAW"],
+        &["--user", "1000", "--security-opt", "no-new-privileges"],
+        &["--user", "1000", "--cap-drop", "all"],
+    ];
+    for (number, flags) in flags.iter().enumerate() {
+        let name = format!("c{number}");
+        let words: Vec<&str> =
+            ["create", "--name", &name].into_iter().chain(flags.iter().copied()).chain(["--rootfs", &rootfs, "/bin/bare"]).collect();
+        engine.ok(&words);
+        let values: Vec<serde_json::Value> = serde_json::from_str(&engine.ok(&["caps", "files", &name, "--format", "json"])).unwrap();
+        assert_eq!(values.len(), programs.len() - 1, "{values:?}");
+        let plain = executed(&engine, flags, &rootfs, "/bin/bare");
+        for value in values {
+            let (path, result) = (value["Path"].as_str().unwrap(), value["Result"].as_str().unwrap());
+            let real = executed(&engine, flags, &rootfs, path);
+            let set = |key: &str| {
+                let names: Vec<&str> = value[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+                format!("{:016x}", names.iter().fold(CapSet::EMPTY, |set, name| set.union(CapSet::parse(name).unwrap())))
+            };
+            match result {
+                "refused" => assert_eq!(real, "EPERM", "{flags:?} {value}"),
+                "ignored" | "nothing" => assert_eq!(real, plain, "{flags:?} {value}"),
+                "holds" => {
+                    assert!(
+                        real.ends_with(&format!("{} {}", set("Permitted"), set("Effective"))) && real != plain,
+                        "{flags:?} {value} {real}"
+                    );
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn caps_files_of_a_running_container_sees_mounts_and_of_a_stopped_one_what_it_wrote() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() {
+        return skip("no static busybox");
+    }
+    let lower = format!("{rootfs}:O");
+    let script = "for d in /t /srv; do cp /bin/busybox $d/su; chmod 4755 $d/su; done; rm /bin/gone; touch /ready; sleep 100";
+    std::fs::create_dir(Path::new(&rootfs).join("srv")).unwrap();
+    std::fs::copy(Path::new(&rootfs).join("probe"), Path::new(&rootfs).join("bin/gone")).unwrap();
+    std::fs::set_permissions(Path::new(&rootfs).join("bin/gone"), std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+    engine.ok(&["run", "-d", "--name", "c", "--tmpfs", "/t", "--rootfs", &lower, "sh", "-c", script]);
+    engine.ok(&["exec", "c", "sh", "-c", "while ! test -e /ready; do :; done"]);
+    let nosuid = ("/t/su".to_owned(), "ignored: nosuid mount".to_owned());
+    let all = "permitted and effective CHOWN,DAC_OVERRIDE,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE,SYS_CHROOT,SETFCAP";
+    let suid = ("/srv/su".to_owned(), format!("uid 0, {all}"));
+    assert_eq!(said_of(&engine, &["c", "--user", "u1"]), [suid.clone(), nosuid]);
+    engine.ok(&["kill", "c"]);
+    engine.ok(&["wait", "c"]);
+    assert_eq!(said_of(&engine, &["c", "--user", "u1"]), [suid]);
+}
+
+#[test]
+fn caps_files_of_a_hostile_name_is_one_line_without_escapes() {
+    let Some(engine) = Engine::new() else { return };
+    let directory = engine.path("dir");
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("su\u{1b}[31m\nforged");
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+    std::os::unix::fs::symlink("/usr/bin", directory.join("link")).unwrap();
+    let text = engine.ok(&["caps", "files", "--noheading", "--user", "1000", directory.to_str().unwrap()]);
+    assert_eq!((text.lines().count(), text.contains('\u{1b}')), (1, false), "{text:?}");
+}
+
+#[test]
+fn caps_files_of_nothing_and_of_a_container_with_cap_add_are_errors() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    engine.ok(&["create", "--name", "c", "--rootfs", &rootfs, "/probe"]);
+    let unknown = engine.run(&["caps", "files", "nope"]);
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (125, "Error: no such container or image: \"nope\"\n"));
+    let given = engine.run(&["caps", "files", "c", "--cap-add", "kill"]);
+    assert_eq!(given.code, 125, "{given:?}");
+    let missing = engine.run(&["caps", "files", "/nowhere/at/all"]);
+    assert_eq!(missing.code, 125, "{missing:?}");
+}
+
+#[test]
+fn caps_files_of_an_image_takes_capabilities_as_run_does() {
+    let Some(engine) = Engine::new() else { return };
+    let Some(rootfs) = with_pinger(&engine, FileCaps::new(NET_RAW, CapSet::EMPTY, true)) else { return };
+    let archive = engine.path("root.tar");
+    let packed =
+        std::process::Command::new("tar").args(["-C", &rootfs, "--xattrs", "--xattrs-include=*", "-cf"]).arg(&archive).arg(".").output();
+    if !packed.is_ok_and(|output| output.status.success()) {
+        return skip("no tar(1) that takes attributes");
+    }
+    engine.ok(&["import", archive.to_str().unwrap(), "image"]);
+    let refused = "EPERM: needs NET_RAW, which is not in the bounding set";
+    assert_eq!(said_of(&engine, &["image"]), [("/bin/busybox-ping".to_owned(), refused.to_owned())]);
+    let given = "permitted and effective NET_RAW";
+    let words = ["image", "--user", "1000", "--cap-add", "net_raw"];
+    assert_eq!(said_of(&engine, &words), [("/bin/busybox-ping".to_owned(), given.to_owned())]);
 }

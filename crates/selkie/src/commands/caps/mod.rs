@@ -2,6 +2,7 @@
 
 mod decode;
 mod explain;
+mod files;
 mod list;
 mod ps;
 mod show;
@@ -27,6 +28,7 @@ pub(crate) struct Caps {
 enum Verb {
     Decode(decode::Decode),
     Explain(explain::Explain),
+    Files(files::Files),
     #[command(visible_alias = "ls")]
     List(list::List),
     Ps(ps::Ps),
@@ -41,12 +43,13 @@ impl Caps {
             Verb::Explain(verb) => Some(verb.run()),
             Verb::List(verb) => Some(verb.run()),
             Verb::Show(verb) => verb.alone(),
-            Verb::Ps(_) => None,
+            Verb::Files(_) | Verb::Ps(_) => None,
         }
     }
 
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match &self.verb {
+            Verb::Files(verb) => verb.run(context),
             Verb::Ps(verb) => verb.run(context),
             Verb::Show(verb) => verb.run(context),
             Verb::Decode(_) | Verb::Explain(_) | Verb::List(_) => self.alone().unwrap_or(Ok(ExitCode::SUCCESS)),

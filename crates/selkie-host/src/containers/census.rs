@@ -6,7 +6,7 @@
 //! namespace than the reader that is still nobody's is a sandbox.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Found, HostContainer};
 use crate::{Buffer, Engine, Namespace, Owner, Placements, Procfs, Row, hierarchies, idmap};
@@ -28,6 +28,8 @@ pub struct Census {
     containers: BTreeMap<Owner, HostContainer>,
     /// Those of which somebody else's files and processes are all that there is.
     hidden: usize,
+    /// Directories that may hold more.
+    denied: Vec<String>,
 }
 
 impl Census {
@@ -80,7 +82,7 @@ impl Census {
         if cgroups.len() > before {
             placements = Placements::walk(hierarchies, &cgroups);
         }
-        let mut census = Self { placements, containers: BTreeMap::new(), hidden: 0 };
+        let mut census = Self { placements, containers: BTreeMap::new(), hidden: 0, denied: found.denied };
         census.adopt(records);
         pids.retain(|pid, _| census.placements.of(*pid).is_none());
         census.beside(procfs, &pids);
@@ -108,6 +110,12 @@ impl Census {
     #[must_use]
     pub fn hidden(&self) -> usize {
         self.hidden
+    }
+
+    /// Returns the directories of engines and users that may not be looked at: what has stopped there, and names, are not known.
+    #[must_use]
+    pub fn denied(&self) -> &[String] {
+        &self.denied
     }
 
     /// Finds the containers that `name` means: a name, an id, or the beginning of an id that has no other meaning.
@@ -147,7 +155,8 @@ impl Census {
         self.hidden = self.containers.values().filter(dark).count();
     }
 
-    /// Counts processes in namespaces of their own, that no engine's cgroup holds, to a sandbox each.
+    /// Counts processes in namespaces of their own, that no engine's cgroup holds, to a machine of nspawn's that is registered
+    /// nowhere, or to a sandbox each.
     pub fn sandboxes(&mut self, procfs: &Procfs, rows: &[Row]) {
         let Some(own) = procfs.status(std::process::id(), &mut Buffer::new()).ok().flatten() else { return };
         let (mount, space) = (own_namespace(procfs, Namespace::Mount), own_namespace(procfs, Namespace::Pid));
@@ -165,15 +174,20 @@ impl Census {
                 groups.entry(pids).or_default().push(row);
             }
         }
+        let spawned = Spawned::of(procfs);
         for rows in groups.into_values() {
             let first = rows.iter().find(|row| row.status.inner_pid == Some(1)).or(rows.first());
             let Some(first) = first else { continue };
-            let mut container = HostContainer::unknown(Engine::Sandbox, first.pid.to_string());
-            container.pid = Some(first.pid);
+            let machine = spawned.as_ref().and_then(|spawned| spawned.machine(procfs, first.pid)).filter(|owner| {
+                // A machine runs once: whoever else says that he is it, is not.
+                !self.placements.owners().contains(owner) && self.containers.get(owner).is_none_or(|known| known.pid.is_none())
+            });
+            let owner = machine.unwrap_or_else(|| Owner { engine: Engine::Sandbox, id: first.pid.to_string() });
             for row in &rows {
-                self.placements.insert(row.pid, &container.owner);
+                self.placements.insert(row.pid, &owner);
             }
-            self.containers.insert(container.owner.clone(), container);
+            let unknown = || HostContainer::unknown(owner.engine, owner.id.clone());
+            self.containers.entry(owner.clone()).or_insert_with(unknown).pid = Some(first.pid);
         }
     }
 
@@ -233,6 +247,32 @@ impl Census {
     }
 }
 
+/// Where systemd-nspawn has a directory for each machine that runs, through which the host mounts things into it. It is there
+/// even when the machine is registered nowhere (`--register=no`) and shares the cgroup of whoever started it (`--keep-unit`).
+struct Spawned {
+    device: (u32, u32),
+    directory: PathBuf,
+}
+
+impl Spawned {
+    fn of(procfs: &Procfs) -> Option<Self> {
+        let mounts = procfs.mounts(std::process::id(), &mut Buffer::new()).ok().flatten()?;
+        let (run, inner) = ["/run", "/"].into_iter().find_map(|point| {
+            let inner = Path::new("/run").strip_prefix(point).ok()?;
+            Some((mounts.iter().rfind(|mount| mount.point == Path::new(point))?, inner))
+        })?;
+        Some(Self { device: run.device, directory: run.root.join(inner).join("systemd/nspawn/propagate") })
+    }
+
+    /// Returns which machine's directory a process has at the place for it. Only root makes directories there.
+    fn machine(&self, procfs: &Procfs, pid: u32) -> Option<Owner> {
+        let mounts = procfs.mounts(pid, &mut Buffer::new()).ok().flatten()?;
+        let mount = mounts.iter().find(|mount| mount.point == Path::new("/run/host/incoming") && mount.device == self.device)?;
+        let name = mount.root.strip_prefix(&self.directory).ok()?.to_str().filter(|name| crate::engines::is_name(name))?;
+        Some(Owner { engine: Engine::Nspawn, id: name.to_owned() })
+    }
+}
+
 fn own_namespace(procfs: &Procfs, kind: Namespace) -> Option<u64> {
     procfs.namespace(std::process::id(), kind)
 }
@@ -265,8 +305,6 @@ fn is_alive(procfs: &Procfs, record: &HostContainer, buffer: &mut Buffer) -> boo
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -297,6 +335,20 @@ mod tests {
             let group = self.0.path().join("cgroup").join(path.trim_start_matches('/'));
             std::fs::create_dir_all(&group).unwrap();
             std::fs::write(group.join("cgroup.procs"), format!("{pid}\n")).unwrap();
+        }
+
+        /// Gives a process namespaces of its own, one deeper than the host's, and mounts.
+        fn spaces(&self, pid: u32, number: u32, mounts: &str) {
+            let directory = self.0.path().join("proc").join(pid.to_string());
+            std::fs::create_dir_all(directory.join("ns")).unwrap();
+            for kind in ["mnt", "pid"] {
+                std::os::unix::fs::symlink(format!("{kind}:[{number}]"), directory.join("ns").join(kind)).unwrap();
+            }
+            std::fs::write(directory.join("mountinfo"), mounts).unwrap();
+            if number != 1 {
+                let status = std::fs::read_to_string(directory.join("status")).unwrap();
+                std::fs::write(directory.join("status"), format!("{status}NSpid:\t{pid}\t1\n")).unwrap();
+            }
         }
 
         fn census(&self, containers: Vec<HostContainer>) -> Census {
@@ -376,6 +428,23 @@ mod tests {
         let rows = crate::scan(&procfs, |_, _| true).unwrap();
         census.complete(&procfs, &rows);
         assert_eq!(census.containers().map(|container| (container.title(), container.pid)).collect::<Vec<_>>(), [("web", Some(7))]);
+    }
+
+    #[test]
+    fn census_names_an_unregistered_machine_by_the_directory_that_nspawn_made_for_it() {
+        let host = Host::new(&[]);
+        let own = std::process::id();
+        host.spaces(own, 1, "1 0 0:40 / /run rw - tmpfs tmpfs rw\n");
+        for (pid, device, name) in [(7, "0:40", "deb"), (8, "0:41", "forged"), (9, "0:40", "deb")] {
+            host.process(pid, 0, &format!("/somewhere/{pid}"));
+            let mount = format!("2 1 {device} /systemd/nspawn/propagate/{name} /run/host/incoming ro - tmpfs tmpfs rw\n");
+            host.spaces(pid, pid, &mount);
+        }
+        let mut census = host.census(vec![HostContainer::unknown(Engine::Nspawn, "deb")]);
+        let procfs = Procfs::open(&host.0.path().join("proc")).unwrap();
+        census.complete(&procfs, &crate::scan(&procfs, |pid, _| pid != own).unwrap());
+        assert_eq!([7, 8, 9].map(|pid| titles(&census, pid)), [Some(("nspawn", "deb")), Some(("sandbox", "8")), Some(("sandbox", "9"))]);
+        assert_eq!(census.find("deb")[0].pid, Some(7));
     }
 
     #[test]

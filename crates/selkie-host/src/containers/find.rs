@@ -14,7 +14,7 @@ use crate::{Engine, Owner, procfs};
 pub struct Found {
     /// Each once, by engine and id.
     pub containers: Vec<HostContainer>,
-    /// Files and directories of engines that may not be looked at.
+    /// Directories and files that may not be looked at: of the host's engines, then of users, who may have one.
     pub denied: Vec<String>,
 }
 
@@ -56,12 +56,14 @@ pub fn find(root: &Path) -> Result<Found> {
             finder.denied.extend(tree.denied().into_iter().map(|inner| format!("{path}/{inner}")));
         }
     }
-    finder.denied.extend(host.denied());
-    finder.denied.iter_mut().for_each(|path| path.insert(0, '/'));
     finder.denied.sort();
-    finder.denied.dedup();
+    let mut denied = host.denied();
+    denied.sort();
+    denied.append(&mut finder.denied);
+    denied.dedup();
+    denied.iter_mut().for_each(|path| *path = format!("/{}", path.trim_end_matches('/')));
     let containers = finder.containers.into_values().flatten().collect();
-    Ok(Found { containers, denied: finder.denied })
+    Ok(Found { containers, denied })
 }
 
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ pub(super) struct Tree {
     directory: OwnedFd,
     /// Whose it is; `None` for the host's own.
     pub(super) user: Option<u32>,
-    /// What was there and could not be looked at.
+    /// What keeps a reader out.
     denied: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Tree {
         self.record(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Returns what could not be looked at for want of rights.
+    /// Returns the directories and files that keep a reader out.
     pub(super) fn denied(self) -> Vec<String> {
         self.denied
     }
@@ -90,11 +90,26 @@ impl Tree {
         self.seen(path, read)
     }
 
+    /// Returns the outermost part of `path` that keeps a reader out; an empty one is the directory of the tree.
+    fn closed(&self, path: &str) -> String {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let mut before = 0;
+        for end in ends {
+            let refused = |part| matches!(root::place(&self.directory, Path::new(part)), Err(SyscallError { errno: Errno::ACCESS, .. }));
+            if path.get(..end).is_some_and(refused) {
+                return path.get(..before).unwrap_or_default().to_owned();
+            }
+            before = end;
+        }
+        path.to_owned()
+    }
+
     fn seen<T>(&mut self, path: &str, result: Result<Option<T>>) -> Option<T> {
         if let Err(SyscallError { errno: Errno::ACCESS | Errno::PERM, .. }) = result
             && self.denied.len() < ENTRIES
         {
-            self.denied.push(path.to_owned());
+            let closed = self.closed(path);
+            self.denied.push(closed);
         }
         result.ok().flatten()
     }

@@ -106,7 +106,8 @@ fn summary(facts: &Facts) -> Vec<String> {
 }
 
 fn counted(facts: &Facts) -> String {
-    let ceiling = facts.ceiling.unwrap_or(facts.kernel);
+    // In a user namespace of its own a container may hold what the host's root has given up.
+    let ceiling = if counts(facts) { facts.ceiling.unwrap_or(facts.kernel) } else { facts.kernel };
     format!("{} of {} capabilities", facts.sets.bounding.len(), ceiling.len())
 }
 
@@ -351,6 +352,12 @@ mod tests {
             Facts { flag: Some(true), sets: sets(CapSet::KNOWN), initial_user_namespace: Some(false), root_is: Some(1000), ..plain() };
         assert_eq!(decisive(&facts), Vec::<String>::new());
         assert_eq!(verdict(&facts).summary[0], "user namespace (root is user 1000 outside)");
+    }
+
+    #[test]
+    fn capabilities_of_a_user_namespace_are_counted_by_what_the_kernel_has() {
+        let facts = Facts { initial_user_namespace: Some(false), root_is: Some(1000), sets: sets(CapSet::KNOWN), ..plain() };
+        assert_eq!(verdict(&facts).summary[2], format!("{0} of {0} capabilities", CapSet::KNOWN.len()));
     }
 
     #[test]

@@ -14,12 +14,26 @@ pub(crate) fn census(context: &Context, containers: &[Container], procfs: &Procf
     Ok(Census::take(procfs, find(Path::new("/"))?, known(context, containers)?)?)
 }
 
-/// Says, once and beside the data, that there are containers of which nothing may be looked at.
+/// Says, once and beside the data, what may not be looked at: running containers, and directories that may tell of more.
 pub(crate) fn say_hidden(census: &Census) {
     match census.hidden() {
         0 => {}
         1 => warn("1 container hidden: run as root"),
         count => warn(&format!("{count} containers hidden: run as root")),
+    }
+    say_denied(census);
+}
+
+fn say_denied(census: &Census) {
+    const SHOWN: usize = 3;
+    let denied = census.denied();
+    let more = match denied.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    if !denied.is_empty() {
+        let shown = denied.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        warn(&format!("containers and names may be missing: {shown}{more} may not be read: run as root"));
     }
 }
 
@@ -47,17 +61,26 @@ fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> 
 /// # Errors
 /// When there are several.
 pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<Option<HostContainer>, Failure> {
-    let mut census = census(context, &context.containers()?, procfs)?;
+    let ours = context.containers()?;
+    let mut census = census(context, &ours, procfs)?;
     census.complete(procfs, &selkie_host::scan(procfs, |_, _| true)?);
-    let found: Vec<&HostContainer> = census.find(name).into_iter().filter(|found| found.owner.engine != Engine::Selkie).collect();
+    let found: Vec<&HostContainer> = census.find(name).into_iter().filter(|found| !is_ours(found, &ours)).collect();
     match found.as_slice() {
-        [] => Ok(None),
+        [] => {
+            say_denied(&census);
+            Ok(None)
+        }
         [one] => Ok(Some((*one).clone())),
         several => {
             let list: Vec<String> = several.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())).collect();
             Err(Failure::engine(format!("more than one container is meant by {name:?}: {}", list.join(", "))))
         }
     }
+}
+
+/// Whether it is one of `ours`; those in another store, or another user's, are as foreign as any other engine's.
+pub(crate) fn is_ours(found: &HostContainer, ours: &[Container]) -> bool {
+    found.owner.engine == Engine::Selkie && ours.iter().any(|container| container.id().as_str() == found.owner.id)
 }
 
 pub(crate) fn owner(container: &Container) -> Owner {

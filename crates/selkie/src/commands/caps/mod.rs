@@ -7,7 +7,7 @@ mod list;
 mod ps;
 mod show;
 
-pub(crate) use ps::wanted_engine;
+pub(crate) use ps::{uptime, wanted_engine};
 
 use std::process::ExitCode;
 

@@ -92,9 +92,9 @@ impl Ps {
             census.sandboxes(&procfs, &rows);
         } else {
             census.complete(&procfs, &rows);
-            if self.watch.is_none() {
-                say_hidden(&census);
-            }
+        }
+        if self.watch.is_none() {
+            say_hidden(&census);
         }
         if let Some(ticks) = wanted.since {
             let now = uptime();
@@ -198,7 +198,7 @@ fn since(text: &str) -> Result<u64, Failure> {
 }
 
 /// Returns the clock ticks since boot.
-fn uptime() -> u64 {
+pub(crate) fn uptime() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds.saturating_mul(TICKS_A_SECOND) + u64::try_from(now.tv_nsec).unwrap_or(0) / (1_000_000_000 / TICKS_A_SECOND)

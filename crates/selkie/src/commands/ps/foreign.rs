@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use selkie_caps::{CapSet, Capability};
 use selkie_host::containers::HostContainer;
 use selkie_host::privileged::{self, Configured, Subject};
-use selkie_host::{Buffer, Engine, Procfs, scan};
+use selkie_host::{Buffer, Engine, Procfs, TICKS_A_SECOND, scan};
 use serde_json::{Value, json};
 
 use super::{command as own_command, image as own_image};
-use crate::commands::caps::wanted_engine;
-use crate::commands::members::{census, owner, say_hidden};
+use crate::commands::caps::{uptime, wanted_engine};
+use crate::commands::members::{census, is_ours, owner, say_hidden};
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -33,6 +33,8 @@ struct Line {
     /// `None` when neither kernel nor files tell.
     privileged: Option<bool>,
     bounding: Option<CapSet>,
+    /// For how many seconds its first process has run.
+    age: Option<i64>,
 }
 
 impl List {
@@ -43,8 +45,7 @@ impl List {
         let ours = context.containers()?;
         let mut census = census(context, &ours, &procfs)?;
         census.complete(&procfs, &scan(&procfs, |_, _| true)?);
-        let mut found: Vec<HostContainer> =
-            census.containers().filter(|container| container.owner.engine != Engine::Selkie).cloned().collect();
+        let mut found: Vec<HostContainer> = census.containers().filter(|container| !is_ours(container, &ours)).cloned().collect();
         for container in &ours {
             let plan = container.plan(context.engine.store())?;
             found.push(HostContainer {
@@ -58,6 +59,7 @@ impl List {
                 ..HostContainer::unknown(Engine::Selkie, owner(container).id)
             });
         }
+        found.sort_by_key(|container| container.owner.engine);
         found.retain(|container| engine.is_none_or(|engine| engine == container.owner.engine) && (self.all || container.pid.is_some()));
         let mut lines: Vec<Line> = found.into_iter().map(|container| Line::new(&procfs, container)).collect::<Result<_, _>>()?;
         lines.retain(|line| filters.iter().all(|filter| filter.accepts(line)));
@@ -104,7 +106,8 @@ fn text(value: Option<&Value>) -> String {
 
 impl Line {
     /// Of what runs the kernel is asked; of what does not, the engine's files say what they say.
-    fn new(procfs: &Procfs, container: HostContainer) -> Result<Self, Failure> {
+    fn new(procfs: &Procfs, mut container: HostContainer) -> Result<Self, Failure> {
+        let mut age = None;
         let (mut privileged, mut bounding) = (container.privileged, container.bounding);
         if let Some(pid) = container.pid {
             let configured = Configured { privileged, bounding, filter: container.filter.clone() };
@@ -112,12 +115,30 @@ impl Line {
                 privileged = Some(privileged::verdict(&facts).privileged);
                 bounding = procfs.status(pid, &mut Buffer::new())?.map(|status| status.sets.bounding);
             }
+            let mut buffer = Buffer::new();
+            age = procfs
+                .stat(pid, &mut buffer)?
+                .and_then(|stat| i64::try_from(uptime().saturating_sub(stat.start_time) / TICKS_A_SECOND).ok());
+            if container.command.is_empty() {
+                let line = procfs.command_line(pid, &mut buffer)?.unwrap_or_default();
+                let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+                container.command = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+            }
         }
-        Ok(Self { container, privileged, bounding })
+        Ok(Self { container, privileged, bounding, age })
     }
 
     fn id(&self, whole: bool) -> &str {
         if whole { &self.container.owner.id } else { self.container.owner.short() }
+    }
+
+    /// As Podman has it for its own, as far as it is known of others.
+    fn status(&self) -> String {
+        match self.age {
+            Some(age) => format!("Up {}", time::human_duration(age)),
+            None if self.container.pid.is_some() => "Up".to_owned(),
+            None => "Stopped".to_owned(),
+        }
     }
 
     fn caps(&self) -> String {
@@ -152,7 +173,7 @@ impl Line {
             "Ports": "",
             "Privileged": self.privileged,
             "State": state,
-            "Status": if container.pid.is_some() { "Up" } else { "Stopped" },
+            "Status": self.status(),
             "User": container.user,
         })
     }

@@ -1,0 +1,277 @@
+//! Every engine that is installed, side by side on one machine: what `ps --engine`, `caps ps` and `privileged` say of them.
+//!
+//! `engines/sandbox.sh` makes a machine within the machine, `engines/start.sh` starts two containers of each engine in it, one as
+//! the engine has it and one that is privileged. What is missing or does not start here is said, and left out of what is expected.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod harness;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use harness::{Engine, SELKIE, Said, busybox, lack, skip, text};
+use serde_json::{Value, json};
+
+/// The machine within the machine. It ends, with all that is in it, when it goes out of scope.
+struct Machine {
+    shell: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    works: String,
+    /// Which engines run in it.
+    started: BTreeSet<String>,
+}
+
+impl Machine {
+    /// Starts it; `None`, with the reason on standard error, where there can be none.
+    fn start(engine: &Engine) -> Option<Self> {
+        let works = text(&engine.path("works"));
+        prepare(Path::new(&works), &engine.rootfs());
+        let name = format!("selkie-engines-{}", std::process::id());
+        let mut shell = Command::new("sh")
+            .args(["-c", include_str!("engines/sandbox.sh"), "sandbox", &name, &works, include_str!("engines/start.sh")])
+            .env("SELKIE", Path::new(&works).join("selkie"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (orders, answers) = (shell.stdin.take(), BufReader::new(shell.stdout.take().unwrap()));
+        let mut machine = Self { shell, orders, answers, works, started: BTreeSet::new() };
+        loop {
+            let line = machine.answer();
+            match line.split_once(' ') {
+                Some(("started", engine)) => _ = machine.started.insert(engine.to_owned()),
+                Some(("missing", why)) => skip(why),
+                _ if line == "ready" => return Some(machine),
+                _ if line.is_empty() => {
+                    skip("namespaces or cgroups for a machine within the machine cannot be made here");
+                    return None;
+                }
+                _ => panic!("the sandbox said {line:?}"),
+            }
+        }
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Runs a line of shell in it, `$selkie` being the program under test.
+    fn run(&mut self, line: &str) -> Said {
+        writeln!(self.orders.as_mut().unwrap(), "{line}").unwrap();
+        let answer = self.answer();
+        let code = answer.strip_prefix("code ").unwrap_or_else(|| panic!("{line}: {answer:?}")).parse().unwrap();
+        let read = |name: &str| std::fs::read_to_string(Path::new(&self.works).join(name)).unwrap();
+        Said { stdout: read("out"), stderr: read("err"), code }
+    }
+
+    fn ok(&mut self, line: &str) -> String {
+        let said = self.run(line);
+        assert_eq!(said.code, 0, "{line}: {said:?}");
+        said.stdout
+    }
+
+    /// The lines of a list, without what an engine that did not start as it should has left.
+    fn rows(&self, list: &str) -> BTreeSet<String> {
+        let left = |line: &str| CASES.iter().any(|case| !self.started.contains(case.start) && line.contains(&format!("{}-", case.start)));
+        list.lines().filter(|line| !left(line)).map(str::to_owned).collect()
+    }
+
+    /// What is true of the containers of each engine that was started: `plain` and `full`, in a template's words.
+    fn expected(&self, of: impl Fn(&Case, &str) -> String) -> BTreeSet<String> {
+        let started = CASES.iter().filter(|case| self.started.contains(case.start));
+        started.flat_map(|case| ["plain", "full"].map(|kind| of(case, kind))).collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.shell.wait();
+    }
+}
+
+/// What is to be seen of an engine's two containers.
+struct Case {
+    /// Its name in `start.sh`, with which its containers' names begin.
+    start: &'static str,
+    engine: &'static str,
+    image: &'static str,
+    command: &'static str,
+    /// Whether `full` is privileged: a user's own engine gives nothing that counts on the host.
+    privileged: bool,
+}
+
+const CASES: [Case; 9] = [
+    Case { start: "podman", engine: "podman", image: "localhost/bb:1", command: "sleep 1000", privileged: true },
+    Case { start: "rootless", engine: "podman", image: "", command: "sleep 1000", privileged: false },
+    Case { start: "containerd", engine: "containerd", image: "", command: "/bin/sleep 1000", privileged: true },
+    Case { start: "docker", engine: "docker", image: "bb:1", command: "sleep 1000", privileged: true },
+    Case { start: "runc", engine: "runc", image: "", command: "sleep 1000", privileged: true },
+    Case { start: "crun", engine: "crun", image: "", command: "sleep 1000", privileged: true },
+    Case { start: "lxc", engine: "lxc", image: "", command: "/bin/sleep 1000", privileged: true },
+    Case { start: "nspawn", engine: "nspawn", image: "", command: "/bin/sleep 1000", privileged: true },
+    Case { start: "selkie", engine: "selkie", image: "", command: "sleep 1000", privileged: true },
+];
+
+/// What `start.sh` needs: a root file system, the same of another user and as an archive, two bundles of the runtimes'.
+fn prepare(works: &Path, rootfs: &str) {
+    let run = |program: &str, words: &[&str]| assert!(Command::new(program).args(words).status().unwrap().success(), "{program} {words:?}");
+    for name in ["plain", "full"] {
+        std::fs::create_dir_all(works.join(name)).unwrap();
+    }
+    // nspawn takes only what has an operating system for a root.
+    std::fs::create_dir_all(Path::new(rootfs).join("usr")).unwrap();
+    std::fs::write(Path::new(rootfs).join("etc/os-release"), "ID=test\n").unwrap();
+    // Another user is to run the program, too, wherever it was built.
+    std::fs::copy(SELKIE, works.join("selkie")).unwrap();
+    run("cp", &["-a", rootfs, &text(&works.join("rootfs"))]);
+    run("cp", &["-a", rootfs, &text(&works.join("theirs"))]);
+    run("chown", &["-R", "5000:5000", &text(&works.join("theirs"))]);
+    run("tar", &["-C", rootfs, "-cf", &text(&works.join("bb.tar")), "."]);
+    for directory in [works, works.parent().unwrap()] {
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let lacked: Vec<String> = (0..64)
+        .filter(|bit| harness::own_bounding() >> bit & 1 == 0)
+        .filter_map(selkie_caps::Capability::from_number)
+        .map(|capability| capability.name().to_ascii_uppercase())
+        .collect();
+    std::fs::write(works.join("absent"), lacked.join(" ")).unwrap();
+    for (name, held) in [("plain", "CAP_KILL"), ("full", "CAP_SYS_MODULE")] {
+        let bundle = works.join(name);
+        let mount = |kind: &str, at: &str| json!({"destination": at, "type": kind, "source": kind});
+        let spaces = ["pid", "mount", "ipc", "uts", "network"].map(|kind| json!({"type": kind}));
+        let spec = json!({
+            "ociVersion": "1.0.2",
+            "root": {"path": text(&works.join("rootfs"))},
+            "process": {
+                "cwd": "/", "args": ["sleep", "1000"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0},
+                "capabilities": {"bounding": [held], "effective": [held], "permitted": [held]},
+            },
+            "mounts": [mount("proc", "/proc"), mount("tmpfs", "/dev")],
+            "linux": {"namespaces": spaces},
+        });
+        std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
+    }
+}
+
+fn machine(engine: &Engine) -> Option<Machine> {
+    if busybox().is_none() {
+        lack("busybox is not installed");
+        return None;
+    }
+    Machine::start(engine)
+}
+
+#[test]
+fn every_engine_on_one_machine_is_found_named_and_judged() {
+    let Some(engine) = Engine::new() else { return };
+    let Some(mut machine) = machine(&engine) else { return };
+    listed(&mut machine);
+    processes(&mut machine);
+    judged(&mut machine);
+    seen_by_another_user(&mut machine);
+    stopped(&mut machine);
+}
+
+fn listed(machine: &mut Machine) {
+    let lines = machine
+        .ok("$selkie ps --engine all --caps --format '{{.Engine}} {{.Names}} ({{.Image}}) {{.Command}}, {{.Privileged}}, {{.State}}'");
+    let expected = machine.expected(|case, kind| {
+        let Case { start, engine, image, command, .. } = case;
+        format!("{engine} {start}-{kind} ({image}) {command}, {}, running", kind == "full" && case.privileged)
+    });
+    assert_eq!(machine.rows(&lines), expected);
+    let table = machine.ok("$selkie ps --engine all --caps");
+    assert!(table.lines().skip(1).all(|line| line.contains("  Up ")), "{table}");
+    let privileged = machine.ok("$selkie ps --engine all --filter privileged=true --format '{{.Names}}'");
+    let full =
+        machine.expected(|case, kind| if kind == "full" && case.privileged { format!("{}-full", case.start) } else { String::new() });
+    assert_eq!(machine.rows(&privileged), full.into_iter().filter(|name| !name.is_empty()).collect());
+}
+
+fn processes(machine: &mut Machine) {
+    let rows: Vec<Value> = serde_json::from_str(&machine.ok("$selkie caps ps --format json")).unwrap();
+    let word = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let within: Vec<&Value> = rows.iter().filter(|row| row["Engine"] != "-").collect();
+    let lines: Vec<String> = within.iter().map(|row| ["Engine", "Container", "Command"].map(|field| word(row, field)).join(" ")).collect();
+    let found = machine.rows(&lines.join("\n"));
+    assert_eq!(found, machine.expected(|case, kind| format!("{} {}-{kind} sleep", case.engine, case.start)));
+    let once: BTreeSet<&String> = lines.iter().collect();
+    assert_eq!(once.len(), lines.len(), "each has one process: {lines:?}");
+    let held: BTreeMap<String, usize> =
+        within.iter().map(|row| (word(row, "Container"), row["Bounding"].as_array().unwrap().len())).collect();
+    for case in CASES.iter().filter(|case| machine.started.contains(case.start)) {
+        let [plain, full] = ["plain", "full"].map(|kind| held[&format!("{}-{kind}", case.start)]);
+        // The bundles of the runtimes hold one each, not the same.
+        assert!(plain < full || case.engine.ends_with("run") || case.engine == "runc", "{}: {plain}, {full}", case.start);
+    }
+}
+
+fn judged(machine: &mut Machine) {
+    for case in CASES {
+        if !machine.started.contains(case.start) {
+            continue;
+        }
+        for kind in ["plain", "full"] {
+            let name = format!("{}-{kind}", case.start);
+            let said = machine.run(&format!("$selkie privileged {name}"));
+            let expected = i32::from(!(kind == "full" && case.privileged));
+            assert_eq!((said.code, said.stderr.as_str()), (expected, ""), "{name}: {said:?}");
+            let id = machine.ok(&format!("$selkie ps --engine all --filter name={name} --format '{{{{.ID}}}}'"));
+            assert_eq!(machine.run(&format!("$selkie privileged --quiet {}", id.trim())).code, expected, "{name}");
+        }
+    }
+}
+
+fn seen_by_another_user(machine: &mut Machine) {
+    let mine = "setpriv --reuid 5001 --regid 5001 --clear-groups env HOME=/run/none XDG_RUNTIME_DIR=/run/none \"$SELKIE\"";
+    let said = machine.run(&format!("{mine} ps --engine all --format '{{{{.Engine}}}} {{{{.ID}}}} {{{{.Names}}}}'"));
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.stderr.matches("hidden: run as root").count(), 1, "{said:?}");
+    // Every machine has directories that are root's alone, and here each engine's store is one.
+    let closed = "containers and names may be missing: /";
+    for command in ["ps --engine all", "caps ps", "privileged nosuch"] {
+        let said = machine.run(&format!("{mine} {command}"));
+        assert_eq!(said.stderr.matches(closed).count(), 1, "{command}: {said:?}");
+        assert_eq!(said.stderr.matches("may not be read: run as root").count(), 1, "{command}: {said:?}");
+        assert!(!said.stderr.contains(".json"), "the directories are said, not each file in them: {said:?}");
+        assert!(!said.stdout.contains("may not be read"), "{command}: {said:?}");
+    }
+    let root = machine.run("$selkie ps --engine all");
+    assert!(!root.stderr.contains("may not be read"), "{root:?}");
+    if machine.started.contains("docker") {
+        assert_eq!(said.stdout.lines().filter(|line| line.starts_with("docker ")).count(), 2, "cgroups are everybody's to see: {said:?}");
+    }
+}
+
+/// What has stopped is listed where its engine keeps files of it, and has no verdict.
+fn stopped(machine: &mut Machine) {
+    let stops = [
+        ("podman", "podman stop -t 0 podman-plain"),
+        ("docker", "docker stop -t 0 docker-plain"),
+        ("containerd", "ctr task kill -s 9 containerd-plain && until ctr task ls | grep plain.*STOPPED; do sleep 0.05; done"),
+        ("lxc", "lxc-stop -k -n lxc-plain"),
+        ("selkie", "$selkie stop -t 0 selkie-plain"),
+    ];
+    for (start, stop) in stops {
+        if !machine.started.contains(start) {
+            continue;
+        }
+        machine.ok(stop);
+        let name = format!("{start}-plain");
+        let list = |flags: &str| {
+            format!("$selkie ps {flags} --engine all --filter name={name} --format '{{{{.Names}}}} {{{{.State}}}} {{{{.Pid}}}}'")
+        };
+        assert_eq!(machine.ok(&list("")), "", "{start}");
+        let line = machine.ok(&list("--all"));
+        assert!(line == format!("{name} stopped 0\n") || start == "selkie" && line.starts_with(&name), "{line}");
+        assert_eq!(machine.run(&format!("$selkie privileged {name}")).code, 125, "{start}");
+    }
+}

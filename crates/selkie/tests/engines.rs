@@ -190,6 +190,10 @@ fn listed(machine: &mut Machine) {
     assert_eq!(machine.rows(&lines), expected);
     let table = machine.ok("$selkie ps --engine all --caps");
     assert!(table.lines().skip(1).all(|line| line.contains("  Up ")), "{table}");
+    if machine.started.contains("podman") {
+        let pod = machine.ok("$selkie ps --engine podman --filter name=podman-plain --format '{{.PodName}}'");
+        assert_eq!(pod.trim(), &machine.ok("cat /run/pod")[..12]);
+    }
     let privileged = machine.ok("$selkie ps --engine all --filter privileged=true --format '{{.Names}}'");
     let full =
         machine.expected(|case, kind| if kind == "full" && case.privileged { format!("{}-full", case.start) } else { String::new() });

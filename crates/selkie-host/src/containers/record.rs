@@ -14,7 +14,7 @@ pub struct HostContainer {
     pub name: Option<String>,
     /// The image that it is made from.
     pub image: Option<String>,
-    /// Its pod.
+    /// Its pod: its name, or the first digits of its id where files have no name.
     pub pod: Option<String>,
     /// The namespace of Kubernetes or of containerd that it is in.
     pub namespace: Option<String>,

@@ -37,6 +37,9 @@ fn entry(value: &Value) -> Option<HostContainer> {
 pub(super) fn describe(container: &mut HostContainer, spec: Spec) {
     let podman = container.owner.engine == Engine::Podman;
     let flag = if podman {
+        // A pod's name is in Podman's data base alone.
+        let pod = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id));
+        container.pod = container.pod.take().or(pod.and_then(|id| Some(id.get(..12)?.to_owned())));
         // Podman leaves the annotation out where it is not so, in some versions.
         Some(spec.switch("io.podman.annotations.privileged").unwrap_or(false))
     } else {
@@ -99,5 +102,17 @@ mod tests {
         assert_eq!(flag(Engine::Podman, Spec::default()), Some(false));
         assert_eq!(flag(Engine::CriO, spec("io.kubernetes.cri-o.PrivilegedRuntime", "true")), Some(true));
         assert_eq!(flag(Engine::CriO, Spec::default()), None);
+    }
+
+    #[test]
+    fn describe_of_podmans_container_in_a_pod_has_the_beginning_of_the_pods_id() {
+        let pod = |id: &str| {
+            let annotations = [("io.kubernetes.cri-o.SandboxID".to_owned(), id.to_owned())].into();
+            let mut container = HostContainer::unknown(Engine::Podman, ID);
+            describe(&mut container, Spec { annotations, ..Spec::default() });
+            container.pod
+        };
+        assert_eq!(pod(ID).as_deref(), Some("0123456789ab"));
+        assert_eq!(pod("../x"), None);
     }
 }

@@ -81,7 +81,8 @@ engine() {
 
 start_podman() {
   podman import "$works/bb.tar" localhost/bb:1 &&
-    podman run -d --network none --name podman-plain localhost/bb:1 sleep 1000 &&
+    podman pod create --infra=false --name pod > /run/pod &&
+    podman run -d --network none --pod pod --name podman-plain localhost/bb:1 sleep 1000 &&
     podman run -d --network none --name podman-full --privileged localhost/bb:1 sleep 1000
 }
 

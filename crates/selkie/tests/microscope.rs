@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -433,6 +433,35 @@ fn ps_of_an_engine_that_does_not_exist_says_which_there_are() {
     let said = engine.run(&["ps", "--engine", "rkt"]);
     assert_eq!(said.code, 125);
     assert!(said.stderr.contains("--engine rkt: no such engine, expected all, selkie, podman, docker"), "{said:?}");
+}
+
+/// The fields that a section of the page about them has.
+fn documented(section: &str) -> BTreeSet<String> {
+    let page = include_str!("../../../docs/microscope.md");
+    let section = page.split("\n## ").find(|part| part.lines().next() == Some(section)).unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(field, _)| field.to_owned()).collect()
+}
+
+#[test]
+fn the_page_about_the_json_has_its_fields() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if sleeper(&engine, &rootfs, &["--name", "web", "--privileged"]).is_none() {
+        return;
+    }
+    let fields = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+    let json = |words: &[&str]| serde_json::from_str::<serde_json::Value>(&engine.run(words).stdout).unwrap();
+    let list = json(&["ps", "--engine", "selkie", "--filter", "name=web", "--format", "json"]);
+    assert_eq!(fields(&list[0]), documented("ps --engine"));
+    let rows = json(&["caps", "ps", "--container", "web", "--format", "json"]);
+    assert_eq!(fields(&rows[0]), documented("caps ps"));
+    let verdict = json(&["privileged", "web", "--format", "json"]);
+    assert_eq!(fields(&verdict), documented("privileged"));
+    let inner = |field: &str, names: &[&str]| {
+        assert_eq!(fields(&verdict[field][0]), names.iter().map(|name| (*name).to_owned()).collect(), "{field}");
+    };
+    inner("Findings", &["About", "Weight", "Text"]);
+    inner("Escapes", &["Id", "Sureness", "Combination", "Why", "Closes"]);
 }
 
 #[test]

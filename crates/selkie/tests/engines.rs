@@ -1,4 +1,4 @@
-//! Every engine that is installed, side by side on one machine: what `ps --engine`, `caps ps` and `privileged` say of them.
+//! Every engine that is installed, side by side on one machine: what `ps --engine`, `caps ps`, `privileged` and `audit` say of them.
 //!
 //! `engines/sandbox.sh` makes a machine within the machine, `engines/start.sh` starts two containers of each engine in it, one as
 //! the engine has it and one that is privileged. What is missing or does not start here is said, and left out of what is expected.
@@ -176,6 +176,7 @@ fn every_engine_on_one_machine_is_found_named_and_judged() {
     listed(&mut machine);
     processes(&mut machine);
     judged(&mut machine);
+    audited(&mut machine);
     seen_by_another_user(&mut machine);
     stopped(&mut machine);
 }
@@ -231,6 +232,25 @@ fn judged(machine: &mut Machine) {
             let id = machine.ok(&format!("$selkie ps --engine all --filter name={name} --format '{{{{.ID}}}}'"));
             assert_eq!(machine.run(&format!("$selkie privileged --quiet {}", id.trim())).code, expected, "{name}");
         }
+    }
+}
+
+fn audited(machine: &mut Machine) {
+    let said = machine.run("$selkie audit --format json");
+    assert_eq!(said.code, 1, "{said:?}");
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let mut lines = Vec::new();
+    for file in report["files"].as_array().unwrap() {
+        for container in file["containers"].as_array().unwrap() {
+            let open = container["verdict"] == "open";
+            lines.push((format!("{} {}", file["file"].as_str().unwrap(), container["name"].as_str().unwrap()), open));
+        }
+    }
+    let names: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
+    assert_eq!(machine.rows(&names.join("\n")), machine.expected(|case, kind| format!("{} {}-{kind}", case.engine, case.start)));
+    for case in CASES.iter().filter(|case| case.privileged && machine.started.contains(case.start)) {
+        let full = (format!("{} {}-full", case.engine, case.start), true);
+        assert!(lines.contains(&full), "{full:?}: {lines:?}");
     }
 }
 

@@ -4,23 +4,6 @@ use selkie_caps::{CapSet, Capability};
 
 use crate::{Located, Place};
 
-/// What Docker, containerd and CRI-O's documentation give a container of which nothing is said: moby `oci/caps/defaults.go`.
-pub const DOCKER_DEFAULTS: CapSet = PODMAN_DEFAULTS.with(Capability::Mknod).with(Capability::NetRaw).with(Capability::AuditWrite);
-
-/// What Podman gives a container of which nothing is said: containers.conf(5), `default_capabilities`.
-pub const PODMAN_DEFAULTS: CapSet = CapSet::EMPTY
-    .with(Capability::Chown)
-    .with(Capability::DacOverride)
-    .with(Capability::Fowner)
-    .with(Capability::Fsetid)
-    .with(Capability::Kill)
-    .with(Capability::NetBindService)
-    .with(Capability::Setfcap)
-    .with(Capability::Setgid)
-    .with(Capability::Setpcap)
-    .with(Capability::Setuid)
-    .with(Capability::SysChroot);
-
 /// One container. A field that is `None` is not said by the file; of a running container everything that could be seen is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
@@ -264,6 +247,8 @@ impl Subject {
 
 #[cfg(test)]
 mod tests {
+    use selkie_caps::DOCKER_DEFAULTS;
+
     use super::*;
 
     fn subject(added: &[&str], dropped: &[&str]) -> Subject {

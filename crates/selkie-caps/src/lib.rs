@@ -31,6 +31,7 @@ extern crate alloc;
 
 mod capability;
 mod credentials;
+mod defaults;
 mod exec;
 mod file;
 mod five;
@@ -46,6 +47,7 @@ mod transition;
 
 pub use capability::Capability;
 pub use credentials::{Credentials, Ids};
+pub use defaults::{DOCKER_DEFAULTS, PODMAN_DEFAULTS};
 pub use exec::{Exec, ExecError, File, IdRule};
 pub use file::{FileCaps, FileCapsError, Revision};
 pub use five::FiveSets;

@@ -74,7 +74,7 @@ fn each(findings: &mut Findings) {
         seen.insert(capability);
         // What LXC keeps by default is nearly everything, and what is written out has no default: harmless is what Podman gives.
         let has_defaults = !is_written_out && subject.engine != Engine::Lxc;
-        let defaults = if has_defaults { subject.defaults } else { crate::PODMAN_DEFAULTS };
+        let defaults = if has_defaults { subject.defaults } else { selkie_caps::PODMAN_DEFAULTS };
         if defaults.contains(capability) {
             let dropped = Names::read(&subject.dropped);
             if has_defaults && !dropped.has_all && !dropped.set.contains(capability) {
@@ -93,20 +93,21 @@ fn each(findings: &mut Findings) {
     }
     // A user other than root gets nothing of it: the bounding set is no grant. Podman makes it ambient.
     let grants_nothing = matches!(subject.engine, Engine::Kubernetes | Engine::Docker) && subject.is_non_root();
-    if grants_nothing && subject.no_new_privileges.as_ref().is_some_and(|flag| flag.value) {
-        for name in subject.added.iter().filter(|name| capability(&name.value).is_some()) {
-            let user = subject.user.as_ref().map_or("not root", |user| user.value.as_str());
+    if !grants_nothing {
+        return;
+    }
+    let gains_nothing = subject.no_new_privileges.as_ref().is_some_and(|flag| flag.value);
+    let user = subject.user.as_ref().map_or("not root", |user| user.value.as_str());
+    for name in &subject.added {
+        let Some(capability) = capability(&name.value) else { continue };
+        let (text, fix) = if gains_nothing {
             let text = format!("{} is added, and has no effect: the user is {user}, and gains nothing by execve", name.value);
-            let fix = Fix::remove(format!("take `{}` away", name.value), name.place);
-            findings.add(Rule::CapabilityNoEffect, text, name.place, fix).capability = capability(&name.value);
-        }
-    } else if grants_nothing {
-        for name in subject.added.iter().filter(|name| capability(&name.value).is_some()) {
-            let user = subject.user.as_ref().map_or("not root", |user| user.value.as_str());
+            (text, Fix::remove(format!("take `{}` away", name.value), name.place))
+        } else {
             let text = format!("{} is added, and reaches only programs with file capabilities: the user is {user}", name.value);
-            let fix = Fix::words("give the program the file capability (setcap), or take it away");
-            findings.add(Rule::CapabilityNoEffect, text, name.place, fix).capability = capability(&name.value);
-        }
+            (text, Fix::words("give the program the file capability (setcap), or take it away"))
+        };
+        findings.add(Rule::CapabilityNoEffect, text, name.place, fix).of(capability);
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Reading, is_path, security_opt, variables};
-use crate::subject::{DOCKER_DEFAULTS, Engine, Mount, Namespace};
+use crate::subject::{Engine, Mount, Namespace};
 use crate::tree::{Node, Value};
 use crate::{FileType, Located, Place, ReadError, Subject};
 
@@ -43,7 +43,7 @@ fn service(reading: &mut Reading, binds: &BTreeMap<String, String>, name: &str, 
         engine: Engine::Docker,
         place: Some(node.place),
         image: text(reading, node, "image").map(|image| image.value),
-        defaults: DOCKER_DEFAULTS,
+        defaults: selkie_caps::DOCKER_DEFAULTS,
         added: texts(reading, node, "cap_add"),
         dropped: texts(reading, node, "cap_drop"),
         privileged: truth(reading, node, "privileged"),

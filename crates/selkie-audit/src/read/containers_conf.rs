@@ -1,7 +1,7 @@
 //! containers.conf(5): what every container of this machine gets.
 
 use super::{Reading, compose, security_opt};
-use crate::subject::{Engine, Namespace, PODMAN_DEFAULTS, Selinux};
+use crate::subject::{Engine, Namespace, Selinux};
 use crate::{FileType, Located, ReadError, Subject, tree};
 
 pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
@@ -16,7 +16,7 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
         name: "containers.conf".to_owned(),
         engine: Engine::Podman,
         place: Some(table.place),
-        defaults: PODMAN_DEFAULTS,
+        defaults: selkie_caps::PODMAN_DEFAULTS,
         privileged: reading.truth(&table, "privileged"),
         read_only_root: reading.truth(&table, "read_only"),
         no_new_privileges: reading.truth(&table, "no_new_privileges"),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Reading;
-use crate::subject::{DOCKER_DEFAULTS, Engine, KubernetesExtra, Mount, Namespace, Selinux};
+use crate::subject::{Engine, KubernetesExtra, Mount, Namespace, Selinux};
 use crate::tree::{Node, Value};
 use crate::{Confinement, FileType, Located, ReadError, Subject};
 
@@ -91,7 +91,7 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
 
 /// What the pod says for all of its containers.
 fn pod_level(reading: &mut Reading, pod: &Node, spec: &Rc<Node>) -> Subject {
-    let mut subject = Subject { engine: Engine::Kubernetes, defaults: DOCKER_DEFAULTS, ..Subject::default() };
+    let mut subject = Subject { engine: Engine::Kubernetes, defaults: selkie_caps::DOCKER_DEFAULTS, ..Subject::default() };
     let host = [("hostPID", Namespace::Pid), ("hostNetwork", Namespace::Network), ("hostIPC", Namespace::Ipc)];
     for (key, namespace) in host {
         let shared = reading.truth(spec, key).filter(|flag| flag.value);

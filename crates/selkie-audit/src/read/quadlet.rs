@@ -6,7 +6,7 @@ use selkie_caps::CapSet;
 
 use super::{Reading, compose, podman_args, security_opt, stem};
 use crate::place::Source;
-use crate::subject::{Engine, Namespace, PODMAN_DEFAULTS, Selinux};
+use crate::subject::{Engine, Namespace, Selinux};
 use crate::unit::{self, Setting};
 use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject};
 
@@ -20,7 +20,8 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
     reading.subject = stem(name);
     service_section(reading, &settings);
     let place = settings.iter().find(|setting| setting.section == section).map(Setting::place);
-    let mut subject = Subject { name: stem(name), engine: Engine::Podman, place, defaults: PODMAN_DEFAULTS, ..Subject::default() };
+    let mut subject =
+        Subject { name: stem(name), engine: Engine::Podman, place, defaults: selkie_caps::PODMAN_DEFAULTS, ..Subject::default() };
     if section == "Pod" {
         // A pod runs nothing itself: what only a container says is not asked of it. Its namespaces and volumes hold for all of its own.
         subject.effective = Some(CapSet::EMPTY);

@@ -12,24 +12,13 @@
 
 use std::collections::BTreeSet;
 
-use selkie_caps::{CapSet, Capability, FiveSets};
+use selkie_caps::{CapSet, Capability, FiveSets, PODMAN_DEFAULTS};
 
 use super::{Inputs, Notes};
 use crate::{HostFacts, PlanError};
 
-/// What a container has when nothing else is said: Podman's list since 4.5.
-pub const DEFAULT_CAPABILITIES: CapSet = CapSet::EMPTY
-    .with(Capability::Chown)
-    .with(Capability::DacOverride)
-    .with(Capability::Fowner)
-    .with(Capability::Fsetid)
-    .with(Capability::Kill)
-    .with(Capability::NetBindService)
-    .with(Capability::Setfcap)
-    .with(Capability::Setgid)
-    .with(Capability::Setpcap)
-    .with(Capability::Setuid)
-    .with(Capability::SysChroot);
+/// What a container has when nothing else is said.
+pub const DEFAULT_CAPABILITIES: CapSet = PODMAN_DEFAULTS;
 
 const LABEL: &str = "io.containers.capabilities";
 

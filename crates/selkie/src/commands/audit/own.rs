@@ -27,7 +27,7 @@ fn subject(container: &Container, plan: &Plan) -> Subject {
         name: container.record.name.to_string(),
         engine: Engine::Other,
         image: container.record.request.image.clone(),
-        defaults: selkie_audit::PODMAN_DEFAULTS,
+        defaults: selkie_caps::PODMAN_DEFAULTS,
         effective: Some(plan.process.sets.bounding),
         privileged: Some(Located::nowhere(plan.privileged)),
         user: Some(Located::nowhere(plan.process.user.uid.to_string())),

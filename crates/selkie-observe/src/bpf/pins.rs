@@ -75,16 +75,21 @@ pub(super) fn make(rung: Rung) -> Result<Option<Held>> {
     for name in names()?.iter().filter(|name| Path::new(PLACE).join(name) != processes::directory()) {
         discard(&Path::new(PLACE).join(name))?;
     }
+    publish(&directory, |new| pin(rung, new))?;
+    open(rung, &directory)
+}
+
+/// Makes a directory of pins by `fill`: nobody finds it before it is whole. The place has to be locked.
+pub(super) fn publish(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let new = Path::new(PLACE).join(format!("{NEW}{}", std::process::id()));
     std::fs::create_dir(&new).map_err(|source| Error::File { action: "make", path: new.clone(), source })?;
-    let made = pin(rung, &new)
-        .and_then(|()| std::fs::rename(&new, &directory).map_err(|source| Error::File { action: "rename", path: new.clone(), source }));
-    if let Err(error) = made {
+    let made = fill(&new)
+        .and_then(|()| std::fs::rename(&new, directory).map_err(|source| Error::File { action: "rename", path: new.clone(), source }));
+    if made.is_err() {
         // The error that matters is the first one.
         let _ = discard(&new);
-        return Err(error);
     }
-    open(rung, &directory)
+    made
 }
 
 /// Removes everything that is pinned; returns the names of what there was.

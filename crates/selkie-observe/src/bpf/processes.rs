@@ -17,7 +17,7 @@ use selkie_sys::Errno;
 
 use super::layout::Words;
 use super::load::{chain, types};
-use super::pins::{NEW, PLACE, Place, build, discard, is_ours};
+use super::pins::{self, NEW, PLACE, Place, build, discard, is_ours, publish};
 use crate::error::{Error, Result};
 
 /// The object for this architecture.
@@ -69,20 +69,29 @@ pub fn processes(load: bool) -> Result<Option<Vec<Process>>> {
     }
     let path = directory().join(LINK);
     let before = threads();
-    if is_ours() && path.exists() || load {
-        if !path.exists() {
+    let file = match pinned(&path)? {
+        None if load => {
             pin()?;
+            // It may have been unloaded meanwhile.
+            pinned(&path)?
         }
-        let file = match File::open(&path) {
-            // Unloaded meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|source| Error::File { action: "open", path: path.clone(), source })?,
-        };
-        let mut walked = read(file, &path)?;
-        complete(&mut walked, before)?;
-        return Ok(Some(walked.processes));
+        found => found,
+    };
+    let Some(file) = file else { return Ok(None) };
+    let mut walked = read(file, &path)?;
+    complete(&mut walked, before)?;
+    Ok(Some(walked.processes))
+}
+
+/// Opens the pinned link; `None` when there is none of ours.
+fn pinned(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) if is_ours() => Ok(Some(file)),
+        Err(error) if is_ours() && error.kind() != ErrorKind::NotFound => {
+            Err(Error::File { action: "open", path: path.to_owned(), source: error })
+        }
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
 /// What the iterator handed out.
@@ -138,11 +147,6 @@ fn unavailable(reason: String) -> Error {
     Error::Unavailable { rung: "an iterator over processes", reason }
 }
 
-/// Returns whether a directory of pins is this one's, of whatever build.
-pub(super) fn is_of_processes(name: &str) -> bool {
-    name.ends_with(SUFFIX)
-}
-
 /// Returns where it is pinned.
 pub(super) fn directory() -> PathBuf {
     Path::new(PLACE).join(format!("{BUILD:016x}{SUFFIX}"))
@@ -172,25 +176,11 @@ fn pin() -> Result<()> {
     program.load(OVER, &types).map_err(|error| unavailable(chain(&error)))?;
     let link = program.attach().and_then(|id| program.take_link(id)).map_err(|error| unavailable(chain(&error)))?;
     let link = FdLink::try_from(link).map_err(|error| unavailable(chain(&error)))?;
-    for name in super::pins::names()? {
-        if is_of_processes(&name) {
-            discard(&Path::new(PLACE).join(name))?;
-        }
+    // Of another build, or left half-made by one who was killed.
+    for name in pins::names()?.into_iter().filter(|name| name.ends_with(SUFFIX) || name.starts_with(NEW)) {
+        discard(&Path::new(PLACE).join(name))?;
     }
-    let new = Path::new(PLACE).join(format!("{NEW}{}{SUFFIX}", std::process::id()));
-    let file = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::File { action, path, source }
-    };
-    std::fs::create_dir(&new).map_err(file("make", &new))?;
-    let pinned = link.pin(new.join(LINK)).map_err(|error| unavailable(chain(&error)));
-    let made = pinned.and_then(|_| std::fs::rename(&new, &directory).map_err(file("rename", &new)));
-    if let Err(error) = made {
-        // The error that matters is the first one.
-        let _ = discard(&new);
-        return Err(error);
-    }
-    Ok(())
+    publish(&directory, |new| link.pin(new.join(LINK)).map(drop).map_err(|error| unavailable(chain(&error))))
 }
 
 fn read(mut file: File, path: &Path) -> Result<Walked> {

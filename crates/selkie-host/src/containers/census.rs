@@ -174,6 +174,9 @@ impl Census {
                 groups.entry(pids).or_default().push(row);
             }
         }
+        if groups.is_empty() {
+            return;
+        }
         let spawned = Spawned::of(procfs);
         for rows in groups.into_values() {
             let first = rows.iter().find(|row| row.status.inner_pid == Some(1)).or(rows.first());

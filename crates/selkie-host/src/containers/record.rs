@@ -3,6 +3,7 @@
 use selkie_caps::CapSet;
 
 use super::Filter;
+use crate::privileged::Configured;
 use crate::{Engine, Owner};
 
 /// A container as its engine's files describe it. Texts are as they were written: fit for a terminal only after cleaning.
@@ -61,6 +62,12 @@ impl HostContainer {
     #[must_use]
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.owner.short())
+    }
+
+    /// Returns what its engine was told.
+    #[must_use]
+    pub fn configured(&self) -> Configured {
+        Configured { privileged: self.privileged, bounding: self.bounding, filter: self.filter.clone() }
     }
 
     /// Takes from `other`, a record of the same container in another file, what this one lacks.

@@ -411,39 +411,13 @@ fn network(reach: &Reach<'_>, out: Out<'_>) {
 mod tests {
     use selkie_caps::{CapSet, FiveSets};
 
-    use super::super::{HostMount, View};
+    use super::super::HostMount;
     use super::*;
     use crate::containers::Filter;
 
     /// A container with `names` as its permitted and bounding set, and a filter of an unknown profile.
     fn with(names: &str) -> Facts {
-        let set = CapSet::parse(names).unwrap();
-        Facts {
-            view: View::Outside,
-            host_process: false,
-            flag: None,
-            configured: None,
-            filter: None,
-            sets: FiveSets { permitted: set, effective: set, bounding: set, ..FiveSets::NONE },
-            uid: Some(0),
-            ceiling: Some(CapSet::KNOWN),
-            kernel: CapSet::KNOWN,
-            initial_user_namespace: Some(true),
-            root_is: Some(0),
-            no_new_privileges: Some(false),
-            seccomp: Some(2),
-            unmasked: Some(Vec::new()),
-            sys_writable: Some(false),
-            proc_sys_writable: Some(false),
-            core_pattern_writable: Some(false),
-            release_agent_writable: false,
-            devices: Devices::Listed,
-            host_nodes: Vec::new(),
-            label: None,
-            shared: Namespace::ALL.into_iter().map(|kind| (kind, Some(kind == Namespace::User))).collect(),
-            host_mounts: Vec::new(),
-            sockets: Vec::new(),
-        }
+        Facts::contained(CapSet::parse(names).unwrap())
     }
 
     fn shares(kind: Namespace, facts: Facts) -> Facts {

@@ -88,3 +88,36 @@ pub struct HostMount {
     /// Nothing can be written through it.
     pub read_only: bool,
 }
+
+#[cfg(test)]
+impl Facts {
+    /// A container of the engine's default profile with `set` as its permitted, effective and bounding set, seen from outside.
+    pub(super) fn contained(set: CapSet) -> Self {
+        Self {
+            view: View::Outside,
+            host_process: false,
+            flag: None,
+            configured: None,
+            filter: None,
+            sets: FiveSets { permitted: set, effective: set, bounding: set, ..FiveSets::NONE },
+            uid: Some(0),
+            ceiling: Some(CapSet::KNOWN),
+            kernel: CapSet::KNOWN,
+            initial_user_namespace: Some(true),
+            root_is: Some(0),
+            no_new_privileges: Some(false),
+            seccomp: Some(2),
+            unmasked: Some(Vec::new()),
+            sys_writable: Some(false),
+            proc_sys_writable: Some(false),
+            core_pattern_writable: Some(false),
+            release_agent_writable: false,
+            devices: Devices::Listed,
+            host_nodes: Vec::new(),
+            label: None,
+            shared: Namespace::ALL.into_iter().map(|kind| (kind, Some(kind == Namespace::User))).collect(),
+            host_mounts: Vec::new(),
+            sockets: Vec::new(),
+        }
+    }
+}

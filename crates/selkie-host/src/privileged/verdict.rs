@@ -292,30 +292,10 @@ mod tests {
     /// A container as it is without any flag.
     fn plain() -> Facts {
         Facts {
-            view: View::Outside,
-            host_process: false,
             flag: Some(false),
-            configured: None,
-            filter: None,
-            sets: sets(CapSet::from_bits(0x8004_05fb)),
-            uid: Some(0),
             ceiling: Some(HOST),
-            kernel: CapSet::KNOWN,
-            initial_user_namespace: Some(true),
-            root_is: Some(0),
-            no_new_privileges: Some(false),
-            seccomp: Some(2),
-            unmasked: Some(Vec::new()),
-            sys_writable: Some(false),
-            proc_sys_writable: Some(false),
-            core_pattern_writable: Some(false),
-            release_agent_writable: false,
-            devices: Devices::Listed,
-            host_nodes: Vec::new(),
-            label: None,
             shared: vec![(Namespace::Pid, Some(false)), (Namespace::Network, Some(false))],
-            host_mounts: Vec::new(),
-            sockets: Vec::new(),
+            ..Facts::contained(CapSet::from_bits(0x8004_05fb))
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use selkie_engine::Container;
 use selkie_host::containers::{Census, Found, HostContainer, Known, find};
-use selkie_host::{Engine, Owner, Placements, Procfs};
+use selkie_host::{Engine, Owner, Placements, Procfs, scan};
 
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
@@ -12,6 +12,13 @@ use crate::ui::error::{Failure, warn};
 /// Finds out which containers there are and which processes are in them. Ours are known by their own records.
 pub(crate) fn census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
     Ok(Census::take(procfs, find(Path::new("/"))?, known(context, containers)?)?)
+}
+
+/// As [`census`], with the first process of every container, sandboxes too: that takes a look at all processes.
+pub(crate) fn whole_census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
+    let mut census = census(context, containers, procfs)?;
+    census.complete(procfs, &scan(procfs, |_, _| true)?);
+    Ok(census)
 }
 
 /// Says, once and beside the data, what may not be looked at: running containers, and directories that may tell of more.
@@ -62,8 +69,7 @@ fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> 
 /// When there are several.
 pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<Option<HostContainer>, Failure> {
     let ours = context.containers()?;
-    let mut census = census(context, &ours, procfs)?;
-    census.complete(procfs, &selkie_host::scan(procfs, |_, _| true)?);
+    let census = whole_census(context, &ours, procfs)?;
     let found: Vec<&HostContainer> = census.find(name).into_iter().filter(|found| !is_ours(found, &ours)).collect();
     match found.as_slice() {
         [] => {

@@ -55,9 +55,7 @@ impl Privileged {
                 let bounding = plan.as_ref().map(|plan| plan.process.sets.bounding);
                 Configured { privileged: plan.map(|plan| plan.privileged), bounding, filter: None }
             }
-            Subject::Foreign(container) => {
-                Configured { privileged: container.privileged, bounding: container.bounding, filter: container.filter.clone() }
-            }
+            Subject::Foreign(container) => container.configured(),
         };
         self.answer(privileged::Subject::Process { pid: subject.pid()?, configured })
     }

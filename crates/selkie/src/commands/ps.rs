@@ -5,6 +5,7 @@ mod foreign;
 use std::process::ExitCode;
 
 use clap::Args;
+use selkie_caps::CapSet;
 use selkie_engine::{Container, Status};
 use serde_json::{Value, json};
 
@@ -215,7 +216,7 @@ fn headings() -> Vec<(&'static str, &'static str)> {
 /// What a container may use: what its plan says, for tables.
 struct Privileges {
     privileged: bool,
-    granted: selkie_caps::CapSet,
+    granted: CapSet,
     planned: bool,
 }
 
@@ -237,12 +238,17 @@ impl Privileges {
         if !self.planned {
             return String::new();
         }
-        let names: Vec<String> = self.granted.iter().map(|capability| capability.short_name().to_ascii_lowercase()).collect();
-        match names.len() {
-            0 => "none".to_owned(),
-            1..=4 => names.join(","),
-            count => count.to_string(),
-        }
+        few(self.granted)
+    }
+}
+
+/// Returns the names of a set while they are few, else how many they are: the column CAPS.
+fn few(set: CapSet) -> String {
+    let names: Vec<String> = set.iter().map(|capability| capability.short_name().to_ascii_lowercase()).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        1..=4 => names.join(","),
+        count => count.to_string(),
     }
 }
 
@@ -260,7 +266,12 @@ pub(crate) fn command(container: &Container, whole: bool) -> String {
     let record = &container.record;
     let words = if record.request.command.is_empty() { &record.image_config.cmd } else { &record.request.command };
     let text = words.join(" ");
-    if whole || text.chars().count() <= 20 { text } else { format!("{}...", text.chars().take(17).collect::<String>()) }
+    if whole { text } else { shortened(text) }
+}
+
+/// Shortens a command line as Podman does.
+fn shortened(text: String) -> String {
+    if text.chars().count() <= 20 { text } else { format!("{}...", text.chars().take(17).collect::<String>()) }
 }
 
 /// Returns the state in words: `Up 4 seconds`.

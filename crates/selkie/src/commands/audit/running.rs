@@ -2,7 +2,7 @@
 
 use selkie_audit::{Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Subject, check};
 use selkie_host::containers::HostContainer;
-use selkie_host::privileged::{self, Configured, Devices, Facts};
+use selkie_host::privileged::{self, Devices, Facts};
 use selkie_host::{Buffer, Namespace as Kind, Procfs};
 
 use crate::commands::members;
@@ -11,8 +11,7 @@ use crate::ui::error::{Failure, warn};
 
 /// Audits every running container of other engines, an entry for each engine.
 pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned]) -> Result<Vec<Entry>, Failure> {
-    let mut census = members::census(context, &context.containers()?, procfs)?;
-    census.complete(procfs, &selkie_host::scan(procfs, |_, _| true)?);
+    let census = members::whole_census(context, &context.containers()?, procfs)?;
     members::say_hidden(&census);
     let mut entries: Vec<Entry> = Vec::new();
     let mut stopped = 0;
@@ -38,13 +37,12 @@ pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned]) -
 /// Audits one; `None` when it does not run, or may not be looked into.
 pub(super) fn entry(container: &HostContainer, procfs: &Procfs, learned: &[Learned]) -> Result<Option<Entry>, Failure> {
     let Some(pid) = container.pid else { return Ok(None) };
-    let configured = Configured { privileged: container.privileged, bounding: container.bounding, filter: container.filter.clone() };
-    let Some(facts) = privileged::read(procfs, privileged::Subject::Process { pid, configured })? else { return Ok(None) };
+    let seen = privileged::Subject::Process { pid, configured: container.configured() };
+    let Some(facts) = privileged::read(procfs, seen)? else { return Ok(None) };
     let Some(mounts) = procfs.mounts(pid, &mut Buffer::new())? else { return Ok(None) };
     let root = mounts.iter().rfind(|mount| mount.point.as_os_str() == "/");
     let subject = subject(container, &facts, root.map(selkie_host::Mount::is_read_only));
-    let mut findings = check(&subject, learned);
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let findings = check(&subject, learned);
     Ok(Some(Entry { name: container.owner.engine.word().to_owned(), kind: None, subjects: vec![subject], findings }))
 }
 

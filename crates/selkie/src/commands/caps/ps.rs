@@ -1,5 +1,6 @@
 //! `selkie caps ps`: every process with capabilities on this host, and whose container it is in. pscap(8) for containers.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -263,9 +264,10 @@ impl View {
     }
 
     /// Fit for one line of a table; in JSON names are as they are.
-    fn container(&self, row: &Row) -> String {
+    fn container(&self, row: &Row) -> Cow<'static, str> {
         let owner = self.census.placements.of(row.pid);
-        owner.map_or_else(|| "-".to_owned(), |owner| text::one_line(self.name(owner).unwrap_or_else(|| owner.short())))
+        // Most processes are in none, and cost nothing here.
+        owner.map_or(Cow::Borrowed("-"), |owner| text::one_line(self.name(owner).unwrap_or_else(|| owner.short())).into())
     }
 
     fn engine(&self, row: &Row) -> &'static str {

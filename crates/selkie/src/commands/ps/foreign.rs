@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use selkie_caps::{CapSet, Capability};
 use selkie_host::containers::HostContainer;
-use selkie_host::privileged::{self, Configured, Subject};
-use selkie_host::{Buffer, Engine, Procfs, TICKS_A_SECOND, scan};
+use selkie_host::privileged::{self, Subject};
+use selkie_host::{Buffer, Engine, Procfs, TICKS_A_SECOND};
 use serde_json::{Value, json};
 
-use super::{command as own_command, image as own_image};
+use super::{command as own_command, few, image as own_image, shortened};
 use crate::commands::caps::{uptime, wanted_engine};
-use crate::commands::members::{census, is_ours, owner, say_hidden};
+use crate::commands::members::{is_ours, owner, say_hidden, whole_census};
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -43,8 +43,7 @@ impl List {
         let filters: Vec<Filter> = filters.iter().map(|text| Filter::parse(text)).collect::<Result<_, _>>()?;
         let procfs = procfs()?;
         let ours = context.containers()?;
-        let mut census = census(context, &ours, &procfs)?;
-        census.complete(&procfs, &scan(&procfs, |_, _| true)?);
+        let census = whole_census(context, &ours, &procfs)?;
         let mut found: Vec<HostContainer> = census.containers().filter(|container| !is_ours(container, &ours)).cloned().collect();
         for container in &ours {
             let plan = container.plan(context.engine.store())?;
@@ -110,10 +109,9 @@ impl Line {
         let mut age = None;
         let (mut privileged, mut bounding) = (container.privileged, container.bounding);
         if let Some(pid) = container.pid {
-            let configured = Configured { privileged, bounding, filter: container.filter.clone() };
-            if let Some(facts) = privileged::read(procfs, Subject::Process { pid, configured })? {
+            if let Some(facts) = privileged::read(procfs, Subject::Process { pid, configured: container.configured() })? {
                 privileged = Some(privileged::verdict(&facts).privileged);
-                bounding = procfs.status(pid, &mut Buffer::new())?.map(|status| status.sets.bounding);
+                bounding = Some(facts.sets.bounding);
             }
             let mut buffer = Buffer::new();
             age = procfs
@@ -142,25 +140,18 @@ impl Line {
     }
 
     fn caps(&self) -> String {
-        let Some(set) = self.bounding else { return String::new() };
-        match set.len() {
-            0 => "none".to_owned(),
-            1..=4 => set.iter().map(|capability| capability.short_name().to_ascii_lowercase()).collect::<Vec<_>>().join(","),
-            count => count.to_string(),
-        }
+        self.bounding.map(few).unwrap_or_default()
     }
 
     /// The names that `ps` has for the same things.
     fn value(&self, whole: bool) -> Value {
         let container = &self.container;
         let command = container.command.join(" ");
-        let short =
-            if command.chars().count() > 20 { format!("{}...", command.chars().take(17).collect::<String>()) } else { command.clone() };
         let state = if container.pid.is_some() { "running" } else { "stopped" };
         json!({
             "BoundingCaps": self.bounding.map(CapSet::sorted_names),
             "Caps": self.caps(),
-            "Command": if whole { command } else { short },
+            "Command": if whole { command } else { shortened(command) },
             "CreatedAt": container.created,
             "CreatedHuman": container.created.as_deref().map_or_else(String::new, time::ago),
             "Engine": container.owner.engine.word(),

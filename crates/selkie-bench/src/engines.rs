@@ -27,7 +27,11 @@ impl Setup {
         let memory = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { directory.path() };
         let memory = tempfile::Builder::new().prefix("selkie-bench-").tempdir_in(memory).map_err(|error| error.to_string())?;
         let podmans = PODMANS.into_iter().filter(|(_, runtime)| installed("podman") && installed(runtime)).collect();
-        let setup = Self { directory, memory, selkie: selkie.to_path_buf(), podmans };
+        // As an installation does it: of a file that a linker has just written, the page cache holds single pages, which takes
+        // longer to map than what users run.
+        let installed = directory.path().join("selkie");
+        std::fs::copy(selkie, &installed).map_err(|error| format!("cannot copy {}: {error}", selkie.display()))?;
+        let setup = Self { directory, memory, selkie: installed, podmans };
         setup.make_image()?;
         Ok(setup)
     }

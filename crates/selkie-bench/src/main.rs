@@ -5,6 +5,7 @@
 //! selkie-bench [--rounds N] [--selkie PATH] [--workloads ROOT] [--write FILE]
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
 //! selkie-bench learn --root DIR [--observer NAME] [--only NAME] [--write FILE]      the workloads, each learned
+//! selkie-bench run [the flags above]       only `run --rm` and what is below it
 //! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench nginx [the flags above]     nginx under load, observed and not; what learning it takes
 //! selkie-bench loop                        the bare loop over the status files of all processes
@@ -35,6 +36,12 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "floor" => floor::main(rest),
         Some((first, rest)) if first == "learn" => learn::main(rest),
         Some((first, _)) if first == "loop" => processes::main(),
+        Some((first, rest)) if first == "run" => Options::parse(rest).and_then(|options| {
+            let mut report = Report::new();
+            engines::run_and_remove(&Setup::new(&options.selkie)?, options.rounds, &mut report)?;
+            print!("{}", report.render());
+            Ok(())
+        }),
         Some((first, _)) if first == "checks" => checks::table(&mut Report::new()),
         Some((first, rest)) if first == "nginx" => Options::parse(rest).and_then(|options| {
             let setup = Setup::new(&options.selkie)?;

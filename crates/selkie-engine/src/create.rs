@@ -43,9 +43,10 @@ impl Engine {
         self.require_root()?;
         refuse_unsupported(&request)?;
         self.store.prepare()?;
+        // It takes as long to start as everything up to its orders; where those never come it ends by itself.
+        let monitor = to_start.then(|| Waiting::start(has_own_namespaces(&request))).transpose()?;
         self.store.heal()?;
         let source = self.source(&request)?;
-        let monitor = to_start.then(|| Waiting::start(has_own_namespaces(&request))).transpose()?;
         if request.lifecycle.replace {
             self.replace(&request)?;
         }

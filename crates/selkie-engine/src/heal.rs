@@ -1,6 +1,6 @@
 //! Repairs what a crash has left: any of our processes may have been killed at any moment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use selkie_plan::Plan;
 use selkie_runtime::cgroup::{Cgroup, Layout};
@@ -30,6 +30,8 @@ impl Store {
             if name.starts_with(REMOVED) {
                 // Whoever began the removal may still be at it; both get the same result.
                 if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
+                    // Its monitor may have been killed together with the client.
+                    let _ = self.release(&id);
                     recording::forget(&id);
                     let _ = files::remove_tree(&self.running(&id));
                     let _ = files::remove_file(&self.lock_file(&id));
@@ -115,9 +117,7 @@ impl Store {
     /// Removes all that there is of a container that does not run and whose lock the caller holds.
     pub(crate) fn erase(&self, record: &Record) -> Result<()> {
         self.release(&record.id)?;
-        if let Some(file) = &record.request.lifecycle.cidfile {
-            files::remove_file(file.as_ref())?;
-        }
+        record.remove_cidfile()?;
         self.release_name(&record.name, &record.id)?;
         self.delete(&record.id)
     }
@@ -126,10 +126,15 @@ impl Store {
     /// and what a crash leaves of it the next command removes.
     pub(crate) fn delete(&self, id: &ContainerId) -> Result<()> {
         let hidden = self.hide(id)?;
+        self.delete_hidden(id, &hidden)
+    }
+
+    /// Deletes what is left of a container that [`Self::hide`] has hidden at `hidden`.
+    pub(crate) fn delete_hidden(&self, id: &ContainerId, hidden: &Path) -> Result<()> {
         recording::forget(id);
         files::remove_tree(&self.running(id))?;
         files::remove_file(&self.lock_file(id))?;
-        files::remove_tree(&hidden)
+        files::remove_tree(hidden)
     }
 
     /// Makes a container be gone for everybody, and deletes its writable layer. Returns what stays, by which the next command

@@ -104,10 +104,13 @@ impl Engine {
         let record: Record = files::read_json(&self.store.records(id).join("config.json"))?
             .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         self.store.release_name(&record.name, id)?;
-        self.store.hide(id)?;
-        // It hangs up by ending.
+        let hidden = self.store.hide(id)?;
+        self.store.clear_files(id)?;
+        // It hangs up when it has done its part, or by ending.
         await_event(monitor, PollFlags::empty(), Some(LAST_WORDS))?;
-        self.store.erase(&record)
+        self.store.release(id)?;
+        record.remove_cidfile()?;
+        self.store.delete_hidden(id, &hidden)
     }
 
     /// Removes a container whose record cannot be read, with what it has in the kernel.

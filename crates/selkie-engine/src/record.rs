@@ -62,6 +62,11 @@ impl Record {
     pub(crate) fn durability(&self) -> Durability {
         if self.request.lifecycle.remove { Durability::Volatile } else { Durability::Durable }
     }
+
+    /// Removes the file that the user wanted the id in, if there is one.
+    pub(crate) fn remove_cidfile(&self) -> Result<()> {
+        self.request.lifecycle.cidfile.as_ref().map_or(Ok(()), |file| files::remove_file(file.as_ref()))
+    }
 }
 
 /// The image of a container.

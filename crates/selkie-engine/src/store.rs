@@ -27,6 +27,7 @@ use rustix::fs::FlockOperation;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::id::{ContainerId, Name};
+use crate::record::STATE;
 
 /// The two directories of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,16 @@ impl Store {
                 files::remove_tree(&entry.path())?
             } else {
                 files::remove_file(&entry.path())?
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the generated files of a container that has ended, but nothing by which a repair would find the rest of it.
+    pub(crate) fn clear_files(&self, id: &ContainerId) -> Result<()> {
+        for entry in std::fs::read_dir(self.running(id)).into_iter().flatten().flatten() {
+            if entry.file_name() != *STATE && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                files::remove_file(&entry.path())?;
             }
         }
         Ok(())

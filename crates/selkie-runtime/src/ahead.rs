@@ -48,6 +48,12 @@ impl Ahead {
         Ok(Self { made: spaces.map(|(((kind, _), home), new)| Space { kind: *kind, home, new }).collect() })
     }
 
+    /// Keeps the namespaces themselves: each is there as long as its descriptor is open.
+    #[must_use]
+    pub fn into_namespaces(self) -> Vec<OwnedFd> {
+        self.made.into_iter().map(|space| space.new).collect()
+    }
+
     /// Goes into those of the kinds `wanted` that there are.
     pub(crate) fn enter(&self, proof: SingleThreaded, wanted: u64) -> selkie_sys::Result<Entered<'_>> {
         let mut entered = Entered { spaces: Vec::new() };

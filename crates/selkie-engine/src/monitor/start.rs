@@ -39,14 +39,16 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
+    // The removal is the business of the client that waits for the end, if it is still there.
+    let is_watched = order.attached && after.remove;
     let begun = begin(
         proof,
         &order,
-        Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout },
+        Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched },
         &started,
     );
-    drop((lock, ahead));
-    let Begun { mut relay, cgroup } = match begun {
+    drop(lock);
+    let Begun { mut relay, cgroup, mounts } = match begun {
         Ok(begun) => begun,
         Err(error) => {
             report_failure(&control, &error);
@@ -63,22 +65,26 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     } else {
         drop(control);
     }
-    let StartOrder { id, container, running, attached, restarts, .. } = *order;
+    let StartOrder { id, container, running, restarts, .. } = *order;
     let watch = Watch { id, container, running, restarts, started, cgroup };
-    if !(attached && after.remove) {
+    // With them the namespaces outlive the container's process, which so ends sooner: taking a mount namespace apart is slow.
+    let mut kept = ahead.map(Ahead::into_namespaces).filter(|_| is_watched).unwrap_or_default();
+    kept.extend(mounts);
+    if !is_watched {
         // For a while, it seems: become as small as can be.
         selkie_sys::memory::release();
     }
     drop((root, further, layout));
     let mut code = crate::record::LOST;
-    // The removal is the business of the client that waits for the end, if it is still there.
-    let is_watched = attached && after.remove;
     let clients = relay.run(is_watched, |ended| {
         code = ended.code();
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
         let _ = finish(&watch, ended);
     });
+    drop(kept);
     if is_watched && clients.iter().any(client_takes_over) {
+        // It waits for us to hang up, which is by now sooner than by ending.
+        drop(clients);
         return Ok(());
     }
     drop(clients);
@@ -88,6 +94,8 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
 struct Begun {
     relay: Relay,
     cgroup: Option<Cgroup>,
+    /// The container's mount namespace, if somebody waits for the end.
+    mounts: Option<OwnedFd>,
 }
 
 /// What a start has at hand besides its orders.
@@ -98,6 +106,7 @@ struct Subject<'a> {
     further: &'a [OwnedFd],
     ahead: Option<&'a Ahead>,
     layout: &'a Layout,
+    is_watched: bool,
 }
 
 fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, started: &str) -> Result<Begun> {
@@ -145,8 +154,14 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
             return Err(error);
         }
     };
+    // Without it the end only takes longer.
+    let mounts = subject.is_watched.then(|| mount_namespace(&child)).flatten();
     drop_privileges()?;
-    Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup })
+    Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup, mounts })
+}
+
+fn mount_namespace(child: &Child) -> Option<OwnedFd> {
+    rustix::fs::open(format!("/proc/{}/ns/mnt", child.pid.as_raw_nonzero()), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,

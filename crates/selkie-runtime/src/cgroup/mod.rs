@@ -147,10 +147,13 @@ impl Cgroup {
 
     fn set_up(&self, hierarchy: &Hierarchy, plan: &selkie_plan::Cgroup, missing: &mut Vec<String>) -> Result<(), Error> {
         let directory = self.directory(hierarchy);
-        make_directories(hierarchy, &directory, &self.path).during(|| format!("cgroup `{}`", directory.display()))?;
-        if hierarchy.name.is_none() && self.hierarchies.len() > 1 {
-            // The v2 tree of a hybrid host has no controllers: it only tells containers apart.
-            return Ok(());
+        make_directories(hierarchy, &self.path).during(|| format!("cgroup `{}`", directory.display()))?;
+        if hierarchy.name.is_none() {
+            if self.hierarchies.len() > 1 {
+                // The v2 tree of a hybrid host has no controllers: it only tells containers apart.
+                return Ok(());
+            }
+            enable_controllers(hierarchy, &directory);
         }
         limits::apply(hierarchy, &directory, plan, missing)
     }
@@ -352,7 +355,7 @@ fn remove_directory(cgroup: &Cgroup, directory: &Path) -> selkie_sys::Result<()>
 }
 
 /// Makes the container's directory and those above it; new directories of a cpuset get the processors of their parent.
-fn make_directories(hierarchy: &Hierarchy, directory: &Path, path: &str) -> selkie_sys::Result<()> {
+fn make_directories(hierarchy: &Hierarchy, path: &str) -> selkie_sys::Result<()> {
     let mut current = hierarchy.mountpoint.clone();
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let parent = current.clone();
@@ -368,9 +371,6 @@ fn make_directories(hierarchy: &Hierarchy, directory: &Path, path: &str) -> selk
                 write(&current.join(file), value.trim())?;
             }
         }
-    }
-    if hierarchy.name.is_none() {
-        enable_controllers(hierarchy, directory);
     }
     Ok(())
 }

@@ -268,7 +268,7 @@ fn combinations_that_open_the_host_are_found() {
         compose("SYS_PTRACE with host PIDs", "cap_add: [SYS_PTRACE]\npid: host", &["escape-ptrace"], &[]),
         compose("SYS_PTRACE alone", "cap_add: [SYS_PTRACE]", &[], &["escape-ptrace"]),
         compose("DAC_READ_SEARCH with a host mount", "cap_add: [DAC_READ_SEARCH]\nvolumes: ['./a:/a']", &["escape-file-handle"], &[]),
-        compose("DAC_READ_SEARCH alone", "cap_add: [DAC_READ_SEARCH]", &["capability-host-root"], &["escape-file-handle"]),
+        compose("DAC_READ_SEARCH alone", "cap_add: [DAC_READ_SEARCH]", &["capability-host-root", "escape-file-handle"], &[]),
         compose("NET_ADMIN in the host's network", "cap_add: [NET_ADMIN]\nnetwork_mode: host", &["escape-network"], &[]),
         compose("/proc of the host", "volumes: ['/proc:/host/proc']", &["escape-procfs"], &[]),
         compose("/proc of the host, read only", "volumes: ['/proc:/host/proc:ro']", &["host-directory"], &["escape-procfs"]),

@@ -14,6 +14,7 @@
 //! | what does this system call do to its sets? | the methods of [`Credentials`] |
 //! | how does a process get from here to there? | [`steps`](fn@steps) |
 //! | what is this capability good for, and how dangerous? | [`Capability::knowledge`] |
+//! | which ways out of a container does a combination open? | [`escape::escapes`] |
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -32,6 +33,7 @@ extern crate alloc;
 mod capability;
 mod credentials;
 mod defaults;
+pub mod escape;
 mod exec;
 mod file;
 mod five;

@@ -66,6 +66,7 @@ fn unknown(findings: &mut Findings) {
 fn each(findings: &mut Findings) {
     let subject = findings.subject;
     let is_written_out = subject.effective.is_some();
+    let sure = super::escapes::sure(subject);
     let mut seen = CapSet::EMPTY;
     for (capability, place) in held(subject) {
         if seen.contains(capability) {
@@ -89,7 +90,7 @@ fn each(findings: &mut Findings) {
             let fix = Fix::remove(format!("take `{}` away", capability.short_name()), place);
             findings.add(Rule::DefaultCapabilities, text, place, fix).of(capability);
         }
-        opens(findings, capability, place);
+        opens(findings, capability, place, sure);
     }
     // A user other than root gets nothing of it: the bounding set is no grant. Podman makes it ambient.
     let grants_nothing = matches!(subject.engine, Engine::Kubernetes | Engine::Docker) && subject.is_non_root();
@@ -130,19 +131,13 @@ fn held(subject: &Subject) -> Vec<(Capability, Option<Place>)> {
     named.into_iter().filter(|(capability, _)| !dropped.contains(*capability)).collect()
 }
 
-fn opens(findings: &mut Findings, capability: Capability, place: Option<Place>) {
-    let subject = findings.subject;
+fn opens(findings: &mut Findings, capability: Capability, place: Option<Place>, sure: CapSet) {
     let about = capability.knowledge();
     let name = capability.short_name();
-    let is_sure = match capability {
-        Capability::SysAdmin | Capability::SysModule | Capability::SysRawio => true,
-        Capability::Bpf => subject.capabilities().contains(Capability::Perfmon),
-        _ => false,
-    };
     let fix = Fix::remove(format!("take `{name}` away; {}", lower_first(about.cheaper)), place);
     let (rule, severity, text) = match (about.danger, about.host_root) {
         (_, Some(way)) => {
-            let severity = if is_sure { Severity::Critical } else { Severity::High };
+            let severity = if sure.contains(capability) { Severity::Critical } else { Severity::High };
             (Rule::CapabilityHostRoot, severity, format!("{name} becomes root of the host: {}", lower_first(way)))
         }
         (selkie_caps::Danger::High, None) => (Rule::CapabilityOutside, Severity::Medium, format!("{name}: {}", lower_first(about.summary))),

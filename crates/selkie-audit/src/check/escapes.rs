@@ -1,61 +1,227 @@
-//! Combinations that open the host although each part alone might not.
+//! Ways out that a combination opens although each part alone might not: the table is selkie-caps's, here is what of it a subject
+//! says, and by which rule each way is reported.
 
-use selkie_caps::Capability;
+use selkie_caps::escape::{self, Calls, Escape, HostMount, Sureness, Walls, Way};
+use selkie_caps::{CapSet, Capability};
 
 use super::Findings;
-use super::mounts::clean;
-use crate::subject::{Confinement, Engine, Namespace, capability};
-use crate::{Fix, Place, Rule, Severity};
+use super::mounts::{clean, is_disk, is_every_device, is_memory, is_socket};
+use crate::subject::{Confinement, Engine, Namespace, Selinux, capability};
+use crate::{Fix, Place, Rule, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings) {
     let subject = findings.subject;
     if subject.is_privileged() {
         return;
     }
-    let has = |capability| subject.capabilities().contains(capability);
-    let place = |wanted: Capability| -> Option<Place> {
-        subject.added.iter().find(|name| capability(&name.value) == Some(wanted)).and_then(|name| name.place)
-    };
-    let unconfined = subject.apparmor.as_ref().is_some_and(|profile| profile.value == Confinement::Unconfined);
-    let mut escapes = Vec::new();
-    if has(Capability::SysAdmin) && (subject.is_seccomp_off() || unconfined) && subject.engine != Engine::Lxc {
-        let off = if subject.is_seccomp_off() { "no system call filter" } else { "AppArmor off" };
-        let text = format!("SYS_ADMIN with {off}: mount the host's disk, or let release_agent run a program on the host");
-        escapes.push((Rule::EscapeSysAdmin, Severity::Critical, text, Capability::SysAdmin));
+    let walls = walls(subject);
+    let mut said = Vec::new();
+    for escape in escape::escapes(&walls) {
+        let Some(rule) = rule_of(&escape, &walls).filter(|rule| !said.contains(rule)) else { continue };
+        let Some(severity) = severity(rule, escape.sureness) else { continue };
+        said.push(rule);
+        let text = format!("{}: {}", escape.combination, escape.why);
+        match escape.capabilities.first() {
+            Some(capability) => {
+                let at = place(subject, *capability);
+                let fix = Fix::remove(format!("take `{}` away; {}", capability.short_name(), escape.closes), at);
+                findings.add(rule, text, at, fix).with(severity).of(*capability);
+            }
+            None => _ = findings.add(rule, text, kernel_file(subject), Fix::words(escape.closes)).with(severity),
+        }
     }
-    if has(Capability::SysPtrace) && subject.shares(Namespace::Pid) {
-        let text = "SYS_PTRACE with the host's processes: any of them can be made to run other code".to_owned();
-        escapes.push((Rule::EscapePtrace, Severity::Critical, text, Capability::SysPtrace));
-    }
-    let host_mount = subject.mounts.iter().find(|mount| mount.value.of_host);
-    if has(Capability::DacReadSearch)
-        && !matches!(subject.engine, Engine::Nspawn | Engine::Lxc)
-        && let Some(mount) = host_mount
-    {
-        let text = format!("DAC_READ_SEARCH with {} mounted: open_by_handle_at opens every file of that file system", mount.value.source);
-        escapes.push((Rule::EscapeFileHandle, Severity::Critical, text, Capability::DacReadSearch));
-    }
-    if has(Capability::NetAdmin) && subject.shares(Namespace::Network) {
-        let text = "NET_ADMIN in the host's network: reroutes, filters and mirrors its traffic".to_owned();
-        escapes.push((Rule::EscapeNetwork, Severity::High, text, Capability::NetAdmin));
-    }
-    for (rule, severity, text, capability) in escapes {
-        let severity = findings.by_users(severity);
-        let at = place(capability);
-        let fix = Fix::remove(format!("take `{}` away", capability.short_name()), at);
-        findings.add(rule, text, at, fix).with(severity).of(capability);
-    }
-    procfs(findings);
 }
 
-fn procfs(findings: &mut Findings) {
-    for mount in findings.subject.mounts.iter().filter(|mount| mount.value.of_host && !mount.value.read_only) {
-        let path = clean(&mount.value.source);
-        if !["/proc", "/sys"].iter().any(|root| path == *root || path.starts_with(&format!("{root}/"))) {
-            continue;
-        }
-        let text = format!("{path} of the host can be written: the kernel runs the programs that are named there");
-        let severity = findings.by_users(Severity::Critical);
-        findings.add(Rule::EscapeProcfs, text, mount.place, Fix::words("mount it read-only, or not at all")).with(severity);
+/// Returns the capabilities that by themselves open the host for sure, by what `subject` says.
+pub(super) fn sure(subject: &Subject) -> CapSet {
+    let escapes = escape::escapes(&walls(subject));
+    let certain = escapes.iter().filter(|escape| escape.sureness == Sureness::Certain);
+    certain.flat_map(|escape| escape.capabilities).copied().collect()
+}
+
+/// The rule that reports a way; `None` for those that are what another rule says of a mount, a device or a capability.
+fn rule_of(escape: &Escape, walls: &Walls) -> Option<Rule> {
+    match escape.way {
+        // That SYS_ADMIN mounts is said of the capability; here, that nothing is in between.
+        Way::Mount if walls.calls != Calls::All && walls.confined != Some(false) => None,
+        Way::Mount | Way::ReleaseAgent | Way::EnterHost => Some(Rule::EscapeSysAdmin),
+        Way::TraceHost => Some(Rule::EscapePtrace),
+        Way::OpenByHandle => Some(Rule::EscapeFileHandle),
+        Way::CorePattern | Way::Sysfs => Some(Rule::EscapeProcfs),
+        Way::Network => Some(Rule::EscapeNetwork),
+        // engine-socket, host-root and host-directory, host-device and device-rule-all.
+        Way::EngineSocket | Way::HostFilesRead | Way::HostFilesWrite | Way::Disk | Way::MakeDisk | Way::RawMemory => None,
+        // capability-host-root and capability-outside; proc-unmasked.
+        Way::Module | Way::Kexec | Way::IoPorts | Way::KernelMemory | Way::Bpf | Way::Perf => None,
+        // host-pid and host-network.
+        Way::TraceUser | Way::Sniff => None,
+    }
+}
+
+/// What is certain is as bad as its rule; what depends on something that is not said is one step less, and what is only possible
+/// is left to the rules about its parts. The host's network is no root by itself, which its rule knows.
+fn severity(rule: Rule, sureness: Sureness) -> Option<Severity> {
+    match sureness {
+        _ if rule == Rule::EscapeNetwork => Some(rule.severity()),
+        Sureness::Certain => Some(rule.severity()),
+        Sureness::Likely => Some(rule.severity().less()),
+        Sureness::Possible => None,
+    }
+}
+
+/// Where a capability is added.
+fn place(subject: &Subject, wanted: Capability) -> Option<Place> {
+    subject.added.iter().find(|name| capability(&name.value) == Some(wanted)).and_then(|name| name.place)
+}
+
+/// Where the kernel's files are made writable.
+fn kernel_file(subject: &Subject) -> Option<Place> {
+    let mount = subject.mounts.iter().find(|mount| mount.value.of_host && !mount.value.read_only && is_of_kernel(&mount.value.source));
+    mount.map(|mount| mount.place).or_else(|| subject.unmasked.first().map(|path| path.place)).flatten()
+}
+
+fn is_of_kernel(source: &str) -> bool {
+    let path = clean(source);
+    ["/proc", "/sys"].iter().any(|root| path == *root || path.starts_with(&format!("{root}/")))
+}
+
+/// Returns the walls that `subject` says there are. What it does not say is what its engine does: the host's users, no device but
+/// those that are given, no path of the kernel to be written.
+fn walls(subject: &Subject) -> Walls {
+    let all = subject.capabilities();
+    // The bounding set is no grant: these engines give a user other than root nothing.
+    let grants = !(subject.is_non_root() && matches!(subject.engine, Engine::Docker | Engine::Kubernetes));
+    let of_host = || subject.mounts.iter().map(|mount| &mount.value).filter(|mount| mount.of_host);
+    let writes = |path: &str| of_host().filter(|mount| !mount.read_only).any(|mount| is_above(&clean(&mount.source), path));
+    let open = |path: &str| subject.unmasked.iter().any(|open| open.value == path);
+    let unmasked = subject.unmasked.iter().any(|path| path.value.eq_ignore_ascii_case("all"));
+    // Engines whose switch for masks is one for read-only paths too; config.json has a list of its own for these.
+    let unlocked = unmasked && matches!(subject.engine, Engine::Docker | Engine::Podman | Engine::Kubernetes);
+    let devices = subject.devices.iter().map(|device| device.value.split(':').next().unwrap_or_default());
+    Walls {
+        permitted: if grants { all } else { CapSet::EMPTY },
+        bounding: all,
+        no_new_privileges: subject.no_new_privileges.as_ref().map(|flag| flag.value),
+        initial_users: Some(!subject.has_own_users()),
+        root: match subject.uid() {
+            _ if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) => Some(true),
+            Some(uid) => Some(uid == 0),
+            None => subject.is_non_root().then_some(false),
+        },
+        calls: calls(subject),
+        confined: confined(subject),
+        host_pids: Some(subject.shares(Namespace::Pid)),
+        host_network: Some(subject.shares(Namespace::Network)),
+        any_device: (subject.engine != Engine::Lxc).then(|| subject.device_rules.iter().any(|rule| is_every_device(&rule.value))),
+        core_pattern_writable: Some(unlocked || writes("/proc/sys/kernel/core_pattern")),
+        sysfs_writable: Some(writes("/sys/kernel/uevent_helper")),
+        release_agent_writable: Some(of_host().any(|mount| !mount.read_only && has_cgroups(&clean(&mount.source)))),
+        kernel_memory_readable: Some(unmasked || open("/proc/kcore")),
+        nodes: devices.filter(|path| is_disk(path) || is_memory(path)).map(str::to_owned).collect(),
+        mounts: of_host()
+            .filter(|mount| SYSTEM.contains(&clean(&mount.source).as_str()))
+            .map(|mount| HostMount { source: clean(&mount.source), point: mount.target.clone(), read_only: mount.read_only })
+            .collect(),
+        sockets: of_host().filter(|mount| is_socket(&mount.source)).map(|mount| mount.source.clone()).collect(),
+    }
+}
+
+/// Directories through which the host is taken over, as selkie-host has them for mounts that are there.
+const SYSTEM: [&str; 9] = ["/", "/bin", "/boot", "/etc", "/lib", "/root", "/run", "/sbin", "/usr"];
+
+/// Whether the directory `above` is of the kernel and has `path` in it.
+fn is_above(above: &str, path: &str) -> bool {
+    is_of_kernel(above) && (above == path || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// Whether a directory is of cgroups, or has them in it.
+fn has_cgroups(path: &str) -> bool {
+    is_above(path, "/sys/fs/cgroup") || path.starts_with("/sys/fs/cgroup/")
+}
+
+fn calls(subject: &Subject) -> Calls {
+    match (subject.seccomp.as_ref().map(|seccomp| &seccomp.value), subject.engine) {
+        _ if subject.is_seccomp_off() => Calls::All,
+        (Some(Confinement::Default), Engine::Docker | Engine::Podman | Engine::Kubernetes | Engine::Other) => Calls::Engine,
+        (None, Engine::Docker | Engine::Podman) => Calls::Engine,
+        // Kubernetes has none unless the kubelet is told; LXC and nspawn have lists of their own.
+        _ => Calls::Unknown,
+    }
+}
+
+fn confined(subject: &Subject) -> Option<bool> {
+    let off = subject.selinux.iter().any(|part| match &part.value {
+        Selinux::Disabled => true,
+        Selinux::Type(name) => name == "spc_t",
+        Selinux::User(_) | Selinux::Role(_) => false,
+    });
+    match subject.apparmor.as_ref().map(|profile| &profile.value) {
+        Some(Confinement::Unconfined) => Some(false),
+        Some(Confinement::Default | Confinement::Profile(_)) => Some(true),
+        None => off.then_some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Located;
+    use crate::subject::Mount;
+
+    fn subject(engine: Engine, names: &[&str]) -> Subject {
+        let added = names.iter().map(|name| Located::nowhere((*name).to_owned())).collect();
+        Subject { engine, added, defaults: selkie_caps::PODMAN_DEFAULTS, ..Subject::default() }
+    }
+
+    fn shown(subject: &Subject) -> String {
+        let escapes = escape::escapes(&walls(subject));
+        escapes.iter().map(|escape| format!("{} {}", escape.way.id(), escape.sureness.word())).collect::<Vec<_>>().join(", ")
+    }
+
+    fn mounted(source: &str, read_only: bool, subject: Subject) -> Subject {
+        let mount = Mount { source: source.to_owned(), target: "/t".to_owned(), of_host: true, read_only, propagates: false };
+        Subject { mounts: vec![Located::nowhere(mount)], ..subject }
+    }
+
+    #[test]
+    fn ways_of_what_files_say() {
+        let docker = |names: &[&str]| subject(Engine::Docker, names);
+        let user = |name: &str, subject: Subject| Subject { user: Some(Located::nowhere(name.to_owned())), ..subject };
+        let own_users = Some(Located::nowhere(true));
+        let profile = |value: Confinement| Some(Located::nowhere(value));
+        let cases: Vec<(&str, Subject, &str)> = vec![
+            ("nothing", docker(&[]), ""),
+            ("a capability behind the engine's own filter", docker(&["SYS_ADMIN"]), "mount certain, bpf likely"),
+            ("the same in Kubernetes", subject(Engine::Kubernetes, &["SYS_ADMIN"]), "mount likely, bpf likely"),
+            (
+                "the same, confined",
+                Subject { apparmor: profile(Confinement::Default), ..docker(&["SYS_ADMIN"]) },
+                "mount likely, bpf likely",
+            ),
+            ("another user, whom Docker gives nothing", user("7", docker(&["SYS_ADMIN"])), "mount possible, bpf possible"),
+            ("another user, whom Podman gives it", user("7", subject(Engine::Podman, &["SYS_ADMIN"])), "mount certain, bpf likely"),
+            ("users of its own", Subject { own_users, ..docker(&["SYS_ADMIN"]) }, ""),
+            ("a handle, without a mount of its own", docker(&["DAC_READ_SEARCH"]), "open-by-handle certain"),
+            ("the host's kernel files", mounted("/proc/sys", false, docker(&[])), "core-pattern likely"),
+            ("the host's kernel files as root", user("0", mounted("/proc/", false, docker(&[]))), "core-pattern certain"),
+            ("the host's kernel files, read-only", user("0", mounted("/proc", true, docker(&[]))), ""),
+            ("a file beside", user("0", mounted("/proc/sysrq-trigger", false, docker(&[]))), ""),
+            (
+                "the host's cgroups with SYS_ADMIN",
+                user("0", mounted("/sys/fs/cgroup", false, docker(&["SYS_ADMIN"]))),
+                "mount certain, release-agent certain, bpf likely",
+            ),
+            (
+                "masks that are off",
+                user("0", Subject { unmasked: vec![Located::nowhere("ALL".to_owned())], ..docker(&[]) }),
+                "core-pattern certain",
+            ),
+            ("a socket", mounted("/var/run/docker.sock", true, docker(&[])), "engine-socket likely"),
+            ("the host's /", user("0", mounted("/", false, docker(&[]))), "host-files-write certain"),
+            ("a disk", Subject { devices: vec![Located::nowhere("/dev/sda:/dev/x".to_owned())], ..docker(&[]) }, "disk likely"),
+        ];
+        let found: Vec<(&str, String)> = cases.iter().map(|(name, subject, _)| (*name, shown(subject))).collect();
+        let wanted: Vec<(&str, String)> = cases.iter().map(|(name, _, wanted)| (*name, (*wanted).to_owned())).collect();
+        assert_eq!(found, wanted);
     }
 }

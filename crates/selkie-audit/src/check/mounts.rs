@@ -123,18 +123,14 @@ fn devices(findings: &mut Findings) {
         }
         let severity = match () {
             () if MEMORY.contains(&path) && has(Capability::SysRawio) => Severity::Critical,
-            () if MEMORY.contains(&path) || DISKS.iter().any(|disk| path.starts_with(disk)) || matches!(path, "/dev" | "/") => {
-                Severity::High
-            }
+            () if MEMORY.contains(&path) || is_disk(path) || matches!(path, "/dev" | "/") => Severity::High,
             () => Severity::Medium,
         };
         let text = format!("the device {} of the host is given", shown(path));
         findings.add(Rule::HostDevice, text, device.place, Fix::words("give only the device that is needed")).with(severity);
     }
     for rule in &subject.device_rules {
-        let mut words = rule.value.split_whitespace();
-        let (kind, numbers) = (words.next().unwrap_or_default(), words.next().unwrap_or("*:*"));
-        if kind == "a" || matches!(kind, "b" | "c") && numbers == "*:*" && rule.value.contains(['r', 'w']) && words.next() != Some("m") {
+        if is_every_device(&rule.value) {
             let severity = if has(Capability::Mknod) { Severity::Critical } else { Severity::High };
             let severity = findings.by_users(severity);
             let fix = Fix::words("allow the numbers that are needed");
@@ -143,6 +139,23 @@ fn devices(findings: &mut Findings) {
                 .with(severity);
         }
     }
+}
+
+/// Tells whether a rule of the device cgroup allows every device.
+pub(super) fn is_every_device(rule: &str) -> bool {
+    let mut words = rule.split_whitespace();
+    let (kind, numbers) = (words.next().unwrap_or_default(), words.next().unwrap_or("*:*"));
+    kind == "a" || matches!(kind, "b" | "c") && numbers == "*:*" && rule.contains(['r', 'w']) && words.next() != Some("m")
+}
+
+/// Tells whether a node is a disk's.
+pub(super) fn is_disk(path: &str) -> bool {
+    DISKS.iter().any(|disk| path.starts_with(disk))
+}
+
+/// Tells whether a node is the machine's memory or ports.
+pub(super) fn is_memory(path: &str) -> bool {
+    matches!(path, "/dev/mem" | "/dev/kmem" | "/dev/port")
 }
 
 /// Devices that every container has: runtime-spec, "Default Devices".

@@ -1,5 +1,6 @@
 //! What a verdict is based on. `None` is "cannot be seen from here", never "no".
 
+use selkie_caps::escape::HostMount;
 use selkie_caps::{CapSet, FiveSets};
 
 use crate::Namespace;
@@ -76,17 +77,6 @@ pub enum Devices {
     Listed,
     /// Cgroup v2 keeps the rules in a BPF program, and no cgroup can be seen from inside.
     Unknown,
-}
-
-/// A directory of the host that matters, mounted in the container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostMount {
-    /// Which one.
-    pub source: String,
-    /// Where.
-    pub point: String,
-    /// Nothing can be written through it.
-    pub read_only: bool,
 }
 
 #[cfg(test)]

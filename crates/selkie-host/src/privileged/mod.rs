@@ -10,7 +10,8 @@ mod facts;
 mod read;
 mod verdict;
 
-pub use escape::{Escape, Sureness, escapes};
-pub use facts::{Devices, Facts, HostMount, View};
+pub use escape::{escapes, walls};
+pub use facts::{Devices, Facts, View};
 pub use read::{Configured, Subject, read};
+pub use selkie_caps::escape::{Escape, HostMount};
 pub use verdict::{Finding, Verdict, Weight, verdict};

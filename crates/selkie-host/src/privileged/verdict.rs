@@ -2,6 +2,7 @@
 
 use selkie_caps::{CapSet, Capability};
 
+use super::escape::is_unconfined;
 use super::{Devices, Facts, View};
 use crate::Namespace;
 
@@ -226,7 +227,7 @@ fn devices(facts: &Facts, add: Add<'_>) {
 
 fn label(facts: &Facts, add: Add<'_>) {
     match facts.label.as_deref() {
-        Some(label) if label.starts_with("unconfined") || label.contains(":spc_t:") => {
+        Some(label) if is_unconfined(label) => {
             add("security module", Weight::Weakens, format!("unconfined: `{label}`"));
         }
         Some(label) => add("security module", Weight::Protects, format!("confined as `{label}`")),

@@ -87,7 +87,7 @@ fn show(facts: &Facts, verdict: &Verdict, ways: &[Escape]) -> String {
         lines.push_str("ways out\n");
     }
     for way in ways {
-        lines.push_str(&format!("  {:<9} {}: {}\n", way.sureness.word(), way.id, text::one_line(&way.combination)));
+        lines.push_str(&format!("  {:<9} {}: {}\n", way.sureness.word(), way.way.id(), text::one_line(&way.combination)));
         lines.push_str(&format!("            why: {}\n            closes it: {}\n", way.why, way.closes));
     }
     lines
@@ -127,7 +127,7 @@ fn value(facts: &Facts, verdict: &Verdict, ways: &[Escape]) -> Value {
     let escapes: Vec<Value> = ways
         .iter()
         .map(|way| {
-            json!({"Id": way.id, "Sureness": way.sureness.word(), "Combination": way.combination, "Why": way.why, "Closes": way.closes})
+            json!({"Id": way.way.id(), "Sureness": way.sureness.word(), "Combination": way.combination, "Why": way.why, "Closes": way.closes})
         })
         .collect();
     let names = |set: CapSet| set.sorted_names();

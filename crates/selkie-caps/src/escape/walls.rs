@@ -1,0 +1,78 @@
+//! What is known of a container's walls. `None` is "not known", never "no".
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::CapSet;
+
+/// What stands between a process and the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walls {
+    /// The capabilities that it holds, or has at hand.
+    pub permitted: CapSet,
+    /// Those that a program may give to it.
+    pub bounding: CapSet,
+    /// Whether execve(2) gives nothing.
+    pub no_new_privileges: Option<bool>,
+    /// Whether it is in the first user namespace, where capabilities and user 0 count for the host.
+    pub initial_users: Option<bool>,
+    /// Whether it is user 0 of its namespace.
+    pub root: Option<bool>,
+    /// Which system calls the kernel takes of it.
+    pub calls: Calls,
+    /// Whether a security module confines it. A file that says nothing of it relies on nothing: not known counts as no.
+    pub confined: Option<bool>,
+    /// Whether it is in the host's PID namespace.
+    pub host_pids: Option<bool>,
+    /// Whether it is in the host's network namespace.
+    pub host_network: Option<bool>,
+    /// Whether its device cgroup allows every device.
+    pub any_device: Option<bool>,
+    /// Whether `/proc/sys/kernel/core_pattern` can be written by user 0.
+    pub core_pattern_writable: Option<bool>,
+    /// Whether sysfs can be written by user 0.
+    pub sysfs_writable: Option<bool>,
+    /// Whether a cgroup tree of version 1 can be written.
+    pub release_agent_writable: Option<bool>,
+    /// Whether `/proc/kcore` is not masked.
+    pub kernel_memory_readable: Option<bool>,
+    /// Device nodes of the host's disks and memory.
+    pub nodes: Vec<String>,
+    /// Directories of the host through which it can be taken over.
+    pub mounts: Vec<HostMount>,
+    /// Sockets of engines.
+    pub sockets: Vec<String>,
+}
+
+/// A directory of the host that matters, mounted in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMount {
+    /// Which one.
+    pub source: String,
+    /// Where.
+    pub point: String,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+}
+
+/// What is known of the filter on system calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// There is none.
+    All,
+    /// Strict: read, write and exit.
+    Strict,
+    /// This profile, of which the calls that ways need are known.
+    Listed {
+        /// Those that it lets through with all arguments.
+        allowed: BTreeSet<&'static str>,
+        /// Those that it lets through with some.
+        partly: BTreeSet<&'static str>,
+    },
+    /// The profile of Docker, Podman or containerd, which opens a call together with the capability that it asks for.
+    Engine,
+    /// A filter of unknown content, or perhaps none.
+    #[default]
+    Unknown,
+}

@@ -22,6 +22,8 @@ pub enum Error {
     Ambiguous {
         /// As written.
         name: String,
+        /// Those that are meant.
+        candidates: Vec<crate::id::ContainerId>,
     },
     /// An empty name.
     #[error("name or ID cannot be empty")]
@@ -208,6 +210,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.hint(),
+            Self::Ambiguous { candidates, .. } => Some(format!("one of {}", short_list(candidates))),
             Self::NameInUse { id, .. } => Some(format!("selkie rm {}", id.get(..12).unwrap_or(id))),
             Self::Running { .. } => Some("stop it first, or remove it with --force".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -231,4 +234,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The first of `ids`, as tables show them.
+fn short_list(ids: &[crate::id::ContainerId]) -> String {
+    const SHOWN: usize = 8;
+    let more = match ids.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    ids.iter().take(SHOWN).map(crate::id::ContainerId::short).collect::<Vec<_>>().join(", ") + &more
 }

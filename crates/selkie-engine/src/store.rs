@@ -277,11 +277,11 @@ impl Store {
         if !wanted.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()) {
             return Err(Error::NoSuchContainer { name: name.to_owned() });
         }
-        let mut matching = self.ids()?.0.into_iter().filter(|id| id.as_str().starts_with(wanted) && self.is_complete(id));
-        match (matching.next(), matching.next()) {
-            (Some(id), None) => Ok(id),
-            (Some(_), Some(_)) => Err(Error::Ambiguous { name: name.to_owned() }),
-            (None, _) => Err(Error::NoSuchContainer { name: name.to_owned() }),
+        let matching = self.ids()?.0.into_iter().filter(|id| id.as_str().starts_with(wanted) && self.is_complete(id));
+        match <[ContainerId; 1]>::try_from(matching.collect::<Vec<_>>()) {
+            Ok([id]) => Ok(id),
+            Err(none) if none.is_empty() => Err(Error::NoSuchContainer { name: name.to_owned() }),
+            Err(candidates) => Err(Error::Ambiguous { name: name.to_owned(), candidates }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use selkie_engine::Container;
+use selkie_engine::{Container, Error};
 use selkie_host::containers::{Census, Found, HostContainer, Known, find};
 use selkie_host::{Engine, Owner, Placements, Procfs, scan};
 
@@ -63,6 +63,31 @@ fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> 
     Ok(known)
 }
 
+/// Finds the container of ours that `name` means; `None` when there is none.
+///
+/// # Errors
+/// When it is the beginning of several ids, which are said, or a record is damaged.
+pub(crate) fn own(context: &Context, name: &str) -> Result<Option<Container>, Failure> {
+    match Container::find(context.engine.store(), name) {
+        Ok(container) => Ok(Some(container)),
+        Err(Error::NoSuchContainer { .. } | Error::EmptyName) => Ok(None),
+        Err(Error::Ambiguous { candidates, .. }) => {
+            Err(several(name, candidates.iter().map(|id| format!("{} {}", Engine::Selkie, id.short())).collect()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn several(name: &str, mut list: Vec<String>) -> Failure {
+    const SHOWN: usize = 8;
+    let more = match list.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    list.truncate(SHOWN);
+    Failure::engine(format!("more than one container is meant by {name:?}: {}{more}", list.join(", ")))
+}
+
 /// Finds the container of another engine that `name` means; `None` when there is none.
 ///
 /// # Errors
@@ -77,10 +102,7 @@ pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<
             Ok(None)
         }
         [one] => Ok(Some((*one).clone())),
-        several => {
-            let list: Vec<String> = several.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())).collect();
-            Err(Failure::engine(format!("more than one container is meant by {name:?}: {}", list.join(", "))))
-        }
+        found => Err(several(name, found.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())).collect())),
     }
 }
 

@@ -7,7 +7,7 @@ use selkie_caps::CapSet;
 use selkie_host::privileged::{self, Configured, Escape, Facts, Verdict, escapes};
 use serde_json::{Value, json};
 
-use crate::commands::subject::{Subject, procfs};
+use crate::commands::subject::{Subject, configured, procfs};
 use crate::context::Context;
 use crate::ui::error::Failure;
 use crate::ui::{out, template, text};
@@ -50,11 +50,7 @@ impl Privileged {
         let configured = match &subject {
             Subject::Own => return self.answer(privileged::Subject::Own),
             Subject::Process(_) => Configured::default(),
-            Subject::Container(container) => {
-                let plan = container.plan(context.engine.store())?;
-                let bounding = plan.as_ref().map(|plan| plan.process.sets.bounding);
-                Configured { privileged: plan.map(|plan| plan.privileged), bounding, filter: None }
-            }
+            Subject::Container(container) => configured(context, container)?,
             Subject::Foreign(container) => container.configured(),
         };
         self.answer(privileged::Subject::Process { pid: subject.pid()?, configured })

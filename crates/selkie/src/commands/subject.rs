@@ -4,9 +4,10 @@ use std::path::Path;
 
 use selkie_engine::Container;
 use selkie_host::containers::HostContainer;
+use selkie_host::privileged::Configured;
 use selkie_host::{Buffer, Procfs};
 
-use crate::commands::members::foreign;
+use crate::commands::members::{foreign, own};
 use crate::context::Context;
 use crate::ui::error::Failure;
 
@@ -26,23 +27,22 @@ pub(crate) enum Subject {
 impl Subject {
     /// Finds what `name` means. A number is a process if there is one with it; everything else is a container,
     /// one of ours before one of another engine.
-    pub(crate) fn find(context: &Context, name: Option<&str>, own: bool) -> Result<Self, Failure> {
-        let Some(name) = name.filter(|_| !own) else { return Ok(Self::Own) };
+    pub(crate) fn find(context: &Context, name: Option<&str>, is_own: bool) -> Result<Self, Failure> {
+        let Some(name) = name.filter(|_| !is_own) else { return Ok(Self::Own) };
         if let Ok(pid) = name.parse::<u32>()
             && procfs()?.status(pid, &mut Buffer::new())?.is_some()
         {
             return Ok(Self::Process(pid));
         }
-        let missing = match context.container(name) {
-            Ok(container) => return Ok(Self::Container(Box::new(container))),
-            Err(failure) => failure,
-        };
+        if let Some(container) = own(context, name)? {
+            return Ok(Self::Container(Box::new(container)));
+        }
         match foreign(context, name, &procfs()?)? {
             Some(container) => Ok(Self::Foreign(Box::new(container))),
             None if name.bytes().all(|byte| byte.is_ascii_digit()) && name.len() < 12 => {
                 Err(Failure::engine(format!("no process and no container {name:?} found: no such container")))
             }
-            None => Err(missing),
+            None => Err(selkie_engine::Error::NoSuchContainer { name: name.to_owned() }.into()),
         }
     }
 
@@ -64,6 +64,13 @@ impl Subject {
             }
         }
     }
+}
+
+/// Returns what a container of ours was told to be.
+pub(crate) fn configured(context: &Context, container: &Container) -> Result<Configured, Failure> {
+    let plan = container.plan(context.engine.store())?;
+    let bounding = plan.as_ref().map(|plan| plan.process.sets.bounding);
+    Ok(Configured { privileged: plan.map(|plan| plan.privileged), bounding, filter: None })
 }
 
 /// Opens this machine's procfs.

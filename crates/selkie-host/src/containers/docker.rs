@@ -20,6 +20,8 @@ pub(super) fn container(config: &[u8], hostconfig: Option<&[u8]>) -> Option<Host
     Some(HostContainer {
         name: json::text(&config, "Name").and_then(|name| json::short(name.trim_start_matches('/'))),
         image: json::text(&inner, "Image"),
+        // Only since Docker 28, and only of images in containerd's store.
+        digest: config.get("ImageManifest").and_then(|manifest| json::digest(manifest, "digest")),
         pod: json::text(&labels, "io.kubernetes.pod.name"),
         namespace: json::text(&labels, "io.kubernetes.pod.namespace"),
         privileged: host.get("Privileged").and_then(Value::as_bool),

@@ -136,9 +136,11 @@ impl Finder {
         }
         self.stores.push(key);
         for driver in DRIVERS {
+            let images = tree.long(&format!("{graph}/{driver}-images/images.json"));
+            let digests = images.and_then(|file| storage::digests(&file)).unwrap_or_default();
             for list in ["containers.json", "volatile-containers.json"] {
                 let place = format!("{graph}/{driver}-containers");
-                let Some(found) = tree.long(&format!("{place}/{list}")).and_then(|file| storage::list(&file)) else { continue };
+                let Some(found) = tree.long(&format!("{place}/{list}")).and_then(|file| storage::list(&file, &digests)) else { continue };
                 for mut container in found {
                     let id = container.owner.id.clone();
                     if let Some(spec) = tree.record(&format!("{place}/{id}/userdata/config.json")).and_then(|file| spec::parse(&file)) {

@@ -33,6 +33,12 @@ pub(super) fn texts(value: &Value, key: &str) -> Vec<String> {
     list.iter().filter_map(Value::as_str).filter_map(short).take(LENGTH).collect()
 }
 
+/// Returns the digest at `key`: `sha256:` and 64 digits.
+pub(super) fn digest(value: &Value, key: &str) -> Option<String> {
+    let text = value.get(key)?.as_str()?;
+    text.strip_prefix("sha256:").filter(|digits| crate::engines::is_id(digits)).map(|_| text.to_owned())
+}
+
 /// Returns a process id at `key`; `None` for 0, which engines write for none.
 pub(super) fn pid(value: &Value, key: &str) -> Option<u32> {
     value.get(key).and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)

@@ -15,6 +15,8 @@ pub struct HostContainer {
     pub name: Option<String>,
     /// The image that it is made from.
     pub image: Option<String>,
+    /// The digest of that image's manifest, where files have it.
+    pub digest: Option<String>,
     /// Its pod: its name, or the first digits of its id where files have no name.
     pub pod: Option<String>,
     /// The namespace of Kubernetes or of containerd that it is in.
@@ -45,6 +47,7 @@ impl HostContainer {
             owner: Owner { engine, id: id.into() },
             name: None,
             image: None,
+            digest: None,
             pod: None,
             namespace: None,
             user: None,
@@ -79,6 +82,7 @@ impl HostContainer {
         }
         or(&mut self.name, other.name);
         or(&mut self.image, other.image);
+        or(&mut self.digest, other.digest);
         or(&mut self.pod, other.pod);
         or(&mut self.namespace, other.namespace);
         or(&mut self.privileged, other.privileged);

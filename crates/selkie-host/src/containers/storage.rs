@@ -3,6 +3,8 @@
 //!
 //! Both may share one store. What CRI-O made has a pod in its metadata; what has no metadata is a build's.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::spec::Spec;
@@ -10,13 +12,23 @@ use super::{HostContainer, json};
 use crate::Engine;
 use crate::engines::is_id;
 
-/// Parses `containers.json`; entries without a valid id, and those of builds, are left out.
-pub(super) fn list(bytes: &[u8]) -> Option<Vec<HostContainer>> {
+/// The digests of images' manifests, by the images' ids.
+pub(super) type Digests = BTreeMap<String, String>;
+
+/// Parses `images.json`.
+pub(super) fn digests(bytes: &[u8]) -> Option<Digests> {
     let value = json::parse(bytes)?;
+    let entry = |image: &Value| Some((image.get("id")?.as_str()?.to_owned(), json::digest(image, "digest")?));
     Some(value.as_array()?.iter().filter_map(entry).collect())
 }
 
-fn entry(value: &Value) -> Option<HostContainer> {
+/// Parses `containers.json`; entries without a valid id, and those of builds, are left out.
+pub(super) fn list(bytes: &[u8], digests: &Digests) -> Option<Vec<HostContainer>> {
+    let value = json::parse(bytes)?;
+    Some(value.as_array()?.iter().filter_map(|value| entry(value, digests)).collect())
+}
+
+fn entry(value: &Value, digests: &Digests) -> Option<HostContainer> {
     let id = value.get("id").and_then(Value::as_str).filter(|id| is_id(id))?;
     let metadata = json::parse(value.get("metadata").and_then(Value::as_str)?.as_bytes())?;
     let pod = json::text(&metadata, "pod-name");
@@ -25,6 +37,7 @@ fn entry(value: &Value) -> Option<HostContainer> {
     Some(HostContainer {
         name: json::text(&metadata, "name").or_else(|| json::texts(value, "names").into_iter().next()),
         image: json::text(&metadata, "image-name"),
+        digest: value.get("image").and_then(Value::as_str).and_then(|id| digests.get(id)).cloned(),
         privileged: metadata.get("privileged").and_then(Value::as_bool).filter(|_| crio),
         pod,
         namespace: json::text(&metadata, "namespace"),
@@ -63,18 +76,23 @@ mod tests {
     #[test]
     fn list_of_podmans_crios_and_a_builds_containers() {
         let file = r#"[
-            {"id": "ID", "names": ["web"], "metadata": "{\"image-name\":\"docker.io/nginx\",\"name\":\"web\"}", "created": "2026-01-02T03:04:05Z"},
+            {"id": "ID", "names": ["web"], "image": "ID", "metadata": "{\"image-name\":\"docker.io/nginx\",\"name\":\"web\"}", "created": "2026-01-02T03:04:05Z"},
             {"id": "ID", "names": ["k8s_x"], "metadata": "{\"pod-name\":\"p\",\"pod-id\":\"1\",\"namespace\":\"prod\",\"privileged\":true,\"name\":\"k8s_x\"}"},
             {"id": "ID", "names": ["working"], "metadata": ""},
             {"id": "../../etc", "metadata": "{}"}, 7]"#
             .replace("ID", ID);
-        let found = list(file.as_bytes()).unwrap();
+        let digest = format!("sha256:{ID}");
+        let images = format!(r#"[{{"id": "ID", "digest": "{digest}"}}, {{"id": "other", "digest": "sha256:../x"}}, 7]"#).replace("ID", ID);
+        let digests = digests(images.as_bytes()).unwrap();
+        assert_eq!(digests, [(ID.to_owned(), digest.clone())].into());
+        let found = list(file.as_bytes(), &digests).unwrap();
         assert_eq!(
             found,
             [
                 HostContainer {
                     name: Some("web".to_owned()),
                     image: Some("docker.io/nginx".to_owned()),
+                    digest: Some(digest),
                     created: Some("2026-01-02T03:04:05Z".to_owned()),
                     ..HostContainer::unknown(Engine::Podman, ID)
                 },
@@ -87,7 +105,7 @@ mod tests {
                 },
             ]
         );
-        assert_eq!(list(b"{}"), None);
+        assert_eq!((list(b"{}", &digests), super::digests(b"{}")), (None, None));
     }
 
     #[test]

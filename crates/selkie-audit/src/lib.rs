@@ -38,4 +38,4 @@ pub use place::{Located, Place};
 pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, read};
 pub use report::{Entry, Problem, Report, Verdict, html, json, sarif};
 pub use rule::{About, Rule, page};
-pub use subject::{Confinement, Engine, KubernetesExtra, Mount, Namespace, Selinux, Subject};
+pub use subject::{Basis, Confinement, Engine, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};

@@ -1,5 +1,6 @@
 //! What is audited: one container, as a file configures it or as it runs.
 
+use selkie_caps::escape::Walls;
 use selkie_caps::{CapSet, Capability};
 
 use crate::{Located, Place};
@@ -13,8 +14,12 @@ pub struct Subject {
     pub engine: Engine,
     /// Where the file begins to speak of it.
     pub place: Option<Place>,
+    /// From where it is known.
+    pub basis: Basis,
     /// The image.
     pub image: Option<String>,
+    /// The digest of the image's manifest, where it is known which one it is.
+    pub digest: Option<String>,
     /// What it has when nothing is added or dropped.
     pub defaults: CapSet,
     /// Capabilities that are added, as they are written.
@@ -58,6 +63,37 @@ pub struct Subject {
     /// What only Kubernetes has: probes that name a host, Windows' host process.
     pub kubernetes: Vec<Located<KubernetesExtra>>,
 }
+
+/// From where a subject is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Basis {
+    /// A file that configures it.
+    #[default]
+    File,
+    /// It runs, and the kernel was asked.
+    Running(Box<Seen>),
+    /// It does not run, and its plan says everything that it is given.
+    Planned,
+    /// It does not run, and its engine's files say the flag and the capabilities at most.
+    Stopped,
+}
+
+/// What the kernel says of a container that runs, beyond what a file could say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The verdict of `selkie privileged`.
+    pub privileged: bool,
+    /// Of a yes what decides it, of a no the few words about it.
+    pub reasons: Vec<String>,
+    /// It can hold everything that anything can hold on this machine.
+    pub whole: bool,
+    /// What stands between it and the host.
+    pub walls: Walls,
+}
+
+/// What cannot be known of a container by the flag and the capabilities that its engine keeps of it.
+pub const UNKNOWN_OF_STOPPED: [&str; 7] =
+    ["user", "no_new_privs", "system call filter", "security module", "namespaces", "mounts", "devices"];
 
 /// Whose rules of merging and defaults hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,7 +231,7 @@ impl Subject {
         if let Some(set) = self.effective {
             return set;
         }
-        if self.is_privileged() {
+        if self.has_flag() {
             return CapSet::KNOWN;
         }
         let (added, dropped) = (Names::read(&self.added), Names::read(&self.dropped));
@@ -208,14 +244,37 @@ impl Subject {
 
     /// Tells whether the engine's flag is on.
     #[must_use]
-    pub fn is_privileged(&self) -> bool {
+    pub fn has_flag(&self) -> bool {
         self.privileged.as_ref().is_some_and(|flag| flag.value)
+    }
+
+    /// Tells whether it is privileged: of a file whether it says so, of what runs the verdict over everything that was seen. What
+    /// does not run has no walls to be looked at: only the flag, where it counts for the host, makes it a yes.
+    #[must_use]
+    pub fn is_privileged(&self) -> Option<bool> {
+        match &self.basis {
+            Basis::File => Some(self.has_flag()),
+            Basis::Running(seen) => Some(seen.privileged),
+            Basis::Planned | Basis::Stopped => (self.has_flag() && !self.has_own_users()).then_some(true),
+        }
+    }
+
+    /// Tells whether it has everything anyway, so that findings about parts of it would be noise.
+    pub(crate) fn has_everything(&self) -> bool {
+        self.has_flag() || matches!(&self.basis, Basis::Running(seen) if seen.privileged && seen.whole)
+    }
+
+    /// Tells whether it is known which capabilities it can hold.
+    #[must_use]
+    pub fn knows_capabilities(&self) -> bool {
+        self.basis != Basis::Stopped || self.effective.is_some() || self.has_flag()
     }
 
     /// Tells whether there is no system call filter; Kubernetes has none unless the kubelet or the pod says so, which is another rule.
     #[must_use]
     pub fn is_seccomp_off(&self) -> bool {
-        self.is_privileged() || self.seccomp.as_ref().is_some_and(|seccomp| seccomp.value == Confinement::Unconfined)
+        let runs = matches!(self.basis, Basis::Running(_));
+        !runs && self.has_flag() || self.seccomp.as_ref().is_some_and(|seccomp| seccomp.value == Confinement::Unconfined)
     }
 
     /// Tells whether it shares this namespace with the host.

@@ -93,12 +93,16 @@ fn learned_set_replaces_what_is_given() {
     let learned = [Learned {
         profile: "web".to_owned(),
         image: Some("docker.io/library/nginx:latest".to_owned()),
+        digest: None,
         needs: CapSet::EMPTY.with(Capability::Setuid).with(Capability::Setgid),
     }];
     let old = "services:\n  web:\n    image: nginx:1.27\n    cap_add:\n      - SYS_ADMIN\n      - CHOWN\n";
     let wanted: Vec<Finding> =
         findings("compose.yaml", old, &learned).into_iter().filter(|finding| finding.rule == Rule::LearnedNeedsFewer).collect();
-    assert_eq!(wanted[0].message, "given 15 capabilities, and profile `web` needs 2 (SETGID, SETUID)");
+    assert_eq!(
+        wanted[0].message,
+        "given 15 capabilities, and profile `web` needs 2 (SETGID, SETUID); it is known by the image's name only, which may mean another version"
+    );
     let new = "services:\n  web:\n    image: nginx:1.27\n    cap_drop: [ALL]\n    cap_add: [SETGID, SETUID]\n";
     assert_eq!(mend("compose.yaml", old.as_bytes(), None, &wanted).unwrap().text, new);
     let quadlet = "[Container]\nImage=nginx\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN\n[Install]\nWantedBy=default.target\n";

@@ -68,8 +68,89 @@ fn audit_of_a_running_container_goes_by_what_it_has() {
     let said = audit(&engine, &["web"]);
     assert_eq!(said.code, 1);
     let row: Vec<&str> = said.stdout.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row, ["web", "selkie", "no", "1", "■", "open", "-"]);
+    assert_eq!(row, ["web", "selkie", "yes", "1", "■", "open", "-"]);
     assert!(said.stdout.contains("■ critical  escape-ptrace  web  selkie\n"), "{}", said.stdout);
+}
+
+/// The only container of a report.
+fn container(said: &Said) -> Value {
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(schema::differences_from(include_str!("../../../docs/audit-report.schema.json"), &report), Vec::<String>::new());
+    report["files"][0]["containers"][0].clone()
+}
+
+#[test]
+fn audit_and_privileged_give_the_same_verdict() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if harness::busybox().is_none() {
+        return harness::lack("busybox is not installed");
+    }
+    let cases: [(&str, &[&str]); 9] = [
+        ("plain", &[]),
+        ("flag", &["--privileged"]),
+        ("flag-of-own-users", &["--privileged", "--uidmap", "0:100000:65536"]),
+        ("all", &["--cap-add", "all"]),
+        ("admin", &["--cap-add", "sys_admin"]),
+        ("admin-without-filter", &["--cap-add", "sys_admin", "--security-opt", "seccomp=unconfined"]),
+        ("handle", &["--cap-add", "dac_read_search"]),
+        ("traces", &["--cap-add", "sys_ptrace", "--pid", "host"]),
+        ("root", &["--volume", "/:/host"]),
+    ];
+    let mut answers = Vec::new();
+    for (name, flags) in cases {
+        let started = engine.run(&[&["run", "-d", "--name", name], flags, &["--rootfs", &rootfs, "sleep", "1000"]].concat());
+        if started.code != 0 {
+            // Of a machine within a machine some of it cannot be had.
+            harness::skip(&format!("{name}: {}", started.stderr.trim()));
+            continue;
+        }
+        let said = engine.run(&["privileged", "--format", "json", name]);
+        let told: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{name}: {said:?}"));
+        let audited = container(&audit(&engine, &["--format", "json", name]));
+        assert_eq!((&audited["state"], &audited["privileged"]), (&"running".into(), &told["Privileged"]), "{name}: {audited} {told}");
+        assert_eq!(audited["reasons"], told["Summary"], "{name}");
+        // Open is what is privileged, or has a way out that is certain.
+        let certain = told["Escapes"].as_array().unwrap().iter().any(|way| way["Sureness"] == "certain");
+        let open = told["Privileged"] == true || certain;
+        assert_eq!(audited["verdict"] == "open", open, "{name}: {audited} {told}");
+        answers.push((name, told["Privileged"].as_bool().unwrap()));
+    }
+    assert!(answers.contains(&("plain", false)) && answers.contains(&("flag", true)), "{answers:?}");
+}
+
+#[test]
+fn audit_of_a_container_that_does_not_run_goes_by_its_plan() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    for (name, flags) in [("plain", &[][..]), ("flag", &["--privileged"][..])] {
+        engine.ok(&[&["run", "-d", "--name", name], flags, &["--rootfs", &rootfs, "/probe", "sleep"]].concat());
+        engine.ok(&["stop", "-t", "0", name]);
+    }
+    let table = audit(&engine, &["plain", "flag"]).stdout;
+    let words = |number: usize| table.lines().nth(number).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(1), ["plain", "selkie", "?", "11", "▲", "weakened", "(stopped)"], "{table}");
+    assert_eq!((&words(2)[2], &words(2)[6]), (&"yes".to_owned(), &"(stopped)".to_owned()), "{table}");
+    let stopped = container(&audit(&engine, &["--format", "json", "plain"]));
+    assert_eq!((&stopped["state"], &stopped["privileged"], &stopped["unknown"]), (&"stopped".into(), &Value::Null, &Value::Array(vec![])));
+}
+
+#[test]
+fn audit_of_an_ambiguous_beginning_of_an_id_lists_what_it_may_mean() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    // Of so many ids two begin with the same letter; what begins with a digit could be a process.
+    let ids: Vec<String> = (0..40).map(|_| engine.ok(&["create", "--rootfs", &rootfs, "/probe"]).trim().to_owned()).collect();
+    let same = |digit: &str| ids.iter().filter(|id| id.starts_with(digit)).collect::<Vec<_>>();
+    let digit = ["a", "b", "c", "d", "e", "f"].into_iter().find(|digit| same(digit).len() > 1).unwrap();
+    for verb in ["audit", "privileged"] {
+        let said = engine.run(&[verb, digit]);
+        assert_eq!((said.code, said.stdout.as_str()), (125, ""), "{verb}");
+        assert!(said.stderr.starts_with(&format!("Error: more than one container is meant by {digit:?}: selkie ")), "{}", said.stderr);
+        let listed = same(digit).iter().filter(|id| said.stderr.contains(&format!("selkie {}", &id[..12]))).count();
+        assert_eq!(listed, same(digit).len().min(8), "{}", said.stderr);
+    }
+    assert_eq!(engine.run(&["inspect", digit]).code, 125);
 }
 
 #[test]

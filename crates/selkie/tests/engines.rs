@@ -243,7 +243,13 @@ fn audited(machine: &mut Machine) {
     for file in report["files"].as_array().unwrap() {
         for container in file["containers"].as_array().unwrap() {
             let open = container["verdict"] == "open";
-            lines.push((format!("{} {}", file["file"].as_str().unwrap(), container["name"].as_str().unwrap()), open));
+            let name = container["name"].as_str().unwrap();
+            lines.push((format!("{} {name}", file["file"].as_str().unwrap()), open));
+            // One verdict, by whichever verb.
+            let told: Value = serde_json::from_str(&machine.run(&format!("$selkie privileged --format json {name}")).stdout).unwrap();
+            assert_eq!((&container["privileged"], &container["reasons"]), (&told["Privileged"], &told["Summary"]), "{name}");
+            let certain = told["Escapes"].as_array().unwrap().iter().any(|way| way["Sureness"] == "certain");
+            assert_eq!(open, certain || told["Privileged"] == true, "{name}: {container} {told}");
         }
     }
     let names: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
@@ -297,5 +303,13 @@ fn stopped(machine: &mut Machine) {
         let line = machine.ok(&list("--all"));
         assert!(line == format!("{name} stopped 0\n") || start == "selkie" && line.starts_with(&name), "{line}");
         assert_eq!(machine.run(&format!("$selkie privileged {name}")).code, 125, "{start}");
+        let said = machine.run(&format!("$selkie audit --format json {name}"));
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        let container = &report["files"][0]["containers"][0];
+        assert_eq!((&container["state"], &container["privileged"]), (&"stopped".into(), &Value::Null), "{name}: {said:?}");
+        let known = if start == "selkie" { ("weakened", 0, "") } else { ("unknown", 7, "level=warning") };
+        let unknown = container["unknown"].as_array().unwrap().len();
+        assert_eq!((container["verdict"].as_str().unwrap(), unknown), (known.0, known.1), "{name}: {container}");
+        assert!(said.stderr.contains(known.2) && said.stderr.is_empty() == known.2.is_empty(), "{name}: {said:?}");
     }
 }

@@ -9,7 +9,7 @@ use crate::{Change, Fix, Located, Place, Rule, Setting, Severity, Subject};
 pub(super) fn check(findings: &mut Findings, learned: &[Learned]) {
     let subject = findings.subject;
     unknown(findings);
-    if subject.is_privileged() {
+    if subject.has_everything() {
         // The flag is one finding; every capability beside it would be noise.
         learned_profile(findings, learned);
         return;
@@ -183,24 +183,55 @@ fn drop_all(subject: &Subject) -> &'static str {
 
 fn learned_profile(findings: &mut Findings, learned: &[Learned]) {
     let subject = findings.subject;
-    let image = subject.image.as_deref().map(short_image);
-    let of_image = |profile: &&Learned| image.is_some() && profile.image.as_deref().map(short_image) == image;
-    let of_name = |profile: &&Learned| subject.name.rsplit([':', '/']).next() == Some(profile.profile.as_str()) && image.is_none();
-    let Some(profile) = learned.iter().find(|profile| of_image(profile) || of_name(profile)) else { return };
+    if !subject.knows_capabilities() {
+        return;
+    }
+    let Some((profile, doubt)) = profile_of(subject, learned) else { return };
     let given = subject.capabilities();
     let (beyond, missing) = (given.difference(profile.needs), profile.needs.difference(given));
     let fix = least(subject, profile.needs);
     let place = subject.added.first().map_or(subject.place, |name| name.place);
     if !missing.is_empty() {
-        let text = format!("profile `{}` needs {}, which is not given", profile.profile, names(missing));
+        let text = format!("profile `{}` needs {}, which is not given{doubt}", profile.profile, names(missing));
         findings.add(Rule::LearnedNeedsMore, text, place, fix.clone());
     }
     if !beyond.is_empty() {
         let needs =
             if profile.needs.is_empty() { "none".to_owned() } else { format!("{} ({})", profile.needs.len(), names(profile.needs)) };
-        let text = format!("given {} capabilities, and profile `{}` needs {needs}", given.len(), profile.profile);
+        let text = format!(
+            "given {} {}, and profile `{}` needs {needs}{doubt}",
+            given.len(),
+            if given.len() == 1 { "capability" } else { "capabilities" },
+            profile.profile
+        );
         findings.add(Rule::LearnedNeedsFewer, text, place, fix);
     }
+}
+
+/// Returns the profile that was learned of the image, and what is to be said against it: a digest says which image it is, a name
+/// only what somebody called it. Without an image the container's name has to do.
+fn profile_of<'a>(subject: &Subject, learned: &'a [Learned]) -> Option<(&'a Learned, &'static str)> {
+    let digest = subject.digest.as_deref().or_else(|| digest_in(subject.image.as_deref()?));
+    if let Some(digest) = digest
+        && let Some(profile) = learned.iter().find(|profile| profile.digest.as_deref() == Some(digest))
+    {
+        return Some((profile, ""));
+    }
+    let image = subject.image.as_deref().map(short_image);
+    let of_image = |profile: &&Learned| image.is_some() && profile.image.as_deref().map(short_image) == image;
+    let of_name = |profile: &&Learned| subject.name.rsplit([':', '/']).next() == Some(profile.profile.as_str()) && image.is_none();
+    let profile = learned.iter().find(of_image).or_else(|| learned.iter().find(of_name))?;
+    let doubt = match (digest, &profile.digest) {
+        _ if image.is_none() => "; it is the profile of this name, which image it is of is not said",
+        (Some(_), Some(_)) => "; it was learned of another version of this image",
+        _ => "; it is known by the image's name only, which may mean another version",
+    };
+    Some((profile, doubt))
+}
+
+/// The digest that a reference ends with.
+fn digest_in(image: &str) -> Option<&str> {
+    image.rsplit_once('@').map(|(_, digest)| digest).filter(|digest| digest.contains(':'))
 }
 
 /// Says how to give exactly this set.

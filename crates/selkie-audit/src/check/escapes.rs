@@ -6,12 +6,12 @@ use selkie_caps::{CapSet, Capability};
 
 use super::Findings;
 use super::mounts::{clean, is_disk, is_every_device, is_memory, is_socket};
-use crate::subject::{Confinement, Engine, Namespace, Selinux, capability};
+use crate::subject::{Basis, Confinement, Engine, Namespace, Selinux, capability};
 use crate::{Fix, Place, Rule, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings) {
     let subject = findings.subject;
-    if subject.is_privileged() {
+    if subject.has_everything() {
         return;
     }
     let walls = walls(subject);
@@ -37,6 +37,24 @@ pub(super) fn sure(subject: &Subject) -> CapSet {
     let escapes = escape::escapes(&walls(subject));
     let certain = escapes.iter().filter(|escape| escape.sureness == Sureness::Certain);
     certain.flat_map(|escape| escape.capabilities).copied().collect()
+}
+
+/// Returns how sure it is that one of these ways is open; `None` when none is.
+pub(super) fn sureness(subject: &Subject, ways: &[Way]) -> Option<Sureness> {
+    escape::escapes(&walls(subject)).iter().filter(|escape| ways.contains(&escape.way)).map(|escape| escape.sureness).min()
+}
+
+/// Returns how bad it is that something of the host is at hand: of a file `written`, since the image decides who the user is; of
+/// what runs as sure as the way is.
+pub(super) fn at_hand(subject: &Subject, ways: &[Way], written: Severity) -> Severity {
+    if !matches!(subject.basis, Basis::Running(_)) {
+        return written;
+    }
+    match sureness(subject, ways) {
+        Some(Sureness::Certain) => written,
+        Some(Sureness::Likely) => written.min(Severity::High),
+        Some(Sureness::Possible) | None => written.min(Severity::Medium),
+    }
 }
 
 /// The rule that reports a way; `None` for those that are what another rule says of a mount, a device or a capability.
@@ -85,9 +103,17 @@ fn is_of_kernel(source: &str) -> bool {
     ["/proc", "/sys"].iter().any(|root| path == *root || path.starts_with(&format!("{root}/")))
 }
 
+/// Returns the walls of `subject`: those that were seen, or those that it says.
+fn walls(subject: &Subject) -> Walls {
+    match &subject.basis {
+        Basis::Running(seen) => seen.walls.clone(),
+        Basis::File | Basis::Planned | Basis::Stopped => written(subject),
+    }
+}
+
 /// Returns the walls that `subject` says there are. What it does not say is what its engine does: the host's users, no device but
 /// those that are given, no path of the kernel to be written.
-fn walls(subject: &Subject) -> Walls {
+fn written(subject: &Subject) -> Walls {
     let all = subject.capabilities();
     // The bounding set is no grant: these engines give a user other than root nothing.
     let grants = !(subject.is_non_root() && matches!(subject.engine, Engine::Docker | Engine::Kubernetes));

@@ -1,8 +1,9 @@
 //! What of the host is mounted, and which devices are given.
 
-use selkie_caps::Capability;
+use selkie_caps::escape::{Sureness, Way};
 
 use super::Findings;
+use super::escapes::{at_hand, sureness};
 use crate::subject::{Engine, Mount};
 use crate::{Fix, Located, Rule, Severity};
 
@@ -75,9 +76,11 @@ fn of_host(findings: &mut Findings, mount: &Located<Mount>) {
     let fix = |text: &str| if subject.engine == Engine::Docker { Fix::remove(text, mount.place) } else { Fix::words(text) };
     if is_socket(&path) {
         let text = format!("the socket {shown} is mounted: whoever writes to it is root of the host");
-        findings.add(Rule::EngineSocket, text, mount.place, fix("take the mount away"));
+        let severity = at_hand(subject, &[Way::EngineSocket], Severity::Critical);
+        findings.add(Rule::EngineSocket, text, mount.place, fix("take the mount away")).with(severity);
     } else if path == "/" {
         let (severity, how) = if ro { (Severity::High, "read") } else { (Severity::Critical, "written") };
+        let severity = at_hand(subject, &[Way::HostFilesRead, Way::HostFilesWrite], severity);
         findings
             .add(Rule::HostRoot, format!("the host's / is mounted and can be {how}"), mount.place, fix("mount what is needed of it"))
             .with(severity);
@@ -112,8 +115,8 @@ fn is_within_system(path: &str) -> bool {
 
 fn devices(findings: &mut Findings) {
     let subject = findings.subject;
-    let has = |capability| subject.capabilities().contains(capability);
-    if subject.is_privileged() {
+    let certain = |way| sureness(subject, &[way]) == Some(Sureness::Certain);
+    if subject.has_everything() {
         return;
     }
     for device in &subject.devices {
@@ -122,7 +125,7 @@ fn devices(findings: &mut Findings) {
             continue;
         }
         let severity = match () {
-            () if MEMORY.contains(&path) && has(Capability::SysRawio) => Severity::Critical,
+            () if is_disk(path) && certain(Way::Disk) => Severity::Critical,
             () if MEMORY.contains(&path) || is_disk(path) || matches!(path, "/dev" | "/") => Severity::High,
             () => Severity::Medium,
         };
@@ -131,7 +134,7 @@ fn devices(findings: &mut Findings) {
     }
     for rule in &subject.device_rules {
         if is_every_device(&rule.value) {
-            let severity = if has(Capability::Mknod) { Severity::Critical } else { Severity::High };
+            let severity = if certain(Way::MakeDisk) { Severity::Critical } else { Severity::High };
             let severity = findings.by_users(severity);
             let fix = Fix::words("allow the numbers that are needed");
             findings

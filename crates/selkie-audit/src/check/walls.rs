@@ -1,11 +1,10 @@
 //! Walls that are down: flag, user, filter, labels, masks, namespaces, kernel settings. Pod Security Standards, CIS Docker 5.
 
 use super::{Findings, Wish, is_conf, wish};
-use crate::subject::{Confinement, Engine, KubernetesExtra, Namespace, Selinux};
+use crate::subject::{Basis, Confinement, Engine, KubernetesExtra, Namespace, Selinux};
 use crate::{Fix, Rule, Severity};
 
 pub(super) fn check(findings: &mut Findings) {
-    flag(findings);
     user(findings);
     gaining(findings);
     filter(findings);
@@ -16,8 +15,21 @@ pub(super) fn check(findings: &mut Findings) {
     kubernetes(findings);
 }
 
-fn flag(findings: &mut Findings) {
+/// The flag of its engine; of what runs, the verdict.
+pub(super) fn flag(findings: &mut Findings) {
     let subject = findings.subject;
+    if let Basis::Running(seen) = &subject.basis {
+        if seen.privileged {
+            let text = format!("it is privileged: {}", seen.reasons.join("; "));
+            let how = if subject.has_flag() { "without --privileged, with what `selkie learn` proves" } else { "without what decides it" };
+            findings.add(Rule::Privileged, text, None, Fix::words(format!("start it {how}")));
+        } else if subject.has_flag() {
+            let text = format!("it was started with --privileged, and is not: {}", seen.reasons.join(", "));
+            let fix = Fix::words("start it with what `selkie learn` proves");
+            findings.add(Rule::Privileged, text, None, fix).with(Severity::Critical.less());
+        }
+        return;
+    }
     let Some(flag) = subject.privileged.as_ref().filter(|flag| flag.value) else { return };
     let severity = findings.by_users(Severity::Critical);
     let what = if is_conf(subject) { "every container is privileged" } else { "it is privileged" };
@@ -91,7 +103,7 @@ fn filter(findings: &mut Findings) {
             };
             findings.add(Rule::SeccompUnconfined, "there is no system call filter", seccomp.place, fix);
         }
-        None if subject.engine == Engine::Kubernetes && !subject.is_privileged() => {
+        None if subject.engine == Engine::Kubernetes && !subject.has_flag() => {
             let text = "no system call filter is named, and Kubernetes has none unless the kubelet is told to";
             findings.add(Rule::SeccompNotSet, text, None, wish(subject, Wish::DefaultFilter));
         }

@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use selkie_caps::{CapSet, Capability, Danger};
 
 use super::{Entry, Report, Verdict};
-use crate::{Finding, Rule, Severity, Subject};
+use crate::{Basis, Finding, Rule, Severity, Subject, UNKNOWN_OF_STOPPED};
 
 const STYLE: &str = include_str!("page.css");
 /// How many places of one rule are listed.
@@ -132,6 +132,9 @@ fn matrix(report: &Report) -> Markup {
                     }
                 }
             }
+            @if rows.iter().any(|(_, subject, _)| subject.basis == Basis::Stopped) {
+                p.soft { "Of a container of another engine that does not run, its files say the flag and the capabilities at most. Not known: " (UNKNOWN_OF_STOPPED.join(", ")) "." }
+            }
             @if rows.len() > ROWS { p.soft { "and " (rows.len() - ROWS) " more, which the JSON report has." } }
         }
     }
@@ -151,19 +154,20 @@ fn head(columns: &[Capability]) -> Markup {
 }
 
 fn row(entry: &Entry, subject: &Subject, verdict: Verdict, columns: &[Capability]) -> Markup {
-    let held = subject.capabilities();
+    let (held, known) = (subject.capabilities(), subject.knows_capabilities());
     let verdict_class = match verdict {
         Verdict::Open => "c",
         Verdict::Exposed => "h",
         Verdict::Weakened => "m",
         Verdict::Confined => "ok",
+        Verdict::Unknown => "l",
     };
     html! {
         tr {
-            th scope="row" title=(entry.name) { (subject.name) }
+            th scope="row" title=(entry.name) { (subject.name) @if matches!(subject.basis, Basis::Planned | Basis::Stopped) { span.soft { " stopped" } } }
             td class=(verdict_class) { (verdict.sign()) " " (verdict.word()) }
-            td { @if subject.is_privileged() { "privileged" } @else { (held.len()) } }
-            td { (cells(held, columns)) }
+            td { @if subject.is_privileged() == Some(true) { "privileged" } @else if known { (held.len()) } @else { "not known" } }
+            td { @if known { (cells(held, columns)) } }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Entry, Report};
-use crate::{Finding, Severity};
+use super::{Entry, Report, Verdict};
+use crate::{Basis, Finding, Severity, Subject, UNKNOWN_OF_STOPPED};
 
 /// Version of the form; a field more does not change it.
 const VERSION: u32 = 1;
@@ -31,23 +31,36 @@ pub fn json(report: &Report) -> Value {
 }
 
 fn entry(entry: &Entry) -> Value {
-    let containers = entry.subjects.iter().zip(entry.verdicts()).map(|(subject, verdict)| {
-        let names: Vec<&str> = subject.capabilities().iter().map(selkie_caps::Capability::short_name).collect();
-        json!({
-            "name": subject.name,
-            "engine": subject.engine.name(),
-            "image": subject.image,
-            "line": subject.place.map(|place| place.line),
-            "privileged": subject.is_privileged(),
-            "verdict": verdict.word(),
-            "capabilities": names,
-        })
-    });
+    let containers = entry.subjects.iter().zip(entry.verdicts()).map(|(subject, verdict)| container(subject, verdict));
     json!({
         "file": entry.name,
         "type": entry.kind.map(crate::FileType::name),
         "containers": containers.collect::<Vec<_>>(),
         "findings": entry.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn container(subject: &Subject, verdict: Verdict) -> Value {
+    let names = || subject.capabilities().iter().map(selkie_caps::Capability::short_name).collect::<Vec<_>>();
+    let (state, reasons) = match &subject.basis {
+        Basis::File => (None, &[][..]),
+        Basis::Running(seen) => (Some("running"), seen.reasons.as_slice()),
+        Basis::Planned | Basis::Stopped => (Some("stopped"), &[][..]),
+    };
+    let unknown: &[&str] = if subject.basis == Basis::Stopped { &UNKNOWN_OF_STOPPED } else { &[] };
+    json!({
+        "name": subject.name,
+        "engine": subject.engine.name(),
+        "image": subject.image,
+        "digest": subject.digest,
+        "line": subject.place.map(|place| place.line),
+        "state": state,
+        "privileged": subject.is_privileged(),
+        "flag": subject.privileged.as_ref().map(|flag| flag.value),
+        "reasons": reasons,
+        "unknown": unknown,
+        "verdict": verdict.word(),
+        "capabilities": subject.knows_capabilities().then(names),
     })
 }
 

@@ -4,7 +4,7 @@ mod html;
 mod json;
 mod sarif;
 
-use crate::{FileType, Finding, Place, ReadError, Severity, Subject};
+use crate::{Basis, FileType, Finding, Place, ReadError, Severity, Subject};
 
 pub use self::html::html;
 pub use self::json::json;
@@ -52,6 +52,8 @@ impl From<&ReadError> for Problem {
 /// How a container stands, by the worst finding that nobody accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
+    /// It does not run, and what is known of it is not bad.
+    Unknown,
     /// Nothing above low.
     Confined,
     /// Something medium.
@@ -78,6 +80,7 @@ impl Verdict {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Unknown => "unknown",
             Self::Confined => "confined",
             Self::Weakened => "weakened",
             Self::Exposed => "exposed",
@@ -89,6 +92,7 @@ impl Verdict {
     #[must_use]
     pub const fn sign(self) -> &'static str {
         match self {
+            Self::Unknown => "?",
             Self::Confined => "✓",
             Self::Weakened => Severity::Medium.sign(),
             Self::Exposed => Severity::High.sign(),
@@ -140,6 +144,10 @@ impl Entry {
             let known = worst.entry(finding.subject.as_str()).or_insert(finding.severity);
             *known = (*known).max(finding.severity);
         }
-        self.subjects.iter().map(|subject| Verdict::of(worst.get(subject.name.as_str()).copied())).collect()
+        let of = |subject: &Subject| match Verdict::of(worst.get(subject.name.as_str()).copied()) {
+            Verdict::Confined | Verdict::Weakened if subject.basis == Basis::Stopped => Verdict::Unknown,
+            verdict => verdict,
+        };
+        self.subjects.iter().map(of).collect()
     }
 }

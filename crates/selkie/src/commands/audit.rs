@@ -24,8 +24,10 @@ mod show;
 ///
 /// Reads compose files, Kubernetes YAML, Quadlet units, OCI config.json, containers.conf, LXC and nspawn configuration; `-` is
 /// standard input. A name that is no file is a container's, of any engine, or the beginning of its id. Without either, the containers
-/// of selkie and all that run of other engines are audited. Images of which a profile was learned are held against it. What each
-/// finding means is in docs/findings.md.
+/// of selkie and of all other engines are audited. Whether one that runs is privileged is what `selkie privileged` says; of one that
+/// does not, files say the flag and the capabilities at most. Images of which a profile was learned are held against it: by their
+/// digests, or where these differ or are not known by their names, which the finding says. What each finding means is in
+/// docs/findings.md.
 ///
 /// Exit status: 0 nothing at or above --fail-on, 1 findings, 2 a file could not be read, 125 an error of usage.
 ///
@@ -89,22 +91,22 @@ impl Audit {
     /// Audits the containers that are named; all if nothing is.
     fn living(&self, context: &Context, learned: &[Learned]) -> Result<Vec<Entry>, Failure> {
         let procfs = procfs()?;
-        if self.subjects.is_empty() {
-            let mut entries = vec![own::entry(context, context.containers()?, learned)?];
-            entries.extend(running::entries(context, &procfs, learned)?);
-            return Ok(entries);
-        }
         let mut entries = Vec::new();
+        if self.subjects.is_empty() {
+            entries.push(own::entry(context, &procfs, context.containers()?, learned)?);
+            entries.extend(running::entries(context, &procfs, learned)?);
+        }
         for name in self.subjects.iter().filter(|name| !is_file(name)) {
-            if let Ok(container) = context.container(name) {
-                entries.push(own::entry(context, vec![container], learned)?);
+            if let Some(container) = members::own(context, name)? {
+                entries.push(own::entry(context, &procfs, vec![container], learned)?);
                 continue;
             }
             let found = members::foreign(context, name, &procfs)?;
             let found = found.ok_or_else(|| Failure::engine(format!("{name}: neither a file nor a container")))?;
             let entry = running::entry(&found, &procfs, learned)?;
-            entries.push(entry.ok_or_else(|| Failure::engine(format!("{name} does not run, or may not be looked into")))?);
+            entries.push(entry.ok_or_else(|| Failure::engine(format!("{name} has ended, or may not be looked into")))?);
         }
+        running::say_stopped(&entries);
         Ok(entries)
     }
 
@@ -203,7 +205,13 @@ fn learned(context: &Context) -> Result<Vec<Learned>, Failure> {
         warn(&Failure::from(error).line());
     }
     let proven = profiles.into_iter().filter(|profile| profile.report.proven && profile.report.complete);
-    Ok(proven.map(|profile| Learned { needs: profile.report.set(), image: profile.request.image, profile: profile.name }).collect())
+    let learned = |profile: Profile| Learned {
+        needs: profile.report.set(),
+        digest: profile.report.relative_to.digest,
+        image: profile.request.image,
+        profile: profile.name,
+    };
+    Ok(proven.map(learned).collect())
 }
 
 fn read_baseline(path: &std::path::Path) -> Result<Baseline, Failure> {

@@ -1,18 +1,25 @@
-//! Our own containers as subjects: by their plans, which say everything that they were given.
+//! Our own containers as subjects: by their plans, which say everything that they were given, and by the kernel while they run.
 
-use selkie_audit::{Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Subject, check};
+use selkie_audit::{Basis, Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Subject, check};
 use selkie_engine::Container;
+use selkie_host::Procfs;
+use selkie_host::privileged;
 use selkie_plan::{self as plan, DeviceKind, MountSource, Plan, Propagation, UserNamespace};
 
+use super::running;
+use crate::commands::subject::configured;
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 
-/// Audits those of these containers that were started once.
-pub(super) fn entry(context: &Context, containers: Vec<Container>, learned: &[Learned]) -> Result<Entry, Failure> {
+/// Audits those of these containers that were started once. Of those that run the kernel has the last word.
+pub(super) fn entry(context: &Context, procfs: &Procfs, containers: Vec<Container>, learned: &[Learned]) -> Result<Entry, Failure> {
     let mut entry = Entry { name: "selkie".to_owned(), ..Entry::default() };
     for container in containers {
         match container.plan(context.engine.store())? {
-            Some(plan) => entry.subjects.push(subject(&container, &plan)),
+            Some(plan) => {
+                let basis = basis(context, procfs, &container)?;
+                entry.subjects.push(Subject { basis, ..subject(&container, &plan) });
+            }
             None => warn(&format!("{} was never started: it has no plan to audit", container.record.name)),
         }
     }
@@ -21,12 +28,20 @@ pub(super) fn entry(context: &Context, containers: Vec<Container>, learned: &[Le
     Ok(entry)
 }
 
+fn basis(context: &Context, procfs: &Procfs, container: &Container) -> Result<Basis, Failure> {
+    let live = container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok());
+    let Some(pid) = live else { return Ok(Basis::Planned) };
+    let subject = privileged::Subject::Process { pid, configured: configured(context, container)? };
+    Ok(privileged::read(procfs, subject)?.map_or(Basis::Planned, |facts| running::seen(&facts)))
+}
+
 fn subject(container: &Container, plan: &Plan) -> Subject {
     let somewhere = Located::nowhere;
     Subject {
         name: container.record.name.to_string(),
         engine: Engine::Other,
         image: container.record.request.image.clone(),
+        digest: container.record.image.as_ref().map(|image| image.digest.clone()),
         defaults: selkie_caps::PODMAN_DEFAULTS,
         effective: Some(plan.process.sets.bounding),
         privileged: Some(Located::nowhere(plan.privileged)),

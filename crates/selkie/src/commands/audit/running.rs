@@ -1,6 +1,7 @@
-//! Containers of other engines as subjects: what the kernel says of their first processes, and the flag of their engine.
+//! Containers of other engines as subjects: what the kernel says of their first processes, and the flag of their engine. Of those
+//! that do not run, what their engine's files say.
 
-use selkie_audit::{Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Subject, check};
+use selkie_audit::{Basis, Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Seen, Subject, UNKNOWN_OF_STOPPED, check};
 use selkie_host::containers::HostContainer;
 use selkie_host::privileged::{self, Devices, Facts};
 use selkie_host::{Buffer, Namespace as Kind, Procfs};
@@ -9,41 +10,84 @@ use crate::commands::members;
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 
-/// Audits every running container of other engines, an entry for each engine.
+/// Audits every container of other engines, an entry for each engine.
 pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned]) -> Result<Vec<Entry>, Failure> {
-    let census = members::whole_census(context, &context.containers()?, procfs)?;
+    let ours = context.containers()?;
+    let census = members::whole_census(context, &ours, procfs)?;
     members::say_hidden(&census);
     let mut entries: Vec<Entry> = Vec::new();
-    let mut stopped = 0;
-    for container in census.containers().filter(|container| container.owner.engine != selkie_host::Engine::Selkie) {
-        match entry(container, procfs, learned)? {
-            None => stopped += 1,
-            Some(one) => match entries.iter_mut().find(|entry| entry.name == one.name) {
-                None => entries.push(one),
-                Some(entry) => {
-                    entry.subjects.extend(one.subjects);
-                    entry.findings.extend(one.findings);
-                    entry.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-                }
-            },
+    for container in census.containers().filter(|container| !members::is_ours(container, &ours)) {
+        let Some(one) = entry(container, procfs, learned)? else { continue };
+        match entries.iter_mut().find(|entry| entry.name == one.name) {
+            None => entries.push(one),
+            Some(entry) => {
+                entry.subjects.extend(one.subjects);
+                entry.findings.extend(one.findings);
+            }
         }
     }
-    if stopped > 0 {
-        warn(&format!("left out, because they do not run: {stopped} container{} of other engines", if stopped == 1 { "" } else { "s" }));
+    for entry in &mut entries {
+        entry.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
     Ok(entries)
 }
 
-/// Audits one; `None` when it does not run, or may not be looked into.
+/// Audits one; `None` when it has ended meanwhile, or may not be looked into.
 pub(super) fn entry(container: &HostContainer, procfs: &Procfs, learned: &[Learned]) -> Result<Option<Entry>, Failure> {
-    let Some(pid) = container.pid else { return Ok(None) };
-    let seen = privileged::Subject::Process { pid, configured: container.configured() };
-    let Some(facts) = privileged::read(procfs, seen)? else { return Ok(None) };
-    let Some(mounts) = procfs.mounts(pid, &mut Buffer::new())? else { return Ok(None) };
-    let root = mounts.iter().rfind(|mount| mount.point.as_os_str() == "/");
-    let subject = subject(container, &facts, root.map(selkie_host::Mount::is_read_only));
+    let subject = match container.pid {
+        None => stopped(container),
+        Some(pid) => {
+            let seen = privileged::Subject::Process { pid, configured: container.configured() };
+            let Some(facts) = privileged::read(procfs, seen)? else { return Ok(None) };
+            // What hides its namespaces hides everything that a finding would be about.
+            if facts.shared.iter().all(|(_, shared)| shared.is_none()) {
+                return Ok(None);
+            }
+            let mounts = procfs.mounts(pid, &mut Buffer::new()).ok().flatten();
+            let root = mounts.and_then(|mounts| Some(mounts.iter().rfind(|mount| mount.point.as_os_str() == "/")?.is_read_only()));
+            subject(container, &facts, root)
+        }
+    };
     let findings = check(&subject, learned);
     Ok(Some(Entry { name: container.owner.engine.word().to_owned(), kind: None, subjects: vec![subject], findings }))
+}
+
+/// Says, once and beside the data, what is not known of those that do not run.
+pub(super) fn say_stopped(entries: &[Entry]) {
+    let count = entries.iter().flat_map(|entry| &entry.subjects).filter(|subject| subject.basis == Basis::Stopped).count();
+    let who = match count {
+        0 => return,
+        1 => "1 container of another engine does not run: of it".to_owned(),
+        count => format!("{count} containers of other engines do not run: of them"),
+    };
+    warn(&format!("{who} files say the flag and the capabilities at most, and not {}", UNKNOWN_OF_STOPPED.join(", ")));
+}
+
+/// What was seen of a container that runs, in the words of the audit: the verdict is that of `selkie privileged`.
+pub(super) fn seen(facts: &Facts) -> Basis {
+    let verdict = privileged::verdict(facts);
+    let ceiling = facts.ceiling.unwrap_or(facts.kernel);
+    Basis::Running(Box::new(Seen {
+        privileged: verdict.privileged,
+        reasons: verdict.summary,
+        whole: !ceiling.is_empty() && ceiling.is_subset(facts.sets.bounding),
+        walls: privileged::walls(facts),
+    }))
+}
+
+fn stopped(container: &HostContainer) -> Subject {
+    Subject {
+        name: container.title().to_owned(),
+        engine: Engine::Other,
+        basis: Basis::Stopped,
+        image: container.image.clone(),
+        digest: container.digest.clone(),
+        effective: container.bounding,
+        privileged: container.privileged.map(Located::nowhere),
+        // A user's engine gives nothing that counts for the host.
+        own_users: container.user.map(|_| Located::nowhere(true)),
+        ..Subject::default()
+    }
 }
 
 fn subject(container: &HostContainer, facts: &Facts, read_only_root: Option<bool>) -> Subject {
@@ -56,7 +100,9 @@ fn subject(container: &HostContainer, facts: &Facts, read_only_root: Option<bool
         name: container.title().to_owned(),
         // Its engine is the entry's name: what is to be changed are flags, whoever has given them.
         engine: Engine::Other,
+        basis: seen(facts),
         image: container.image.clone(),
+        digest: container.digest.clone(),
         effective: Some(facts.sets.bounding),
         privileged: container.privileged.map(Located::nowhere),
         user: facts.uid.map(|uid| Located::nowhere(uid.to_string())),

@@ -1,6 +1,6 @@
 //! The report for people: the containers as a table, then each finding with its place and what to do.
 
-use selkie_audit::{Finding, Report, Severity};
+use selkie_audit::{Basis, Finding, Report, Severity};
 
 use crate::ui::style::Style;
 use crate::ui::text::one_line;
@@ -25,12 +25,19 @@ fn containers(report: &Report) -> String {
     let mut rows = vec![head];
     for entry in &report.entries {
         for (subject, verdict) in entry.subjects.iter().zip(entry.verdicts()) {
-            let privileged = if subject.is_privileged() { "yes" } else { "no" };
+            let privileged = match subject.is_privileged() {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "?",
+            };
             let sign = format!("{} {}", verdict.sign(), verdict.word());
-            let caps = subject.capabilities().len().to_string();
-            // A living container's entry is its engine.
-            let (engine, file) =
-                if entry.kind.is_some() { (subject.engine.name(), entry.name.as_str()) } else { (entry.name.as_str(), "-") };
+            let caps = if subject.knows_capabilities() { subject.capabilities().len().to_string() } else { "?".to_owned() };
+            // The entry of containers that no file describes is their engine.
+            let (engine, file) = match subject.basis {
+                Basis::File => (subject.engine.name(), entry.name.as_str()),
+                Basis::Running(_) => (entry.name.as_str(), "-"),
+                Basis::Planned | Basis::Stopped => (entry.name.as_str(), "(stopped)"),
+            };
             rows.push(vec![subject.name.clone(), engine.to_owned(), privileged.to_owned(), caps, sign, file.to_owned()]);
         }
     }

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! bytes, name --read()--> File{subjects, findings} --check()--> findings --Baseline--> Report --> json() | sarif() | html()
-//!                                                                  |
+//!                                                                  |        |
+//!                                             older JSON --Older--> Trend (what is new, fixed, gone)
 //!                                                        mend() --> text with the changes made
 //! ```
 //!
@@ -26,6 +27,7 @@ mod report;
 mod rule;
 mod subject;
 mod tree;
+mod trend;
 mod unit;
 
 pub use baseline::{Baseline, BaselineError, Exception};
@@ -39,3 +41,4 @@ pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, read};
 pub use report::{Entry, Problem, Report, Verdict, html, json, sarif};
 pub use rule::{About, Rule, page};
 pub use subject::{Basis, Confinement, Engine, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};
+pub use trend::{Changed, Key, Named, Older, OlderError, Past, Point, Trend};

@@ -292,3 +292,49 @@ fn audit_without_files_audits_our_own_containers() {
     assert!(rules.contains(&"capability-host-root") && rules.contains(&"host-pid"), "{rules:?}");
     assert_eq!((said.code, &report["files"][0]["containers"][0]["name"]), (1, &"big".into()));
 }
+
+#[test]
+fn audit_compare_says_what_is_new_and_fixed_in_every_form() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let old = engine.path("june.json");
+    let old = old.to_str().unwrap();
+    audit(&engine, &["--format", "json", "--output", old, &file]);
+    std::fs::write(&file, COMPOSE.replace("privileged: true # once", "pid: host")).unwrap();
+    let said = audit(&engine, &["--compare", old, &file]);
+    let wanted = format!(
+        "Since june.json: 1 new, 1 fixed, 0 containers that came, 0 containers that have gone, 1 containers that changed\n  new\n    ◆ high  host-pid  web  {file}\n  \
+         fixed\n    ■ critical  privileged  web  {file}\n  containers that changed\n    web  {file}: open → exposed; privileged: yes → no; has lost "
+    );
+    assert!(said.stdout.contains(&wanted), "{}", said.stdout);
+    let report: Value = serde_json::from_str(&audit(&engine, &["--format", "json", "--compare", old, &file]).stdout).unwrap();
+    let published = include_str!("../../../docs/audit-report.schema.json");
+    assert_eq!(schema::differences_from(published, &report), Vec::<String>::new());
+    assert_eq!((&report["since"]["new"][0]["rule"], &report["since"]["fixed"][0]["rule"]), (&"host-pid".into(), &"privileged".into()));
+    assert_eq!(report["since"]["results"][0]["result"], "june.json");
+    let page = audit(&engine, &["--format", "html", "--compare", old, "--compare", old, &file]).stdout;
+    assert!(page.contains("critical: 1, 1, 0;"), "{page}");
+}
+
+#[test]
+fn audit_compare_with_what_is_no_result_is_an_error_of_usage() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let bad = engine.path("bad.json");
+    let bad = bad.to_str().unwrap();
+    let error = |name: &str| {
+        let said = audit(&engine, &["--compare", name, &file]);
+        assert_eq!((said.code, said.stdout.as_str()), (125, ""), "{said:?}");
+        said.stderr.trim_end().replacen(&format!(" {name}: "), " NAME: ", 1)
+    };
+    std::fs::write(bad, b"\xff").unwrap();
+    assert_eq!(error(bad), "Error: --compare NAME: not UTF-8 text");
+    std::fs::write(bad, "{}").unwrap();
+    assert_eq!(
+        error(bad),
+        "Error: --compare NAME: not a result of `selkie audit --format json`: missing field `version` at line 1 column 2"
+    );
+    std::fs::File::create(bad).unwrap().set_len((64 << 20) + 1).unwrap();
+    assert_eq!(error(bad), "Error: --compare NAME: larger than 64 MiB");
+    assert_eq!(error("/dev/zero"), "Error: --compare NAME: cannot be read: it is not a regular file");
+    assert_eq!(error("/nowhere.json"), "Error: --compare NAME: cannot be read: no such file or directory");
+    assert_eq!(error("-"), "Error: --compare NAME: standard input is no older result");
+}

@@ -1,7 +1,7 @@
 //! The report as one page: no script, nothing from elsewhere, legible without colour and on paper.
 //!
 //! ```text
-//! counts | what could not be read | escape paths | containers x capabilities | findings by rule | accepted
+//! counts | what could not be read | what has changed | escape paths | containers x capabilities | findings by rule | accepted
 //! ```
 //!
 //! Everything that is not ours passes through maud, which escapes it. Long lists are cut, and say so: JSON has all of it.
@@ -16,7 +16,7 @@ use crate::{Basis, Finding, Rule, Severity, Subject, UNKNOWN_OF_STOPPED};
 
 const STYLE: &str = include_str!("page.css");
 /// How many places of one rule are listed.
-const PLACES: usize = 100;
+pub(super) const PLACES: usize = 100;
 /// How many rows the matrix has.
 const ROWS: usize = 2000;
 /// Side of a cell of the matrix.
@@ -44,6 +44,7 @@ pub fn html(report: &Report) -> String {
                 main {
                     (counts(report))
                     (unreadable(report))
+                    (super::trend::section(report))
                     (escapes(report))
                     (matrix(report))
                     (findings(report))
@@ -56,7 +57,7 @@ pub fn html(report: &Report) -> String {
     page.into_string()
 }
 
-const fn class(severity: Severity) -> &'static str {
+pub(super) const fn class(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "c",
         Severity::High => "h",
@@ -260,10 +261,10 @@ fn accepted(report: &Report) -> Markup {
     }
 }
 
-fn at(file: &str, finding: &Finding) -> Markup {
+pub(super) fn at(file: &str, finding: &Finding) -> Markup {
     html! { code { (file) @if let Some(place) = finding.place { ":" (place.line) ":" (place.column) } } }
 }
 
-fn more(count: usize, shown: usize) -> Markup {
+pub(super) fn more(count: usize, shown: usize) -> Markup {
     html! { @if count > shown { li.soft { "and " (count - shown) " more, which the JSON report has" } } }
 }

@@ -1,8 +1,10 @@
 //! The report for programs: docs/audit-report.schema.json.
 
+use selkie_caps::CapSet;
 use serde_json::{Map, Value, json};
 
 use super::{Entry, Report, Verdict};
+use crate::trend::{Named, Past, Trend};
 use crate::{Basis, Finding, Severity, Subject, UNKNOWN_OF_STOPPED};
 
 /// Version of the form; a field more does not change it.
@@ -21,13 +23,62 @@ pub fn json(report: &Report) -> Value {
             json!({"file": name, "problem": problem.text, "line": place.map(|at| at.line), "column": place.map(|at| at.column)})
         })
         .collect();
-    json!({
+    let mut value = json!({
         "version": VERSION,
         "tool": {"name": "selkie", "version": report.version},
         "summary": {"containers": report.containers(), "findings": counts, "accepted": report.accepted(), "unreadable": unreadable.len()},
         "files": report.entries.iter().map(entry).collect::<Vec<_>>(),
         "unreadable": unreadable,
+    });
+    if let (Some(trend), Some(object)) = (&report.trend, value.as_object_mut()) {
+        object.insert("since".to_owned(), since(report, trend));
+    }
+    value
+}
+
+/// What has changed since older results.
+fn since(report: &Report, trend: &Trend) -> Value {
+    let counts = |counts: [usize; 4]| -> Map<String, Value> {
+        Severity::ALL.iter().zip(counts).map(|(severity, count)| (severity.word().to_owned(), json!(count))).collect()
+    };
+    let named = |named: &Named| json!({"file": named.file, "name": named.container});
+    let new = report.added().into_iter().map(|(file, finding)| {
+        let capability = finding.capability.map(selkie_caps::Capability::short_name);
+        past(finding.severity, [file, &finding.subject, finding.rule.id()], capability)
+    });
+    let fixed = trend.fixed.iter().map(|Past { severity, key }| {
+        let capability = Some(key.capability.as_str()).filter(|name| !name.is_empty());
+        past(*severity, [&key.file, &key.container, &key.rule], capability)
+    });
+    let names = |set: CapSet| set.iter().map(selkie_caps::Capability::short_name).collect::<Vec<_>>();
+    let changed = trend.changed.iter().map(|changed| {
+        json!({
+            "file": changed.named.file,
+            "name": changed.named.container,
+            "verdict": [changed.verdict.0, changed.verdict.1.word()],
+            "privileged": [changed.privileged.0, changed.privileged.1],
+            "gained": names(changed.gained),
+            "lost": names(changed.lost),
+        })
+    });
+    let results = trend.points.iter().map(|point| {
+        let name = Some(point.name.as_str()).filter(|name| !name.is_empty());
+        json!({"result": name, "containers": point.containers, "findings": counts(point.counts)})
+    });
+    json!({
+        "results": results.collect::<Vec<_>>(),
+        "new": new.collect::<Vec<_>>(),
+        "fixed": fixed.collect::<Vec<_>>(),
+        "containers": {
+            "came": trend.came.iter().map(named).collect::<Vec<_>>(),
+            "gone": trend.gone.iter().map(named).collect::<Vec<_>>(),
+            "changed": changed.collect::<Vec<_>>(),
+        },
     })
+}
+
+fn past(severity: Severity, [file, container, rule]: [&str; 3], capability: Option<&str>) -> Value {
+    json!({"rule": rule, "severity": severity.word(), "file": file, "container": container, "capability": capability})
 }
 
 fn entry(entry: &Entry) -> Value {

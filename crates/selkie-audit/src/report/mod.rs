@@ -3,7 +3,9 @@
 mod html;
 mod json;
 mod sarif;
+mod trend;
 
+use crate::trend::Trend;
 use crate::{Basis, FileType, Finding, Place, ReadError, Severity, Subject};
 
 pub use self::html::html;
@@ -19,6 +21,8 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// What could not be read, by name.
     pub unreadable: Vec<(String, Problem)>,
+    /// What has changed, if there are older results.
+    pub trend: Option<Trend>,
 }
 
 /// A file with its containers, or an engine with its running ones.
@@ -108,6 +112,20 @@ impl Report {
             .iter()
             .flat_map(|entry| entry.findings.iter().map(|finding| (entry.name.as_str(), finding)))
             .filter(|(_, finding)| finding.accepted.is_none())
+    }
+
+    /// Returns the findings that were not in the last of the older results, with the names of their files, worst first; none without
+    /// an older result.
+    #[must_use]
+    pub fn added(&self) -> Vec<(&str, &Finding)> {
+        let places = self.trend.iter().flat_map(|trend| &trend.new);
+        let of = |(entry, finding): &(usize, usize)| {
+            let entry = self.entries.get(*entry)?;
+            Some((entry.name.as_str(), entry.findings.get(*finding)?))
+        };
+        let mut new: Vec<(&str, &Finding)> = places.filter_map(of).collect();
+        new.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
+        new
     }
 
     /// Returns the worst severity of what nobody accepts.

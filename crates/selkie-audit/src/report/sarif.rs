@@ -97,6 +97,9 @@ struct Outcome {
     message: Text,
     locations: Vec<Location>,
     partial_fingerprints: BTreeMap<&'static str, String>,
+    /// `new` or `unchanged`, if there is an older result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_state: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppressions: Vec<Suppression>,
 }
@@ -148,11 +151,14 @@ pub fn sarif(report: &Report) -> serde_json::Value {
     let mut broken: Vec<Rule> = report.entries.iter().flat_map(|entry| &entry.findings).map(|finding| finding.rule).collect();
     broken.sort_unstable();
     broken.dedup();
-    let outcome = |file: &str, finding: &Finding| {
-        let index = broken.binary_search(&finding.rule).unwrap_or_default();
-        result(file, finding, index)
-    };
-    let results = report.entries.iter().flat_map(|entry| entry.findings.iter().map(|finding| outcome(&entry.name, finding))).collect();
+    let state = |place: (usize, usize)| report.trend.as_ref().map(|trend| if trend.new.contains(&place) { "new" } else { "unchanged" });
+    let mut results = Vec::new();
+    for (number, entry) in report.entries.iter().enumerate() {
+        for (index, finding) in entry.findings.iter().enumerate() {
+            let rule = broken.binary_search(&finding.rule).unwrap_or_default();
+            results.push(Outcome { baseline_state: state((number, index)), ..result(&entry.name, finding, rule) });
+        }
+    }
     let notify = |(name, problem): &(String, super::Problem)| Notification {
         level: "error",
         message: Text { text: problem.text.clone() },
@@ -215,6 +221,7 @@ fn result(file: &str, finding: &Finding, rule_index: usize) -> Outcome {
         message: Text { text: format!("{about}{}. Fix: {}.", finding.message, finding.fix.text.trim_end_matches('.')) },
         locations: vec![location(file, finding.place, subject)],
         partial_fingerprints: BTreeMap::from([("selkieFinding/v1", print)]),
+        baseline_state: None,
         suppressions: finding.accepted.iter().map(suppress).collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_audit::{Baseline, Entry, FileType, Finding, Learned, Report, Severity};
+use selkie_audit::{Baseline, Entry, FILE_LIMIT, FileType, Finding, Learned, Older, Report, Severity, Trend};
 use selkie_engine::profile::Profile;
 
 use crate::cli::Globals;
@@ -37,6 +37,7 @@ mod show;
 ///   selkie audit --fail-on medium --format sarif --output audit.sarif deploy/*.yaml
 ///   selkie audit --baseline audit-baseline.json compose.yaml
 ///   selkie audit --fix compose.yaml
+///   selkie audit --compare june.json --compare july.json --format html --output audit.html
 ///   helm template chart | selkie audit --format html - > audit.html
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -56,6 +57,9 @@ pub(crate) struct Audit {
     /// Write a baseline of all present findings, whose reasons have to be filled in.
     #[arg(long, value_name = "FILE")]
     write_baseline: Option<PathBuf>,
+    /// Say what has changed since this older result, a file of --format json. Several, the oldest first, make a picture of the page.
+    #[arg(long, value_name = "FILE", conflicts_with = "fix")]
+    compare: Vec<PathBuf>,
     /// Show what would be changed in the files, and change it once that is confirmed.
     #[arg(long)]
     fix: bool,
@@ -113,12 +117,14 @@ impl Audit {
     fn report(&self, living: Vec<Entry>, learned: &[Learned]) -> Result<ExitCode, Failure> {
         let kind = self.kind()?;
         let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
+        let older = self.compare.iter().map(|path| read_older(path)).collect::<Result<Vec<_>, _>>()?;
         let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
         report.entries.extend(living);
         for name in self.subjects.iter().filter(|name| is_file(name)) {
             self.file(&mut report, name, kind, learned);
         }
         accept(&mut report, baseline.as_ref());
+        report.trend = Trend::of(&report, &older);
         if let Some(path) = &self.write_baseline {
             write_baseline(path, &report)?;
         }
@@ -150,7 +156,7 @@ impl Audit {
 
     /// Adds what one file says; what cannot be read is said at once, and kept for the report.
     fn file(&self, report: &mut Report, name: &str, kind: Option<FileType>, learned: &[Learned]) {
-        match files::read(name).and_then(|bytes| files::parse(name, &bytes, kind)) {
+        match files::read(name, FILE_LIMIT).and_then(|bytes| files::parse(name, &bytes, kind)) {
             Ok(file) => {
                 let of_subjects = file.subjects.iter().flat_map(|subject| selkie_audit::check(subject, learned));
                 let mut findings: Vec<Finding> = of_subjects.chain(file.findings.iter().cloned()).collect();
@@ -216,9 +222,29 @@ fn learned(context: &Context) -> Result<Vec<Learned>, Failure> {
 
 fn read_baseline(path: &std::path::Path) -> Result<Baseline, Failure> {
     let name = path.display().to_string();
-    let bytes = files::read(&name).map_err(|unreadable| Failure::engine(format!("--baseline {name}: {}", unreadable.problem.text)))?;
+    let bytes =
+        files::read(&name, FILE_LIMIT).map_err(|unreadable| Failure::engine(format!("--baseline {name}: {}", unreadable.problem.text)))?;
     let text = String::from_utf8(bytes).map_err(|_| Failure::engine(format!("--baseline {name}: not UTF-8 text")))?;
     Baseline::parse(&text).map_err(|error| Failure::engine(format!("--baseline {name}: {error}")))
+}
+
+/// Larger results are not read: a thousand containers take a few megabytes.
+const RESULT_LIMIT: usize = 64 << 20;
+
+fn read_older(path: &std::path::Path) -> Result<Older, Failure> {
+    let name = path.display().to_string();
+    let wrong = |problem: String| Failure::engine(format!("--compare {name}: {problem}"));
+    if name == "-" {
+        return Err(wrong("standard input is no older result".to_owned()));
+    }
+    let bytes = files::read(&name, RESULT_LIMIT).map_err(|unreadable| wrong(unreadable.problem.text))?;
+    if bytes.len() > RESULT_LIMIT {
+        return Err(wrong(format!("larger than {} MiB", RESULT_LIMIT >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("not UTF-8 text".to_owned()))?;
+    // What people know it by, on a page that may be read elsewhere.
+    let short = path.file_name().map_or_else(|| name.clone(), |short| short.to_string_lossy().into_owned());
+    Older::parse(&short, &text).map_err(|error| wrong(error.to_string()))
 }
 
 /// Marks what the baseline accepts, and says what of it has ended or matches nothing.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use selkie_audit::{FILE_LIMIT, File, FileType, Problem};
+use selkie_audit::{File, FileType, Problem};
 
 use crate::ui::error::Failure;
 use crate::ui::text::reason;
@@ -29,10 +29,10 @@ impl Unreadable {
     }
 }
 
-/// Reads a file, or standard input for `-`: at most one byte more than is audited.
-pub(super) fn read(name: &str) -> Result<Vec<u8>, Unreadable> {
+/// Reads a file, or standard input for `-`: at most one byte more than `limit`.
+pub(super) fn read(name: &str, limit: usize) -> Result<Vec<u8>, Unreadable> {
     let wrong = |error: std::io::Error| Unreadable::new(format!("cannot be read: {}", reason(&error)));
-    let limit = u64::try_from(FILE_LIMIT).unwrap_or(u64::MAX) + 1;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX) + 1;
     let mut bytes = Vec::new();
     if name == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(wrong)?;

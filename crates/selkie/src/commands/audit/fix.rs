@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use selkie_audit::{FileType, Finding, Report, diff, mend};
+use selkie_audit::{FILE_LIMIT, FileType, Finding, Report, diff, mend};
 
 use super::files;
 use crate::ui::error::{Failure, warn};
@@ -19,7 +19,7 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
                 warn("standard input cannot be fixed: name a file");
                 continue;
             }
-            name => files::read(name).map_err(|unreadable| unreadable.failure(name))?,
+            name => files::read(name, FILE_LIMIT).map_err(|unreadable| unreadable.failure(name))?,
         };
         let mended = mend(&entry.name, &bytes, kind, &findings).map_err(|error| Failure::engine(format!("{}: {error}", entry.name)))?;
         let old = String::from_utf8_lossy(&bytes).into_owned();
@@ -42,7 +42,7 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
     let mut names = Vec::new();
     for (name, old, text) in changed {
         // Somebody else may have written it while the question stood.
-        if files::read(&name).is_ok_and(|now| now != old) {
+        if files::read(&name, FILE_LIMIT).is_ok_and(|now| now != old) {
             return Err(Failure::engine(format!("{name} has changed meanwhile, it is left as it is")));
         }
         files::write(std::path::Path::new(&name), text.as_bytes())?;

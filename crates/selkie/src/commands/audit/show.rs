@@ -1,6 +1,6 @@
 //! The report for people: the containers as a table, then each finding with its place and what to do.
 
-use selkie_audit::{Basis, Finding, Report, Severity};
+use selkie_audit::{Basis, Finding, Named, Past, Report, Severity, Trend};
 
 use crate::ui::style::Style;
 use crate::ui::text::one_line;
@@ -17,6 +17,58 @@ pub(super) fn table(report: &Report, style: Style) -> String {
         text.push('\n');
     }
     text.push_str(&summary(report));
+    if let Some(trend) = &report.trend {
+        text.push_str(&since(report, trend));
+    }
+    text
+}
+
+/// What has changed, in short: JSON and the page have all of it.
+fn since(report: &Report, trend: &Trend) -> String {
+    const SHOWN: usize = 10;
+    let capability = |name: &str| if name.is_empty() { String::new() } else { format!(" {name}") };
+    let new: Vec<String> = report
+        .added()
+        .into_iter()
+        .map(|(file, finding)| {
+            let name = finding.capability.map_or("", selkie_caps::Capability::short_name);
+            format!(
+                "{} {}  {}{}  {}  {file}",
+                finding.severity.sign(),
+                finding.severity.word(),
+                finding.rule,
+                capability(name),
+                finding.subject
+            )
+        })
+        .collect();
+    let fixed: Vec<String> = trend
+        .fixed
+        .iter()
+        .map(|Past { severity, key }| {
+            format!("{} {}  {}{}  {}  {}", severity.sign(), severity.word(), key.rule, capability(&key.capability), key.container, key.file)
+        })
+        .collect();
+    let named = |named: &Named| format!("{}  {}", named.container, named.file);
+    let changed = trend.changed.iter().map(|changed| format!("{}: {}", named(&changed.named), changed.phrases().join("; "))).collect();
+    let lists = [
+        ("new", new),
+        ("fixed", fixed),
+        ("containers that came", trend.came.iter().map(named).collect()),
+        ("containers that have gone", trend.gone.iter().map(named).collect()),
+        ("containers that changed", changed),
+    ];
+    let counts: Vec<String> = lists.iter().map(|(what, list)| format!("{} {what}", list.len())).collect();
+    let mut text = format!("Since {}: {}\n", one_line(trend.since()), counts.join(", "));
+    for (what, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
+        text.push_str(&format!("  {what}\n"));
+        for line in list.iter().take(SHOWN) {
+            text.push_str(&format!("    {}\n", one_line(line)));
+        }
+        if list.len() > SHOWN {
+            text.push_str(&format!("    and {} more, which --format json has\n", list.len() - SHOWN));
+        }
+    }
     text
 }
 

@@ -8,10 +8,12 @@
 //! selkie-bench run [the flags above]       only `run --rm` and what is below it
 //! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench nginx [the flags above]     nginx under load, observed and not; what learning it takes
+//! selkie-bench audit [the flags above]     reports of a thousand containers
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod audit;
 mod checks;
 mod engines;
 mod floor;
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
             Ok(())
         }),
         Some((first, _)) if first == "checks" => checks::table(&mut Report::new()),
+        Some((first, rest)) if first == "audit" => {
+            Options::parse(rest).and_then(|options| audit::formats(&options.selkie, options.rounds, &mut Report::new()))
+        }
         Some((first, rest)) if first == "nginx" => Options::parse(rest).and_then(|options| {
             let setup = Setup::new(&options.selkie)?;
             nginx(&setup, &options, &mut Report::new())
@@ -105,6 +110,7 @@ fn run(options: &Options) -> Result<()> {
     engines::parallel(&setup, &mut report)?;
     engines::memory(&setup, &mut report)?;
     processes::scan(&setup, &mut report)?;
+    audit::formats(&options.selkie, options.rounds / 2, &mut report)?;
     checks::table(&mut report)?;
     nginx(&setup, options, &mut report)?;
     let text = report.render();

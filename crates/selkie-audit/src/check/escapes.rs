@@ -24,18 +24,18 @@ pub(super) fn check(findings: &mut Findings) {
         match escape.capabilities.first() {
             Some(capability) => {
                 let at = place(subject, *capability);
-                let fix = Fix::remove(format!("take `{}` away; {}", capability.short_name(), escape.closes), at);
-                findings.add(rule, text, at, fix).with(severity).of(*capability);
+                findings.add(rule, text, at, Fix::remove(escape.closes, at)).with(severity).of(*capability);
             }
             None => _ = findings.add(rule, text, kernel_file(subject), Fix::words(escape.closes)).with(severity),
         }
     }
 }
 
-/// Returns the capabilities that by themselves open the host for sure, by what `subject` says.
+/// Returns the capabilities that by themselves open the host for sure, by what `subject` says, where no other rule says it.
 pub(super) fn sure(subject: &Subject) -> CapSet {
-    let escapes = escape::escapes(&walls(subject));
-    let certain = escapes.iter().filter(|escape| escape.sureness == Sureness::Certain);
+    let walls = walls(subject);
+    let escapes = escape::escapes(&walls);
+    let certain = escapes.iter().filter(|escape| escape.sureness == Sureness::Certain && rule_of(escape, &walls).is_none());
     certain.flat_map(|escape| escape.capabilities).copied().collect()
 }
 

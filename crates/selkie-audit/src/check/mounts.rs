@@ -110,7 +110,14 @@ fn is_within_system(path: &str) -> bool {
         "/usr/bin",
     ];
     let state = ["/var/lib/docker/", "/var/lib/containerd/", "/var/lib/containers/", "/var/lib/kubelet/", "/var/lib/etcd", "/boot/"];
-    PARTS.iter().chain(&state).any(|part| path.starts_with(part))
+    PARTS.iter().chain(&state).any(|part| path.starts_with(part)) && !is_volume(path)
+}
+
+/// Tells whether it is, or is in, the data of a named volume, which its engine keeps among its state.
+fn is_volume(path: &str) -> bool {
+    let volumes = ["/var/lib/docker/volumes/", "/var/lib/containers/storage/volumes/"];
+    let inner = volumes.iter().find_map(|place| path.strip_prefix(place)).and_then(|rest| Some(rest.split_once('/')?.1));
+    inner.is_some_and(|inner| inner == "_data" || inner.starts_with("_data/"))
 }
 
 fn devices(findings: &mut Findings) {
@@ -199,6 +206,13 @@ mod tests {
         assert_eq!(clean("/var/run/../../"), "/");
         assert_eq!(clean("//etc/./ssh/"), "/etc/ssh");
         assert_eq!(clean("./data"), "./data");
+    }
+
+    #[test]
+    fn data_of_a_volume_is_not_the_engines_state() {
+        let state = ["/var/lib/docker/volumes/db", "/var/lib/docker/volumes/metadata.db", "/var/lib/containers/storage/overlay/x"];
+        let data = ["/var/lib/docker/volumes/db/_data", "/var/lib/containers/storage/volumes/db/_data/sub"];
+        assert_eq!((state.map(is_within_system), data.map(is_within_system)), ([true; 3], [false; 2]));
     }
 
     #[test]

@@ -220,7 +220,7 @@ const TABLE: &[Row] = &[
             by("SYS_ADMIN, SYS_PTRACE and the host's PID namespace", enter)
         },
         why: "setns(2) enters the namespaces of the host's first process, as nsenter -t 1 does",
-        closes: "a PID namespace of its own",
+        closes: "a PID namespace of its own, or drop SYS_ADMIN or SYS_PTRACE",
     },
     Row {
         way: Way::TraceUser,
@@ -310,7 +310,7 @@ const TABLE: &[Row] = &[
         capabilities: &[NetAdmin],
         opens: |reach| by("NET_ADMIN and the host's network namespace", network(reach).map(|_| Sureness::Possible)),
         why: "the host's traffic is routed, filtered and redirected, and so is what it trusts: names, updates, mounts over the network",
-        closes: "a network namespace of its own",
+        closes: "a network namespace of its own, or drop NET_ADMIN",
     },
     Row {
         way: Way::Sniff,

@@ -86,8 +86,10 @@ impl Finder {
             self.containerd(host, place);
         }
         for name in host.list("var/lib/lxc") {
-            if let Some(config) = host.text(&format!("var/lib/lxc/{name}/config")) {
-                self.add(host, machine::lxc(&name, &config));
+            let place = format!("var/lib/lxc/{name}/config");
+            if let Some(config) = host.text(&place) {
+                let found = machine::lxc(&name, &config);
+                self.add(host, found.map(|found| HostContainer { configuration: Some(absolute(&place)), ..found }));
             }
         }
         for place in LXDS {
@@ -143,8 +145,10 @@ impl Finder {
                 let Some(found) = tree.long(&format!("{place}/{list}")).and_then(|file| storage::list(&file, &digests)) else { continue };
                 for mut container in found {
                     let id = container.owner.id.clone();
-                    if let Some(spec) = tree.record(&format!("{place}/{id}/userdata/config.json")).and_then(|file| spec::parse(&file)) {
+                    let config = format!("{place}/{id}/userdata/config.json");
+                    if let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file)) {
                         storage::describe(&mut container, spec);
+                        container.configuration = tree.user.is_none().then(|| absolute(&config));
                     }
                     self.add(tree, Some(container));
                 }
@@ -189,7 +193,9 @@ impl Finder {
                     let Some(owner) = containerd::owner(&namespace, &id) else { continue };
                     let spec = tree.record(&format!("{place}/config.json")).and_then(|file| spec::parse(&file));
                     let pid = tree.record(&format!("{place}/init.pid")).and_then(|file| procfs::number(file.trim_ascii()));
-                    self.add(tree, Some(containerd::container(&namespace, owner, spec, pid)));
+                    let configuration = (tree.user.is_none() && spec.is_some()).then(|| absolute(&format!("{place}/config.json")));
+                    let found = containerd::container(&namespace, owner, spec, pid);
+                    self.add(tree, Some(HostContainer { configuration, ..found }));
                 }
             }
         }
@@ -215,7 +221,9 @@ impl Finder {
             if let Some(graph) = store {
                 self.store(tree, graph, "");
             }
-            if let Some(spec) = tree.record(&format!("{bundle}/config.json")).and_then(|file| spec::parse(&file)) {
+            let config = format!("{bundle}/config.json");
+            if let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file)) {
+                container.configuration = Some(absolute(&config));
                 container.bounding = container.bounding.or(spec.bounding);
                 container.filter = spec.filter;
                 container.command = spec.command;
@@ -238,6 +246,11 @@ impl Finder {
             None => list.push(container),
         }
     }
+}
+
+/// Returns a path beneath the root as people have it.
+fn absolute(path: &str) -> String {
+    format!("/{}", path.trim_start_matches('/'))
 }
 
 /// Returns the store that a bundle of Podman's or CRI-O's is in: `STORE/DRIVER-containers/ID/userdata`.
@@ -270,6 +283,8 @@ fn users(host: &mut Tree) -> BTreeMap<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -343,6 +358,10 @@ mod tests {
                 "youki y None None Some(107)",
             ]
         );
+        let configured: Vec<&str> = found.containers.iter().filter_map(|container| container.configuration.as_deref()).collect();
+        let web = format!("/var/lib/containers/storage/overlay-containers/{ID}/userdata/config.json");
+        let pod = format!("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{OTHER}/config.json");
+        assert_eq!(configured.into_iter().collect::<BTreeSet<_>>(), [web.as_str(), &pod, "/var/lib/lxc/old/config"].into());
         let mine = found.containers.iter().find(|container| container.title() == "mine").unwrap();
         assert_eq!(mine.start, Some(9));
         assert_eq!(found.denied, Vec::<String>::new());

@@ -29,6 +29,8 @@ pub struct HostContainer {
     pub bounding: Option<CapSet>,
     /// What it is configured to allow of the system calls that matter.
     pub filter: Option<Filter>,
+    /// The file that configures it: a `config.json` of the OCI, or LXC's. Only of the host's engines: a user may put anything there.
+    pub configuration: Option<String>,
     /// What it runs.
     pub command: Vec<String>,
     /// When it was created, RFC 3339.
@@ -54,6 +56,7 @@ impl HostContainer {
             privileged: None,
             bounding: None,
             filter: None,
+            configuration: None,
             command: Vec::new(),
             created: None,
             pid: None,
@@ -88,6 +91,7 @@ impl HostContainer {
         or(&mut self.privileged, other.privileged);
         or(&mut self.bounding, other.bounding);
         or(&mut self.filter, other.filter);
+        or(&mut self.configuration, other.configuration);
         or(&mut self.created, other.created);
         if self.pid.is_none() {
             (self.pid, self.start) = (other.pid, other.start);

@@ -24,10 +24,10 @@ mod show;
 ///
 /// Reads compose files, Kubernetes YAML, Quadlet units, OCI config.json, containers.conf, LXC and nspawn configuration; `-` is
 /// standard input. A name that is no file is a container's, of any engine, or the beginning of its id. Without either, the containers
-/// of selkie and of all other engines are audited. Whether one that runs is privileged is what `selkie privileged` says; of one that
-/// does not, files say the flag and the capabilities at most. Images of which a profile was learned are held against it: by their
-/// digests, or where these differ or are not known by their names, which the finding says. What each finding means is in
-/// docs/findings.md.
+/// of selkie and of all other engines are audited. Whether one that runs is privileged is what `selkie privileged` says. One that does
+/// not run is judged by its plan or the file that configures it, or by its flag and capabilities, where no more is known of it.
+/// Images of which a profile was learned are held against it: by their digests, or where these differ or are not known by their names,
+/// which the finding says. What each finding means is in docs/findings.md.
 ///
 /// Exit status: 0 nothing at or above --fail-on, 1 findings, 2 a file could not be read, 125 an error of usage.
 ///

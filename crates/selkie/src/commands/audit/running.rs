@@ -1,11 +1,14 @@
 //! Containers of other engines as subjects: what the kernel says of their first processes, and the flag of their engine. Of those
-//! that do not run, what their engine's files say.
+//! that do not run, the file that configures them, where their engine keeps one, else the flag and the capabilities.
 
-use selkie_audit::{Basis, Confinement, Engine, Entry, Learned, Located, Mount, Namespace, Seen, Subject, UNKNOWN_OF_STOPPED, check};
+use selkie_audit::{
+    Basis, Confinement, Engine, Entry, FILE_LIMIT, FileType, Learned, Located, Mount, Namespace, Seen, Subject, UNKNOWN_OF_STOPPED, check,
+};
 use selkie_host::containers::HostContainer;
 use selkie_host::privileged::{self, Devices, Facts};
 use selkie_host::{Buffer, Namespace as Kind, Procfs};
 
+use super::files;
 use crate::commands::members;
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
@@ -35,7 +38,7 @@ pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned]) -
 /// Audits one; `None` when it has ended meanwhile, or may not be looked into.
 pub(super) fn entry(container: &HostContainer, procfs: &Procfs, learned: &[Learned]) -> Result<Option<Entry>, Failure> {
     let subject = match container.pid {
-        None => stopped(container),
+        None => return Ok(Some(configured(container, learned).unwrap_or_else(|| checked(container, stopped(container), learned)))),
         Some(pid) => {
             let seen = privileged::Subject::Process { pid, configured: container.configured() };
             let Some(facts) = privileged::read(procfs, seen)? else { return Ok(None) };
@@ -48,8 +51,38 @@ pub(super) fn entry(container: &HostContainer, procfs: &Procfs, learned: &[Learn
             subject(container, &facts, root)
         }
     };
+    Ok(Some(checked(container, subject, learned)))
+}
+
+fn checked(container: &HostContainer, subject: Subject, learned: &[Learned]) -> Entry {
     let findings = check(&subject, learned);
-    Ok(Some(Entry { name: container.owner.engine.word().to_owned(), kind: None, subjects: vec![subject], findings }))
+    Entry { name: container.owner.engine.word().to_owned(), kind: None, subjects: vec![subject], findings }
+}
+
+/// Audits one that does not run by the file that configures it; `None` without one that can be read.
+fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
+    let path = container.configuration.as_deref()?;
+    let kind = if container.owner.engine == selkie_host::Engine::Lxc { FileType::Lxc } else { FileType::Oci };
+    let file = files::read(path, FILE_LIMIT).and_then(|bytes| files::parse(path, &bytes, Some(kind))).ok()?;
+    let mut subject = file.subjects.into_iter().next()?;
+    subject.name = container.title().to_owned();
+    subject.basis = Basis::Planned;
+    (subject.image, subject.digest) = (container.image.clone(), container.digest.clone());
+    if let Some(flag) = container.privileged {
+        subject.privileged = Some(Located::nowhere(flag));
+    }
+    // Its engine mounts files of its own that it keeps for it.
+    let own = format!("/{}/userdata/", container.owner.id);
+    subject.mounts.retain(|mount| !mount.value.source.contains(&own));
+    let mut entry = checked(container, subject, learned);
+    entry.findings.extend(file.findings);
+    for finding in &mut entry.findings {
+        // The engine writes that file: what to change are flags, and no line of it.
+        finding.subject = container.title().to_owned();
+        finding.place = None;
+        finding.fix.changes.clear();
+    }
+    Some(entry)
 }
 
 /// Says, once and beside the data, what is not known of those that do not run.

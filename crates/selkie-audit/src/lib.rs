@@ -37,7 +37,7 @@ pub use finding::{Change, Finding, Fix, Setting, Severity};
 pub use fix::{FixError, Mended, diff, mend};
 pub use kind::FileType;
 pub use place::{Located, Place};
-pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, read};
+pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, docker, read};
 pub use report::{Entry, Problem, Report, Verdict, html, json, sarif};
 pub use rule::{About, Rule, page};
 pub use subject::{Basis, Confinement, Engine, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};

@@ -1,6 +1,7 @@
 //! What has changed since older results, and older results that are none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use proptest::prelude::*;
 use selkie_audit::{Entry, Older, Report, Trend, check, html, json, read, sarif};
 
 fn report(text: &str) -> Report {
@@ -115,8 +116,8 @@ fn picture_of_many_results_has_the_last_of_them() {
     let mut report = report("");
     report.trend = Trend::of(&report, &vec![older("a", ""); 100]);
     let page = html(&report);
-    assert_eq!(page.matches("<rect").count(), 24 * 4);
-    assert!(page.contains("The picture has the last 24 of 101 results."));
+    assert_eq!(page.matches("<rect").count(), 12 * 4);
+    assert!(page.contains("The picture has the last 12 of 101 results."));
 }
 
 #[test]
@@ -171,4 +172,27 @@ fn older_results_of_later_programs_and_other_rules_are_read() {
     report.trend = Trend::of(&report, &[Older::parse("a", &value.to_string()).unwrap()]);
     assert_eq!(fixed(&report), ["rule-that-was web"]);
     assert_eq!(report.trend.unwrap().changed[0].phrases(), ["exposed → confined", "has lost CHOWN"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_results_are_read_or_refused(at in 0_usize..2000, with in proptest::collection::vec(any::<u8>(), 0..8), cut in any::<bool>()) {
+        let mut bytes = json(&report(&service("web", ", pid: host"))).to_string().into_bytes();
+        let at = at % bytes.len();
+        bytes.splice(at..(at + with.len()).min(bytes.len()), with);
+        if cut {
+            bytes.truncate(at);
+        }
+        let Ok(text) = String::from_utf8(bytes) else { return Ok(()) };
+        match Older::parse("a", &text) {
+            Ok(older) => {
+                let mut now = report("");
+                now.trend = Trend::of(&now, &[older]);
+                prop_assert!(html(&now).contains("Since a") && json(&now)["since"].is_object());
+            }
+            Err(error) => prop_assert!(error.to_string().len() < 2000),
+        }
+    }
 }

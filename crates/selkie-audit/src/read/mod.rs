@@ -2,6 +2,7 @@
 
 mod compose;
 mod containers_conf;
+mod docker;
 mod kubernetes;
 mod lxc;
 mod nspawn;
@@ -13,6 +14,7 @@ mod variables;
 
 use std::rc::Rc;
 
+pub use self::docker::docker;
 use crate::place::{Located, Source};
 use crate::tree::{self, Node, Value};
 use crate::unit::{self, Setting};

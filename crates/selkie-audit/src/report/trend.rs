@@ -7,10 +7,10 @@ use super::{Report, Trend};
 use crate::Severity;
 use crate::trend::{Named, Past};
 
-/// How many results the picture shows; the newest.
-const SHOWN: usize = 24;
+/// How many results the picture shows, the newest: as many as a phone shows legibly.
+const SHOWN: usize = 12;
 /// Width of a bar with its gap, and the room for words before the bars.
-const BAR: usize = 24;
+const BAR: usize = 30;
 const WORDS: usize = 88;
 /// Height of a severity's band, and of its bars at most.
 const BAND: usize = 58;

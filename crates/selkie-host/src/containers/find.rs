@@ -181,7 +181,9 @@ impl Finder {
             let Some(config) = tree.record(&format!("{place}/config.v2.json")) else { continue };
             let host = tree.record(&format!("{place}/hostconfig.json"));
             // A record in a directory of another name is nobody's.
-            self.add(tree, docker::container(&config, host.as_deref()).filter(|container| container.owner.id == id));
+            let found = docker::container(&config, host.as_deref()).filter(|container| container.owner.id == id);
+            let configuration = (tree.user.is_none() && host.is_some()).then(|| absolute(&format!("{place}/hostconfig.json")));
+            self.add(tree, found.map(|found| HostContainer { configuration, ..found }));
         }
     }
 
@@ -360,8 +362,9 @@ mod tests {
         );
         let configured: Vec<&str> = found.containers.iter().filter_map(|container| container.configuration.as_deref()).collect();
         let web = format!("/var/lib/containers/storage/overlay-containers/{ID}/userdata/config.json");
+        let dock = format!("/var/lib/docker/containers/{ID}/hostconfig.json");
         let pod = format!("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{OTHER}/config.json");
-        assert_eq!(configured.into_iter().collect::<BTreeSet<_>>(), [web.as_str(), &pod, "/var/lib/lxc/old/config"].into());
+        assert_eq!(configured.into_iter().collect::<BTreeSet<_>>(), [web.as_str(), &dock, &pod, "/var/lib/lxc/old/config"].into());
         let mine = found.containers.iter().find(|container| container.title() == "mine").unwrap();
         assert_eq!(mine.start, Some(9));
         assert_eq!(found.denied, Vec::<String>::new());

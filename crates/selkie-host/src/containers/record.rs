@@ -29,7 +29,7 @@ pub struct HostContainer {
     pub bounding: Option<CapSet>,
     /// What it is configured to allow of the system calls that matter.
     pub filter: Option<Filter>,
-    /// The file that configures it: a `config.json` of the OCI, or LXC's. Only of the host's engines: a user may put anything there.
+    /// The file that configures it: a `config.json` of the OCI, Docker's `hostconfig.json`, or LXC's. Only of the host's engines: a user may put anything there.
     pub configuration: Option<String>,
     /// What it runs.
     pub command: Vec<String>,

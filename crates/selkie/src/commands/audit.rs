@@ -117,7 +117,7 @@ impl Audit {
     fn report(&self, living: Vec<Entry>, learned: &[Learned]) -> Result<ExitCode, Failure> {
         let kind = self.kind()?;
         let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
-        let older = self.compare.iter().map(|path| read_older(path)).collect::<Result<Vec<_>, _>>()?;
+        let older = self.older()?;
         let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
         report.entries.extend(living);
         for name in self.subjects.iter().filter(|name| is_file(name)) {
@@ -143,6 +143,19 @@ impl Audit {
             self.print(&report)?;
         }
         Ok(self.status(&report))
+    }
+
+    /// Reads the older results; of all but the last the counts are enough.
+    fn older(&self) -> Result<Vec<Older>, Failure> {
+        let mut all: Vec<Older> = Vec::new();
+        for path in &self.compare {
+            let one = read_older(path)?;
+            if let Some(before) = all.last_mut() {
+                before.keep_counts();
+            }
+            all.push(one);
+        }
+        Ok(all)
     }
 
     fn kind(&self) -> Result<Option<FileType>, Failure> {

@@ -62,20 +62,33 @@ fn checked(container: &HostContainer, subject: Subject, learned: &[Learned]) -> 
 /// Audits one that does not run by the file that configures it; `None` without one that can be read.
 fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
     let path = container.configuration.as_deref()?;
-    let kind = if container.owner.engine == selkie_host::Engine::Lxc { FileType::Lxc } else { FileType::Oci };
-    let file = files::read(path, FILE_LIMIT).and_then(|bytes| files::parse(path, &bytes, Some(kind))).ok()?;
-    let mut subject = file.subjects.into_iter().next()?;
+    let whole = |path: &str| files::read(path, FILE_LIMIT).ok().filter(|bytes| bytes.len() <= FILE_LIMIT);
+    let (mut subject, findings) = match container.owner.engine {
+        selkie_host::Engine::Docker if path.ends_with("/hostconfig.json") => {
+            let beside = path.replace("hostconfig.json", "config.v2.json");
+            (selkie_audit::docker(container.title(), &whole(&beside)?, &whole(path)?)?, Vec::new())
+        }
+        engine => {
+            let kind = if engine == selkie_host::Engine::Lxc { FileType::Lxc } else { FileType::Oci };
+            let file = files::parse(path, &whole(path)?, Some(kind)).ok()?;
+            (file.subjects.into_iter().next()?, file.findings)
+        }
+    };
     subject.name = container.title().to_owned();
     subject.basis = Basis::Planned;
     (subject.image, subject.digest) = (container.image.clone(), container.digest.clone());
     if let Some(flag) = container.privileged {
         subject.privileged = Some(Located::nowhere(flag));
     }
-    // Its engine mounts files of its own that it keeps for it.
-    let own = format!("/{}/userdata/", container.owner.id);
-    subject.mounts.retain(|mount| !mount.value.source.contains(&own));
+    // Its engine mounts what it keeps for it beside that file.
+    let beside = std::path::Path::new(path).parent()?;
+    subject.mounts.retain(|mount| !std::path::Path::new(&mount.value.source).starts_with(beside));
     let mut entry = checked(container, subject, learned);
-    entry.findings.extend(file.findings);
+    entry.findings.extend(findings);
+    // As of what runs: its engine is the entry's name, and no file was given that lines could be of.
+    for subject in &mut entry.subjects {
+        (subject.engine, subject.place) = (Engine::Other, None);
+    }
     for finding in &mut entry.findings {
         // The engine writes that file: what to change are flags, and no line of it.
         finding.subject = container.title().to_owned();

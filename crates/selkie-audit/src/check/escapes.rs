@@ -1,11 +1,11 @@
 //! Ways out that a combination opens although each part alone might not: the table is selkie-caps's, here is what of it a subject
 //! says, and by which rule each way is reported.
 
-use selkie_caps::escape::{self, Calls, Escape, HostMount, Sureness, Walls, Way};
+use selkie_caps::escape::{self, Calls, Escape, HostMount, SYSTEM_DIRECTORIES, Sureness, Walls, Way, is_engine_socket};
 use selkie_caps::{CapSet, Capability};
 
 use super::Findings;
-use super::mounts::{clean, is_disk, is_every_device, is_memory, is_socket};
+use super::mounts::{clean, is_disk, is_every_device, is_memory};
 use crate::subject::{Basis, Confinement, Engine, Namespace, Selinux, capability};
 use crate::{Fix, Place, Rule, Severity, Subject};
 
@@ -145,15 +145,12 @@ fn written(subject: &Subject) -> Walls {
         kernel_memory_readable: Some(unmasked || open("/proc/kcore")),
         nodes: devices.filter(|path| is_disk(path) || is_memory(path)).map(str::to_owned).collect(),
         mounts: of_host()
-            .filter(|mount| SYSTEM.contains(&clean(&mount.source).as_str()))
+            .filter(|mount| SYSTEM_DIRECTORIES.contains(&clean(&mount.source).as_str()))
             .map(|mount| HostMount { source: clean(&mount.source), point: mount.target.clone(), read_only: mount.read_only })
             .collect(),
-        sockets: of_host().filter(|mount| is_socket(&mount.source)).map(|mount| mount.source.clone()).collect(),
+        sockets: of_host().filter(|mount| is_engine_socket(&clean(&mount.source))).map(|mount| mount.source.clone()).collect(),
     }
 }
-
-/// Directories through which the host is taken over, as selkie-host has them for mounts that are there.
-const SYSTEM: [&str; 9] = ["/", "/bin", "/boot", "/etc", "/lib", "/root", "/run", "/sbin", "/usr"];
 
 /// Whether the directory `above` is of the kernel and has `path` in it.
 fn is_above(above: &str, path: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What of the host is mounted, and which devices are given.
 
-use selkie_caps::escape::{Sureness, Way};
+use selkie_caps::escape::{Sureness, Way, is_engine_socket};
 
 use super::Findings;
 use super::escapes::{at_hand, sureness};
@@ -21,24 +21,6 @@ pub(super) fn check(findings: &mut Findings) {
         }
     }
     devices(findings);
-}
-
-/// Tells whether it is the socket of an engine or service manager, or the directory of one.
-pub(super) fn is_socket(path: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "docker.sock",
-        "podman.sock",
-        "containerd.sock",
-        "crio.sock",
-        "dockershim.sock",
-        "cri-dockerd.sock",
-        "buildkitd.sock",
-        "incus.socket",
-        "system_bus_socket",
-    ];
-    let path = clean(path);
-    let last = path.rsplit('/').next().unwrap_or_default();
-    NAMES.contains(&last) || path.ends_with("/systemd/private") || last == "unix.socket" && (path.contains("lxd") || path.contains("incus"))
 }
 
 /// Directories of which the host is made, or in which engines keep their state.
@@ -74,7 +56,7 @@ fn of_host(findings: &mut Findings, mount: &Located<Mount>) {
     let path = clean(&mount.value.source);
     let (shown, ro) = (shown(&path), mount.value.read_only);
     let fix = |text: &str| if subject.engine == Engine::Docker { Fix::remove(text, mount.place) } else { Fix::words(text) };
-    if is_socket(&path) {
+    if is_engine_socket(&path) {
         let text = format!("the socket {shown} is mounted: whoever writes to it is root of the host");
         let severity = at_hand(subject, &[Way::EngineSocket], Severity::Critical);
         findings.add(Rule::EngineSocket, text, mount.place, fix("take the mount away")).with(severity);
@@ -213,11 +195,5 @@ mod tests {
         let state = ["/var/lib/docker/volumes/db", "/var/lib/docker/volumes/metadata.db", "/var/lib/containers/storage/overlay/x"];
         let data = ["/var/lib/docker/volumes/db/_data", "/var/lib/containers/storage/volumes/db/_data/sub"];
         assert_eq!((state.map(is_within_system), data.map(is_within_system)), ([true; 3], [false; 2]));
-    }
-
-    #[test]
-    fn sockets_are_known_by_their_names() {
-        assert!(is_socket("/var/run/docker.sock") && is_socket("/run/podman/podman.sock") && is_socket("/var/lib/incus/unix.socket"));
-        assert!(!is_socket("/run/postgresql/.s.PGSQL.5432"));
     }
 }

@@ -41,7 +41,7 @@ pub struct Walls {
     pub nodes: Vec<String>,
     /// Directories of the host through which it can be taken over.
     pub mounts: Vec<HostMount>,
-    /// Sockets of engines.
+    /// Sockets of engines and service managers, as [`is_engine_socket`] tells them.
     pub sockets: Vec<String>,
 }
 
@@ -75,4 +75,41 @@ pub enum Calls {
     /// A filter of unknown content, or perhaps none.
     #[default]
     Unknown,
+}
+
+/// Directories of the host through which whoever writes there takes it over.
+pub const SYSTEM_DIRECTORIES: [&str; 9] = ["/", "/bin", "/boot", "/etc", "/lib", "/root", "/run", "/sbin", "/usr"];
+
+/// Tells by its name whether `path` is the socket of an engine or service manager: whoever writes to it is root of the host.
+#[must_use]
+pub fn is_engine_socket(path: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "docker.sock",
+        "podman.sock",
+        "containerd.sock",
+        "crio.sock",
+        "dockershim.sock",
+        "cri-dockerd.sock",
+        "buildkitd.sock",
+        "incus.socket",
+        "system_bus_socket",
+    ];
+    let last = path.rsplit('/').next().unwrap_or_default();
+    NAMES.contains(&last) || path.ends_with("/systemd/private") || last == "unix.socket" && (path.contains("lxd") || path.contains("incus"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_known_by_their_names() {
+        for path in ["/var/run/docker.sock", "/run/podman/podman.sock", "/var/lib/incus/unix.socket", "/run/systemd/private", "docker.sock"]
+        {
+            assert!(is_engine_socket(path), "{path}");
+        }
+        for path in ["/run/postgresql/.s.PGSQL.5432", "/run/docker.sock/x", "/srv/unix.socket", "/run/user/7/bus", ""] {
+            assert!(!is_engine_socket(path), "{path}");
+        }
+    }
 }

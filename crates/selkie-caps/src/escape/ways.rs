@@ -140,7 +140,7 @@ const TABLE: &[Row] = &[
             let sureness = reach.opens().unwrap_or(Sureness::Possible);
             reach.0.sockets.iter().map(|socket| (sureness, format!("the socket {socket}"))).collect()
         },
-        why: "whoever may connect asks the engine for a privileged container with the host's / in it; a read-only mount stops no connection",
+        why: "whoever may connect asks the engine for a privileged container with the host's / in it, or the service manager for a program as root; a read-only mount stops no connection",
         closes: "do not mount the socket; give a proxy that allows single requests",
     },
     // What the kernel itself does for whoever holds the capability.

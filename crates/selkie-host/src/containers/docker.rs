@@ -81,6 +81,17 @@ mod tests {
     }
 
     #[test]
+    fn container_of_a_newer_docker_has_the_digest_of_its_image_if_it_is_one() {
+        let digest = |text: &str| {
+            let config = format!(r#"{{"ID": "{ID}", "ImageManifest": {{"mediaType": "x", "digest": "{text}"}}}}"#);
+            container(config.as_bytes(), None).and_then(|found| found.digest)
+        };
+        let whole = format!("sha256:{ID}");
+        assert_eq!(digest(&whole), Some(whole.clone()));
+        assert_eq!([digest("sha256:7"), digest(ID), digest("")], [None, None, None]);
+    }
+
+    #[test]
     fn container_that_is_stopped_has_no_process_whatever_its_file_says() {
         let config = format!(r#"{{"ID": "{ID}", "State": {{"Running": false, "Pid": 421}}}}"#);
         assert_eq!(container(config.as_bytes(), None), Some(HostContainer::unknown(Engine::Docker, ID)));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, OFlags};
 use selkie_caps::CapSet;
+use selkie_caps::escape::{SYSTEM_DIRECTORIES, is_engine_socket};
 use selkie_sys::{Errno, Result, SyscallError};
 
 use super::{Devices, Facts, HostMount, View};
@@ -23,9 +24,7 @@ const MASKED: [&str; 9] = [
     "/proc/timer_stats",
     "/sys/firmware",
 ];
-/// Directories through which the host can be taken over.
-const SYSTEM: [&str; 9] = ["/", "/bin", "/boot", "/etc", "/lib", "/root", "/run", "/sbin", "/usr"];
-const SOCKETS: [&str; 6] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock", "buildkitd.sock"];
+/// Where engines have their sockets.
 const SOCKET_PLACES: [&str; 5] =
     ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 
@@ -237,7 +236,7 @@ fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool
             .iter()
             .filter(|host| host.device == mount.device && host.kind == mount.kind)
             .filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)))
-            .find(|path| SYSTEM.iter().any(|system| path.as_path() == Path::new(system)));
+            .find(|path| SYSTEM_DIRECTORIES.iter().any(|system| path.as_path() == Path::new(system)));
         // The kernel's own file systems have one device everywhere; these are not files of the host's.
         if let Some(source) =
             on_host.filter(|_| !matches!(mount.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue" | "cgroup" | "cgroup2"))
@@ -251,7 +250,7 @@ fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool
 
 /// Sockets of engines: mounted by themselves, or where engines have them, beneath the container's root.
 fn sockets(procfs: &Procfs, pid: u32, mounts: &[Mount]) -> Vec<String> {
-    let is_socket = |path: &Path| path.file_name().is_some_and(|name| SOCKETS.iter().any(|known| name == *known));
+    let is_socket = |path: &Path| path.to_str().is_some_and(is_engine_socket);
     let mounted = mounts.iter().filter(|mount| is_socket(&mount.root) || is_socket(&mount.point)).map(|mount| mount.point.clone());
     let mut found: Vec<PathBuf> = mounted.collect();
     if let Ok(Some(root)) = procfs.root_of(pid) {

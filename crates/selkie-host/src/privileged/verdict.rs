@@ -273,7 +273,7 @@ fn sockets(facts: &Facts, add: Add<'_>) {
     // Whoever reaches it asks the engine for whatever container they like; a read-only mount does not stop a connection.
     for socket in &facts.sockets {
         let weight = if facts.uid == Some(0) && counts(facts) { Weight::Decisive } else { Weight::Weakens };
-        add("mounts", weight, format!("an engine's socket is at {socket}"));
+        add("mounts", weight, format!("the socket of an engine or service manager is at {socket}"));
     }
 }
 
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn nothing_but_an_engines_socket_is_yes() {
         let facts = Facts { sets: FiveSets::NONE, sockets: vec!["/run/docker.sock".to_owned()], ..plain() };
-        assert_eq!(decisive(&facts), ["an engine's socket is at /run/docker.sock"]);
+        assert_eq!(decisive(&facts), ["the socket of an engine or service manager is at /run/docker.sock"]);
     }
 
     #[test]

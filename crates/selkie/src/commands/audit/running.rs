@@ -1,6 +1,8 @@
 //! Containers of other engines as subjects: what the kernel says of their first processes, and the flag of their engine. Of those
 //! that do not run, the file that configures them, where their engine keeps one, else the flag and the capabilities.
 
+use std::path::{Component, Path};
+
 use selkie_audit::{
     Basis, Confinement, Engine, Entry, FILE_LIMIT, FileType, Learned, Located, Mount, Namespace, Seen, Subject, UNKNOWN_OF_STOPPED, check,
 };
@@ -81,8 +83,9 @@ fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
         subject.privileged = Some(Located::nowhere(flag));
     }
     // Its engine mounts what it keeps for it beside that file.
-    let beside = std::path::Path::new(path).parent()?;
-    subject.mounts.retain(|mount| !std::path::Path::new(&mount.value.source).starts_with(beside));
+    let beside = Path::new(path).parent()?;
+    let is_own = |source: &Path| source.starts_with(beside) && !source.components().any(|part| part == Component::ParentDir);
+    subject.mounts.retain(|mount| !is_own(Path::new(&mount.value.source)));
     let mut entry = checked(container, subject, learned);
     entry.findings.extend(findings);
     // As of what runs: its engine is the entry's name, and no file was given that lines could be of.

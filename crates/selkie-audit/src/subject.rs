@@ -222,7 +222,7 @@ impl Names {
 
 /// Reads one name; no number and no `ALL`.
 pub(crate) fn capability(name: &str) -> Option<Capability> {
-    (!name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit())).then(|| Capability::parse_name(name).ok())?
+    (!name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit())).then(|| Capability::of_name(name))?
 }
 
 impl Subject {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use proptest::prelude::*;
-use selkie_audit::{Entry, FileType, Problem, ReadError, Report, check, html, json, mend, read, sarif};
+use selkie_audit::{Entry, FileType, Problem, ReadError, Report, check, docker, html, json, mend, read, sarif};
 
 const FIXTURES: [(FileType, &str); 7] = [
     (FileType::Compose, include_str!("fixtures/compose.yaml")),
@@ -13,6 +13,13 @@ const FIXTURES: [(FileType, &str); 7] = [
     (FileType::Lxc, include_str!("fixtures/lxc.conf")),
     (FileType::Nspawn, include_str!("fixtures/web.nspawn")),
 ];
+
+/// Docker's two records of a container.
+const DOCKER: (&str, &str) = (
+    r#"{"Config": {"User": "7"}, "AppArmorProfile": "p", "MountPoints": {"/s": {"Type": "bind", "Source": "/etc", "RW": true, "Propagation": ""}}}"#,
+    r#"{"Privileged": false, "CapAdd": ["ALL"], "CapDrop": null, "SecurityOpt": ["label=type:t"], "PidMode": "host", "UTSMode": "",
+        "Devices": [{"PathOnHost": "/dev/sda"}], "DeviceCgroupRules": ["a"], "Sysctls": {"kernel.panic": "1"}, "MaskedPaths": []}"#,
+);
 
 /// Does all that can be done with a file.
 fn everything(kind: Option<FileType>, bytes: &[u8]) {
@@ -38,6 +45,18 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in proptest::option::of(0_usize..7)) {
         everything(kind.map(|kind| FileType::ALL[kind]), &bytes);
+    }
+
+    #[test]
+    fn damaged_records_of_docker_are_read_or_refused(at in 0_usize..600, with in proptest::collection::vec(any::<u8>(), 0..6), first in any::<bool>()) {
+        let mut files = [DOCKER.0.as_bytes().to_vec(), DOCKER.1.as_bytes().to_vec()];
+        let damaged = &mut files[usize::from(first)];
+        let at = at % damaged.len();
+        damaged.splice(at..(at + with.len()).min(damaged.len()), with);
+        if let Some(subject) = docker("x", &files[0], &files[1]) {
+            let findings = check(&subject, &[]);
+            prop_assert!(findings.iter().all(|finding| finding.place.is_none()), "nothing has a line");
+        }
     }
 
     #[test]
@@ -139,6 +158,13 @@ fn long_lines_take_no_quadratic_time() {
     let text = format!("services: {{web: {{cap_add: [{list}]}}}}\n");
     let file = read("compose.yaml", text.as_bytes(), None).unwrap();
     assert_eq!(file.subjects[0].added.len(), 100_000);
+}
+
+#[test]
+fn many_names_that_are_none_take_no_longer_than_a_few_looks_at_each() {
+    let list = vec!["NET_ADMN"; 20_000].join(", ");
+    let file = read("compose.yaml", format!("services: {{web: {{cap_add: [{list}]}}}}\n").as_bytes(), None).unwrap();
+    assert!(check(&file.subjects[0], &[]).len() >= 20_000);
 }
 
 #[test]

@@ -72,11 +72,14 @@ impl Capability {
     /// # Errors
     /// [`UnknownCapability`] names the text and the nearest name.
     pub fn parse_name(name: &str) -> Result<Self, UnknownCapability> {
+        Self::of_name(name).ok_or_else(|| UnknownCapability { name: name.into(), closest: closest(strip_prefix(name)) })
+    }
+
+    /// As [`Self::parse_name`], for whoever does not ask what else may have been meant: that takes much longer than to say no.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
         let short = strip_prefix(name);
-        Self::ALL
-            .into_iter()
-            .find(|capability| capability.short_name().eq_ignore_ascii_case(short))
-            .ok_or_else(|| UnknownCapability { name: name.into(), closest: closest(short) })
+        Self::ALL.into_iter().find(|capability| capability.short_name().eq_ignore_ascii_case(short))
     }
 
     /// Returns the kernel's name in lower case as libcap prints it, `cap_net_admin`.
@@ -268,8 +271,11 @@ fn closest(short: &str) -> Option<Capability> {
         return None;
     }
     let short = short.to_ascii_uppercase().replace('-', "_");
+    // Each letter more or fewer is an edit.
+    let is_near = |capability: &Capability| capability.short_name().len().abs_diff(short.len()) <= 2;
     Capability::ALL
         .into_iter()
+        .filter(is_near)
         .map(|capability| (edits(short.as_bytes(), capability.short_name().as_bytes()), capability))
         .min()
         .filter(|(distance, _)| *distance <= 2)

@@ -86,6 +86,36 @@ fn finding_that_is_accepted_by_now_is_neither_new_nor_fixed() {
 }
 
 #[test]
+fn finding_that_is_worse_is_said_with_what_it_was() {
+    let with = |mode: &str| service("web", &format!(", volumes: ['/etc:/a{mode}', '/boot:/b:ro']"));
+    let report = since(&with(":ro"), &with(""));
+    let shifted: Vec<String> = report
+        .shifted()
+        .iter()
+        .map(|(_, finding, was)| format!("{}: {} to {}", finding.rule, was.word(), finding.severity.word()))
+        .collect();
+    assert_eq!((shifted, new(&report), fixed(&report)), (vec!["host-directory: medium to high".to_owned()], vec![], vec![]));
+    assert_eq!(json(&report)["since"]["shifted"][0]["severity"], serde_json::json!(["medium", "high"]));
+    assert!(html(&report).contains("<h3>Findings that are worse or milder (1)</h3>"));
+    let log = sarif(&report).to_string();
+    assert_eq!((log.matches("\"updated\"").count(), log.matches("\"unchanged\"").count()), (1, 1));
+}
+
+#[test]
+fn many_of_the_same_take_no_quadratic_time() {
+    let many = |count: usize, accepted: Option<&str>| {
+        let mut report = report(&service("web", ", pid: host"));
+        let one = selkie_audit::Finding { accepted: accepted.map(str::to_owned), ..report.entries[0].findings[0].clone() };
+        report.entries[0].findings = vec![one; count];
+        report
+    };
+    let older = Older::parse("a", &json(&many(50_000, Some("known"))).to_string()).unwrap();
+    let mut report = many(60_000, None);
+    report.trend = Trend::of(&report, &[older]);
+    assert_eq!((new(&report).len(), fixed(&report).len(), report.shifted().len()), (10_000, 0, 0));
+}
+
+#[test]
 fn two_of_the_same_of_which_one_went_are_one_fixed() {
     let with = |volumes: &str| service("web", &format!(", volumes: [{volumes}]"));
     let report = since(&with("'/etc:/a', '/boot:/b'"), &with("'/etc:/a'"));

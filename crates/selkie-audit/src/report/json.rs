@@ -50,6 +50,16 @@ fn since(report: &Report, trend: &Trend) -> Value {
         let capability = Some(key.capability.as_str()).filter(|name| !name.is_empty());
         past(*severity, [&key.file, &key.container, &key.rule], capability)
     });
+    let shifted = report.shifted().into_iter().map(|(file, finding, was)| {
+        let capability = finding.capability.map(selkie_caps::Capability::short_name);
+        json!({
+            "rule": finding.rule.id(),
+            "severity": [was.word(), finding.severity.word()],
+            "file": file,
+            "container": finding.subject,
+            "capability": capability,
+        })
+    });
     let names = |set: CapSet| set.iter().map(selkie_caps::Capability::short_name).collect::<Vec<_>>();
     let changed = trend.changed.iter().map(|changed| {
         json!({
@@ -69,6 +79,7 @@ fn since(report: &Report, trend: &Trend) -> Value {
         "results": results.collect::<Vec<_>>(),
         "new": new.collect::<Vec<_>>(),
         "fixed": fixed.collect::<Vec<_>>(),
+        "shifted": shifted.collect::<Vec<_>>(),
         "containers": {
             "came": trend.came.iter().map(named).collect::<Vec<_>>(),
             "gone": trend.gone.iter().map(named).collect::<Vec<_>>(),

@@ -119,13 +119,24 @@ impl Report {
     #[must_use]
     pub fn added(&self) -> Vec<(&str, &Finding)> {
         let places = self.trend.iter().flat_map(|trend| &trend.new);
-        let of = |(entry, finding): &(usize, usize)| {
-            let entry = self.entries.get(*entry)?;
-            Some((entry.name.as_str(), entry.findings.get(*finding)?))
-        };
-        let mut new: Vec<(&str, &Finding)> = places.filter_map(of).collect();
-        new.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
-        new
+        let mut added: Vec<_> = places.filter_map(|place| self.finding(*place)).collect();
+        added.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
+        added
+    }
+
+    /// Returns the findings that were there with another severity, with the names of their files and that severity, worst first.
+    #[must_use]
+    pub fn shifted(&self) -> Vec<(&str, &Finding, Severity)> {
+        let places = self.trend.iter().flat_map(|trend| &trend.shifted);
+        let of = |(place, was): (&(usize, usize), &Severity)| self.finding(*place).map(|(file, finding)| (file, finding, *was));
+        let mut shifted: Vec<_> = places.filter_map(of).collect();
+        shifted.sort_by_key(|(_, finding, _)| std::cmp::Reverse(finding.severity));
+        shifted
+    }
+
+    fn finding(&self, (entry, finding): (usize, usize)) -> Option<(&str, &Finding)> {
+        let entry = self.entries.get(entry)?;
+        Some((entry.name.as_str(), entry.findings.get(finding)?))
     }
 
     /// Returns the worst severity of what nobody accepts.

@@ -97,7 +97,7 @@ struct Outcome {
     message: Text,
     locations: Vec<Location>,
     partial_fingerprints: BTreeMap<&'static str, String>,
-    /// `new` or `unchanged`, if there is an older result.
+    /// `new`, `updated` or `unchanged`, if there is an older result.
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline_state: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +151,13 @@ pub fn sarif(report: &Report) -> serde_json::Value {
     let mut broken: Vec<Rule> = report.entries.iter().flat_map(|entry| &entry.findings).map(|finding| finding.rule).collect();
     broken.sort_unstable();
     broken.dedup();
-    let state = |place: (usize, usize)| report.trend.as_ref().map(|trend| if trend.new.contains(&place) { "new" } else { "unchanged" });
+    let state = |place: (usize, usize)| {
+        report.trend.as_ref().map(|trend| match () {
+            () if trend.new.contains(&place) => "new",
+            () if trend.shifted.contains_key(&place) => "updated",
+            () => "unchanged",
+        })
+    };
     let mut results = Vec::new();
     for (number, entry) in report.entries.iter().enumerate() {
         for (index, finding) in entry.findings.iter().enumerate() {

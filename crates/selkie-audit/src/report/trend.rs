@@ -23,6 +23,7 @@ pub(super) fn section(report: &Report) -> Markup {
         ul.tiles {
             li { b { "+ " (trend.new.len()) } "new" }
             li { b { "− " (trend.fixed.len()) } "fixed" }
+            li { b { "≠ " (trend.shifted.len()) } "worse or milder" }
             li { b { "+ " (trend.came.len()) } "containers came" }
             li { b { "− " (trend.gone.len()) } "containers gone" }
             li { b { "≠ " (trend.changed.len()) } "containers changed" }
@@ -31,6 +32,7 @@ pub(super) fn section(report: &Report) -> Markup {
         (numbers(trend))
         (new(report, trend))
         (fixed(&trend.fixed))
+        (shifted(report))
         (containers("Containers that came", &trend.came))
         (containers("Containers that have gone", &trend.gone))
         @if !trend.changed.is_empty() {
@@ -126,6 +128,24 @@ fn fixed(list: &[Past]) -> Markup {
             ul.at {
                 @for past in list.iter().take(PLACES) {
                     li { (past.severity.sign()) " " (past.key.rule) " " b { (past.key.container) } " " (past.key.capability) " " code { (past.key.file) } }
+                }
+                (more(list.len(), PLACES))
+            }
+        }
+    }
+}
+
+fn shifted(report: &Report) -> Markup {
+    let list = report.shifted();
+    html! {
+        @if !list.is_empty() {
+            h3 { "Findings that are worse or milder (" (list.len()) ")" }
+            ul.at {
+                @for (file, finding, was) in list.iter().take(PLACES) {
+                    li {
+                        (was.sign()) " " (was.word()) " → " b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.severity.word()) } " "
+                        (finding.rule.id()) " " b { (finding.subject) } " " (finding.message) " " (super::html::at(file, finding))
+                    }
                 }
                 (more(list.len(), PLACES))
             }

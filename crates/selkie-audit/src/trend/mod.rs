@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use selkie_caps::CapSet;
 
-use crate::{Report, Severity, Verdict};
+use crate::{Finding, Report, Severity, Verdict};
 
 pub use older::{Older, OlderError};
 
@@ -28,6 +28,8 @@ pub struct Trend {
     pub new: BTreeSet<(usize, usize)>,
     /// Findings that are not there any more.
     pub fixed: Vec<Past>,
+    /// Findings that are as they were but for how bad they are, by the same numbers as the new ones, with how bad they were.
+    pub shifted: BTreeMap<(usize, usize), Severity>,
     /// Containers that have come.
     pub came: Vec<Named>,
     /// Containers that have gone.
@@ -67,6 +69,27 @@ pub struct Key {
     pub rule: String,
     /// The capability; empty without one.
     pub capability: String,
+}
+
+/// Takes one of this kind away; `None` when there is none left.
+fn take(kinds: &mut BTreeMap<(bool, Severity), usize>, kind: (bool, Severity)) -> Option<(bool, Severity)> {
+    let count = kinds.get_mut(&kind)?;
+    *count -= 1;
+    if *count == 0 {
+        kinds.remove(&kind);
+    }
+    Some(kind)
+}
+
+impl Key {
+    fn of(file: &str, finding: &Finding) -> Self {
+        Self {
+            file: file.to_owned(),
+            container: finding.subject.clone(),
+            rule: finding.rule.id().to_owned(),
+            capability: finding.capability.map_or("", selkie_caps::Capability::short_name).to_owned(),
+        }
+    }
 }
 
 /// A container.
@@ -110,28 +133,34 @@ impl Trend {
     }
 
     fn findings(&mut self, report: &Report, last: &Older) {
-        let mut before: BTreeMap<&Key, Vec<(bool, Severity)>> = BTreeMap::new();
+        // How many there were of each, by whether they were open and how bad they were: nothing here grows with their number squared.
+        let mut before: BTreeMap<&Key, BTreeMap<(bool, Severity), usize>> = BTreeMap::new();
         for (key, severity, open) in &last.findings {
-            before.entry(key).or_default().push((*open, *severity));
+            *before.entry(key).or_default().entry((*open, *severity)).or_default() += 1;
         }
-        for (number, entry) in report.entries.iter().enumerate() {
-            for (index, finding) in entry.findings.iter().enumerate() {
-                let capability = finding.capability.map_or("", selkie_caps::Capability::short_name);
-                let key = Key {
-                    file: entry.name.clone(),
-                    container: finding.subject.clone(),
-                    rule: finding.rule.id().to_owned(),
-                    capability: capability.to_owned(),
-                };
-                let was_there = before.get_mut(&key).and_then(Vec::pop).is_some();
-                if !was_there && finding.accepted.is_none() {
-                    self.new.insert((number, index));
-                }
+        let numbered = report.entries.iter().enumerate();
+        let mut now: Vec<((usize, usize), Key, &Finding)> = numbered
+            .flat_map(|(number, entry)| {
+                entry.findings.iter().enumerate().map(move |(index, finding)| ((number, index), Key::of(&entry.name, finding), finding))
+            })
+            .collect();
+        // First those that are the same in everything, so that of several each finds its own.
+        now.retain(|(_, key, finding)| {
+            let same = (finding.accepted.is_none(), finding.severity);
+            before.get_mut(key).and_then(|kinds| take(kinds, same)).is_none()
+        });
+        for (place, key, finding) in now {
+            let any = before.get_mut(&key).and_then(|kinds| take(kinds, *kinds.keys().next_back()?));
+            match any {
+                None if finding.accepted.is_none() => _ = self.new.insert(place),
+                Some((true, severity)) if finding.accepted.is_none() => _ = self.shifted.insert(place, severity),
+                None | Some(_) => {}
             }
         }
         for (key, left) in before {
-            let open = left.into_iter().filter(|(open, _)| *open);
-            self.fixed.extend(open.map(|(_, severity)| Past { severity, key: key.clone() }));
+            for ((_, severity), count) in left.into_iter().filter(|((open, _), _)| *open) {
+                self.fixed.extend(std::iter::repeat_n(Past { severity, key: key.clone() }, count));
+            }
         }
         self.fixed.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.key.cmp(&other.key)));
     }

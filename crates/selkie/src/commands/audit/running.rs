@@ -193,3 +193,88 @@ fn namespace(kind: Kind) -> Option<Namespace> {
         Kind::User | Kind::Mount => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use selkie_caps::{CapSet, Capability};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A directory with these files, of which the first is what configures the container.
+    fn stopped_with(engine: selkie_host::Engine, files: &[(&str, &str)]) -> (TempDir, HostContainer) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        for (name, text) in files {
+            std::fs::write(path(name), text.replace("HERE", directory.path().to_str().unwrap())).unwrap();
+        }
+        let configuration = files.first().map(|(name, _)| path(name));
+        let container = HostContainer { configuration, name: Some("web".to_owned()), ..HostContainer::unknown(engine, "id") };
+        (directory, container)
+    }
+
+    fn audited(container: &HostContainer) -> Entry {
+        entry(container, &Procfs::open(Path::new("/proc")).unwrap(), &[]).unwrap().unwrap()
+    }
+
+    fn rules(entry: &Entry) -> Vec<&str> {
+        entry.findings.iter().map(|finding| finding.rule.id()).collect()
+    }
+
+    #[test]
+    fn stopped_one_without_a_file_is_judged_by_flag_and_capabilities() {
+        let bounding = Some(CapSet::EMPTY.with(Capability::SysAdmin));
+        let container = HostContainer { bounding, ..HostContainer::unknown(selkie_host::Engine::Podman, "id") };
+        let entry = audited(&container);
+        assert_eq!(
+            (entry.name.as_str(), &entry.subjects[0].basis, rules(&entry)),
+            ("podman", &Basis::Stopped, vec!["capability-host-root"])
+        );
+    }
+
+    #[test]
+    fn stopped_one_whose_file_is_broken_gone_or_too_large_is_judged_without_it() {
+        let (directory, container) = stopped_with(selkie_host::Engine::Podman, &[("config.json", "{\"ociVersion\": ")]);
+        assert_eq!(audited(&container).subjects[0].basis, Basis::Stopped);
+        let file = std::fs::File::create(directory.path().join("config.json")).unwrap();
+        file.set_len(1 << 30).unwrap();
+        assert_eq!(audited(&container).subjects[0].basis, Basis::Stopped);
+        std::fs::remove_file(directory.path().join("config.json")).unwrap();
+        assert_eq!(audited(&container).subjects[0].basis, Basis::Stopped);
+    }
+
+    #[test]
+    fn stopped_one_with_a_file_is_judged_by_it_without_lines_and_patches() {
+        let config = r#"{"ociVersion": "1", "process": {"user": {"uid": 7}, "noNewPrivileges": true, "capabilities": {"bounding": ["CAP_SYS_TIME"]}},
+            "root": {"readonly": true}, "linux": {"seccomp": {}, "maskedPaths": ["/proc/kcore"],
+            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}]}}"#;
+        let (_directory, container) = stopped_with(selkie_host::Engine::Podman, &[("config.json", config)]);
+        let entry = audited(&container);
+        assert_eq!((&entry.subjects[0].basis, entry.subjects[0].name.as_str()), (&Basis::Planned, "web"));
+        assert_eq!((rules(&entry), entry.findings[0].subject.as_str()), (vec!["capability-outside"], "web"));
+        assert!(entry.findings.iter().all(|finding| finding.place.is_none() && finding.fix.changes.is_empty()), "{entry:?}");
+    }
+
+    #[test]
+    fn mounts_of_the_engine_beside_its_file_are_no_findings_and_a_way_up_from_there_is() {
+        let mount = |source: &str| format!(r#"{{"destination": "/m", "type": "bind", "source": "{source}"}}"#);
+        let rules_of = |source: &str| {
+            let config = format!(r#"{{"ociVersion": "1", "mounts": [{}]}}"#, mount(source));
+            let (_directory, container) = stopped_with(selkie_host::Engine::Podman, &[("config.json", &config)]);
+            rules(&audited(&container)).contains(&"host-directory")
+        };
+        assert!(!rules_of("HERE/shm"));
+        assert!(rules_of("HERE/../../../../../../../etc"));
+        assert!(rules_of("/etc"));
+    }
+
+    #[test]
+    fn stopped_one_of_docker_is_judged_by_both_its_records() {
+        let records = [("hostconfig.json", r#"{"PidMode": "host"}"#), ("config.v2.json", r#"{"Config": {"User": "7"}}"#)];
+        let (directory, container) = stopped_with(selkie_host::Engine::Docker, &records);
+        assert!(rules(&audited(&container)).contains(&"host-pid"));
+        std::fs::remove_file(directory.path().join("config.v2.json")).unwrap();
+        assert_eq!(audited(&container).subjects[0].basis, Basis::Stopped);
+    }
+}

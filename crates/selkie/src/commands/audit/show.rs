@@ -49,11 +49,21 @@ fn since(report: &Report, trend: &Trend) -> String {
             format!("{} {}  {}{}  {}  {}", severity.sign(), severity.word(), key.rule, capability(&key.capability), key.container, key.file)
         })
         .collect();
+    let shifted: Vec<String> = report
+        .shifted()
+        .into_iter()
+        .map(|(file, finding, was)| {
+            let name = finding.capability.map_or("", selkie_caps::Capability::short_name);
+            let (was, now) = (was.word(), finding.severity.word());
+            format!("{was} → {now}  {}{}  {}  {file}", finding.rule, capability(name), finding.subject)
+        })
+        .collect();
     let named = |named: &Named| format!("{}  {}", named.container, named.file);
     let changed = trend.changed.iter().map(|changed| format!("{}: {}", named(&changed.named), changed.phrases().join("; "))).collect();
     let lists = [
         ("new", new),
         ("fixed", fixed),
+        ("worse or milder", shifted),
         ("containers that came", trend.came.iter().map(named).collect()),
         ("containers that have gone", trend.gone.iter().map(named).collect()),
         ("containers that changed", changed),

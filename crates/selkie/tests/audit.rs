@@ -115,6 +115,12 @@ fn audit_and_privileged_give_the_same_verdict() {
         let open = told["Privileged"] == true || certain;
         assert_eq!(audited["verdict"] == "open", open, "{name}: {audited} {told}");
         answers.push((name, told["Privileged"].as_bool().unwrap()));
+        // It stands the same when it runs no more: nothing of it is less open for that.
+        engine.ok(&["stop", "-t", "0", name]);
+        let stopped = container(&audit(&engine, &["--format", "json", name]));
+        if told["Privileged"] == false {
+            assert_eq!((&stopped["state"], &stopped["verdict"]), (&"stopped".into(), &audited["verdict"]), "{name}: {stopped} {audited}");
+        }
     }
     assert!(answers.contains(&("plain", false)) && answers.contains(&("flag", true)), "{answers:?}");
 }

@@ -20,6 +20,38 @@ pub struct Filter {
     pub partly: BTreeSet<&'static str>,
 }
 
+impl Filter {
+    /// Reads a profile in the form of the OCI, already resolved for a set of capabilities.
+    #[must_use]
+    pub fn of(seccomp: &Value) -> Self {
+        let lets = |action: Option<&str>| matches!(action, Some("SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE"));
+        let default = lets(seccomp.get("defaultAction").and_then(Value::as_str));
+        let mut filter = Self::default();
+        let rules = seccomp.get("syscalls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for call in WATCHED {
+            let named = rules.iter().filter(|rule| {
+                rule.get("names").and_then(Value::as_array).is_some_and(|names| names.iter().any(|name| name.as_str() == Some(call)))
+            });
+            let (mut whole, mut part, mut refused) = (false, false, false);
+            for rule in named {
+                let some = rule.get("args").and_then(Value::as_array).is_some_and(|args| !args.is_empty());
+                match (lets(rule.get("action").and_then(Value::as_str)), some) {
+                    (true, false) => whole = true,
+                    (true, true) => part = true,
+                    (false, false) => refused = true,
+                    (false, true) => {}
+                }
+            }
+            if whole || default && !refused && !part {
+                filter.allowed.insert(call);
+            } else if part {
+                filter.partly.insert(call);
+            }
+        }
+        filter
+    }
+}
+
 /// What matters of a specification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spec {
@@ -56,7 +88,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Spec> {
         annotations: annotations.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
         command: process.map(|process| json::texts(process, "args")).unwrap_or_default(),
         bounding: process.map(|process| capabilities(process.get("capabilities").and_then(|sets| sets.get("bounding")))),
-        filter: linux.and_then(|linux| linux.get("seccomp")).filter(|seccomp| seccomp.is_object()).map(filter),
+        filter: linux.and_then(|linux| linux.get("seccomp")).filter(|seccomp| seccomp.is_object()).map(Filter::of),
     })
 }
 
@@ -64,34 +96,6 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Spec> {
 pub(super) fn capabilities(list: Option<&Value>) -> CapSet {
     let names = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     names.iter().filter_map(Value::as_str).filter_map(|name| CapSet::parse(name).ok()).fold(CapSet::EMPTY, CapSet::union)
-}
-
-fn filter(seccomp: &Value) -> Filter {
-    let lets = |action: Option<&str>| matches!(action, Some("SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE"));
-    let default = lets(seccomp.get("defaultAction").and_then(Value::as_str));
-    let mut filter = Filter::default();
-    let rules = seccomp.get("syscalls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    for call in WATCHED {
-        let named = rules.iter().filter(|rule| {
-            rule.get("names").and_then(Value::as_array).is_some_and(|names| names.iter().any(|name| name.as_str() == Some(call)))
-        });
-        let (mut whole, mut part, mut refused) = (false, false, false);
-        for rule in named {
-            let some = rule.get("args").and_then(Value::as_array).is_some_and(|args| !args.is_empty());
-            match (lets(rule.get("action").and_then(Value::as_str)), some) {
-                (true, false) => whole = true,
-                (true, true) => part = true,
-                (false, false) => refused = true,
-                (false, true) => {}
-            }
-        }
-        if whole || default && !refused && !part {
-            filter.allowed.insert(call);
-        } else if part {
-            filter.partly.insert(call);
-        }
-    }
-    filter
 }
 
 #[cfg(test)]

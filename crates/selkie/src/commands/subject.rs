@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use selkie_engine::Container;
-use selkie_host::containers::HostContainer;
+use selkie_host::containers::{Filter, HostContainer};
 use selkie_host::privileged::Configured;
 use selkie_host::{Buffer, Procfs};
+use selkie_plan::Seccomp;
 
 use crate::commands::members::{foreign, own};
 use crate::context::Context;
@@ -69,8 +70,14 @@ impl Subject {
 /// Returns what a container of ours was told to be.
 pub(crate) fn configured(context: &Context, container: &Container) -> Result<Configured, Failure> {
     let plan = container.plan(context.engine.store())?;
-    let bounding = plan.as_ref().map(|plan| plan.process.sets.bounding);
-    Ok(Configured { privileged: plan.map(|plan| plan.privileged), bounding, filter: None })
+    // A profile of the user's may have changed since it was put in force, so that only the built-in one is known.
+    let built_in = plan.as_ref().filter(|plan| matches!(plan.seccomp, Seccomp::Default { .. }));
+    let filter = built_in.and_then(|plan| selkie_engine::resolved_filter(plan).ok().flatten());
+    Ok(Configured {
+        bounding: plan.as_ref().map(|plan| plan.process.sets.bounding),
+        privileged: plan.map(|plan| plan.privileged),
+        filter: filter.map(|resolved| Filter::of(&selkie_seccomp::to_oci(&resolved))),
+    })
 }
 
 /// Opens this machine's procfs.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use selkie_caps::CapSet;
 use selkie_plan::value::RestartPolicy;
-use selkie_plan::{IdMaps, LogDriver, Plan, Warning, plan};
+use selkie_plan::{IdMaps, LogDriver, Mount, MountSource, Plan, Warning, plan};
 use selkie_sys::socket;
 
 use crate::client::Attached;
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter::{self, Filter};
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
-use crate::record::{Container, Record, STARTING, Status};
+use crate::record::{Container, Record, RootSource, STARTING, Status};
 use crate::store::Lock;
 
 /// How to start a container.
@@ -165,6 +165,7 @@ impl Engine {
                 held: options.hold.is_some(),
                 // Whoever holds it watches it.
                 recorded: options.hold.is_none().then(|| self.store.tag()),
+                own_mounts: has_own_mounts(record, planned),
                 bound: options.bound,
             })),
             after: After { globals: self.globals(), remove: lifecycle.remove, restart: restart(lifecycle.restart) },
@@ -224,6 +225,12 @@ impl Engine {
         let chosen = record.request.lifecycle.log_options.iter().rev().find(|(name, _)| name == "path");
         chosen.map_or_else(|| self.store.container(&record.id).join("ctr.log"), |(_, path)| PathBuf::from(path))
     }
+}
+
+/// Returns whether an image, new file systems and generated files are all that is mounted in a container.
+fn has_own_mounts(record: &Record, planned: &Plan) -> bool {
+    let is_own = |mount: &Mount| !matches!(mount.source, MountSource::Bind { .. });
+    matches!(record.root, RootSource::Image(_)) && planned.mounts.iter().all(is_own)
 }
 
 fn restart(policy: RestartPolicy) -> Option<Restart> {

@@ -59,6 +59,8 @@ pub(crate) struct StartOrder {
     pub(crate) recorded: Option<u64>,
     /// The client wants to know the process before it executes its program.
     pub(crate) held: bool,
+    /// Nothing of the host is mounted in the container but what is the engine's own.
+    pub(crate) own_mounts: bool,
     /// The container ends when nobody is attached any more.
     pub(crate) bound: bool,
 }

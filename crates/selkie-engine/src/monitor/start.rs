@@ -65,7 +65,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     } else {
         drop(control);
     }
-    let StartOrder { id, container, running, restarts, .. } = *order;
+    let StartOrder { id, container, running, restarts, own_mounts, .. } = *order;
     let watch = Watch { id, container, running, restarts, started, cgroup };
     // With them the namespaces outlive the container's process, which so ends sooner: taking a mount namespace apart is slow.
     let mut kept = ahead.map(Ahead::into_namespaces).filter(|_| is_watched).unwrap_or_default();
@@ -81,13 +81,16 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
         // Nobody is left to hear of an error here; what could not be written shows as a lost end.
         let _ = finish(&watch, ended);
     });
-    drop(kept);
     if is_watched && clients.iter().any(client_takes_over) {
-        // It waits for us to hang up, which is by now sooner than by ending.
+        if !own_mounts {
+            // The user may want to unmount next what the container had.
+            kept.clear();
+        }
+        // It waits for us to hang up, which is sooner than by ending.
         drop(clients);
         return Ok(());
     }
-    drop(clients);
+    drop((kept, clients));
     follow(after, &watch, code, &engine)
 }
 

@@ -106,7 +106,11 @@ impl Watched {
     }
 
     fn left(&self) -> Vec<String> {
-        let mut left = self.processes();
+        let describe = |pid: &PathBuf| {
+            let words = std::fs::read_to_string(pid.join("cmdline")).unwrap_or_default().replace('\0', " ");
+            format!("process {}: {words}", pid.display())
+        };
+        let mut left: Vec<String> = self.processes().iter().map(describe).collect();
         left.extend(self.cgroups().into_iter().map(|path| format!("cgroup {}", path.display())));
         for directory in ["root/containers", "root/names", "run/containers", "run/rootfs"] {
             left.extend(children(self.engine.path(directory)).iter().map(|path| path.display().to_string()));
@@ -118,24 +122,28 @@ impl Watched {
         left
     }
 
-    /// Processes that were started from our directory, or are in our cgroups.
-    fn processes(&self) -> Vec<String> {
+    /// Sends SIGKILL to everything of this engine at once: clients, monitors and containers.
+    pub(crate) fn kill_all(&self) {
+        for process in self.processes() {
+            let pid = process.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            // One that has just ended is as good as killed.
+            let _ = rustix::process::kill_process(pid.and_then(rustix::process::Pid::from_raw).unwrap(), rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Directories in `/proc` of processes that were started from our directory, or are in our cgroups.
+    fn processes(&self) -> Vec<PathBuf> {
         let ours = self.engine.path("");
         let is_ours = |pid: &PathBuf| {
             let cgroup = std::fs::read_to_string(pid.join("cgroup")).unwrap_or_default();
             std::fs::read_link(pid.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&ours)) || cgroup.contains(&format!("{}/", self.parent))
         };
         let is_zombie = |pid: &PathBuf| std::fs::read_to_string(pid.join("stat")).unwrap_or_default().contains(") Z ");
-        let describe = |pid: &PathBuf| {
-            let words = std::fs::read_to_string(pid.join("cmdline")).unwrap_or_default().replace('\0', " ");
-            format!("process {}: {words}", pid.display())
-        };
-        let pids = children(PathBuf::from("/proc"));
-        pids.iter()
-            .filter(|path| path.file_name().unwrap().to_str().unwrap().bytes().all(|byte| byte.is_ascii_digit()))
-            .filter(|path| is_ours(path) && !is_zombie(path))
-            .map(describe)
-            .collect()
+        let mut pids = children(PathBuf::from("/proc"));
+        pids.retain(|path| {
+            path.file_name().unwrap().to_str().unwrap().bytes().all(|byte| byte.is_ascii_digit()) && is_ours(path) && !is_zombie(path)
+        });
+        pids
     }
 
     fn cgroups(&self) -> Vec<PathBuf> {

@@ -1,7 +1,9 @@
 //! Programs with privileges of their own beneath a root: file capabilities, set-user-ID and set-group-ID bits.
 //!
 //! What is walked is hostile: entries are opened one at a time beneath their directory, no link is followed, the kernel's own file
-//! systems are left out, and depth and number are bounded. Files are never opened, only their places.
+//! systems are left out, and depth and number are bounded. Files are never opened, only their places. What is mounted from a program or
+//! another machine (FUSE, NFS) may keep whoever asks waiting for ever, so it is not asked: its mount is told by its number, which the
+//! kernel itself knows. Where something waits all the same, as in an overlay over such a mount, the walk is given up after a while.
 //!
 //! ```text
 //! path       the directory itself
@@ -9,11 +11,17 @@
 //! container  its root through /proc while it runs, else the overlay of its writable layer and those beneath
 //! ```
 
+mod mounts;
+
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
+use mounts::{Mounts, kind_of};
 use rustix::fs::{Dir, FileType, OFlags, StatVfsMountFlags};
 use selkie_caps::FileCaps;
 use selkie_plan::{ExecRequest, HostFacts, ImageConfig, Needs, Plan, Process, Request, Running, needs, plan, plan_exec};
@@ -42,6 +50,9 @@ const OF_THE_KERNEL: [i64; 10] = [
     0xcafe_4a11, // bpf
     0x1980_0202, // mqueue
 ];
+
+/// How long one place may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A program with privileges of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +104,8 @@ pub struct Place {
     pub plan: Plan,
     /// Whether ids and attributes beneath the root are the container's own numbers, not those of the host.
     pub own_ids: bool,
+    /// In whose mount namespace the root is.
+    pub mounts_of: u32,
 }
 
 impl Engine {
@@ -131,7 +144,7 @@ impl Engine {
             (facts.own.euid, facts.own.egid, facts.own.rootless) = (0, 0, false);
         }
         let plan = plan(request, image, &facts)?;
-        Ok(Place { root, process: plan.process.clone(), plan, own_ids })
+        Ok(Place { root, process: plan.process.clone(), plan, own_ids, mounts_of: std::process::id() })
     }
 
     /// Opens the root of a container, which runs or not, for whoever it runs as or for `user`.
@@ -141,6 +154,7 @@ impl Engine {
     pub fn look_into_container(&self, container: &Container, user: Option<&str>) -> Result<Place> {
         let unplanned = || Error::State { operation: format!("container {} has no plan", container.id()) };
         let plan = container.plan(&self.store)?.ok_or_else(unplanned)?;
+        let init = container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok());
         let (root, own_ids) = match (&container.live, &container.record.root) {
             (Some(live), _) => (self.running_root(container, live)?, false),
             (None, RootSource::Directory(path)) => (open(path)?, false),
@@ -156,7 +170,7 @@ impl Engine {
                 plan_exec(&request, &Running { request: &record.request, image: &record.image_config, plan: &plan }, &facts)?
             }
         };
-        Ok(Place { root, process, plan, own_ids })
+        Ok(Place { root, process, plan, own_ids, mounts_of: init.unwrap_or_else(std::process::id) })
     }
 
     fn running_root(&self, container: &Container, live: &Live) -> Result<OwnedFd> {
@@ -190,19 +204,83 @@ fn open(path: &Path) -> Result<OwnedFd> {
     opened.map_err(|errno| Error::File { action: "look at", path: path.to_path_buf(), source: errno.into() })
 }
 
-/// Returns every program with privileges beneath `root`, or `root` itself when it is a file, which is called `name` then.
+/// Returns every program with privileges beneath the root of `place`, or that root itself when it is a file, which is called `name`
+/// then.
+///
+/// When something does not answer for ten seconds, returns what has been found until then. The thread that waits for it ends with the
+/// process.
 #[must_use]
-pub fn programs(root: impl AsFd, name: &Path) -> Programs {
-    let mut programs = Programs::default();
-    let kind = rustix::fs::fstat(&root).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    match kind {
-        Ok(FileType::Directory) => walk(root, name, &mut programs),
-        Ok(FileType::RegularFile) => programs.look(&root, || name.to_path_buf()),
-        Ok(_) => {}
-        Err(errno) => programs.miss(name.to_path_buf(), describe(errno)),
+pub fn programs(place: &Place, name: &Path) -> Programs {
+    match place.root.try_clone() {
+        Ok(root) => patiently(root, place.mounts_of, name, PATIENCE),
+        Err(error) => Programs { unseen: 1, first_unseen: Some((name.to_path_buf(), error.to_string())), ..Programs::default() },
     }
+}
+
+fn patiently(root: OwnedFd, mounts_of: u32, name: &Path, patience: Duration) -> Programs {
+    let state =
+        Arc::new(State { programs: Mutex::default(), at: Mutex::new(name.as_os_str().as_bytes().to_vec()), steps: AtomicU64::new(0) });
+    let (sender, receiver) = mpsc::channel();
+    let walker = {
+        let (state, name) = (Arc::clone(&state), name.to_path_buf());
+        move || {
+            look_beneath(&root, mounts_of, &name, &state);
+            // Nobody listens any more when it took too long.
+            let _ = sender.send(());
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().spawn(walker) {
+        locked(&state.programs).miss(name.to_path_buf(), error.to_string());
+    }
+    let mut before = 0;
+    while receiver.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let steps = state.steps.load(Ordering::Relaxed);
+        if steps == before {
+            let seconds = patience.as_secs();
+            let at = to_path(&locked(&state.at));
+            locked(&state.programs).miss(at, format!("no answer within {seconds} s: nothing was looked at from there on"));
+            break;
+        }
+        before = steps;
+    }
+    let mut programs = locked(&state.programs).clone();
     programs.found.sort_by(|a, b| a.path.cmp(&b.path));
     programs
+}
+
+/// What the walker and whoever waits for it share.
+struct State {
+    programs: Mutex<Programs>,
+    /// Where the walker is about to look.
+    at: Mutex<Vec<u8>>,
+    /// Counts what it has looked at.
+    steps: AtomicU64,
+}
+
+impl State {
+    /// Notes that `path` is next.
+    fn step(&self, path: &[u8]) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        path.clone_into(&mut locked(&self.at));
+    }
+}
+
+/// A panic of the walker leaves behind what it has found.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look_beneath(root: &OwnedFd, mounts_of: u32, name: &Path, state: &State) {
+    let mut mounts = Mounts::of(mounts_of, root);
+    match kind_of(root) {
+        Ok((FileType::Directory, _)) => walk(root, name, &mut mounts, state),
+        Ok((FileType::RegularFile, _)) => {
+            let found = Programs::at(root, || name.to_path_buf());
+            locked(&state.programs).take(found);
+        }
+        Ok(_) => {}
+        Err(error) => locked(&state.programs).miss(name.to_path_buf(), describe(error.errno)),
+    }
 }
 
 /// A directory that is being read.
@@ -213,13 +291,17 @@ struct Level {
     length: usize,
 }
 
-fn walk(root: impl AsFd, name: &Path, programs: &mut Programs) {
+fn walk(root: impl AsFd, name: &Path, mounts: &mut Mounts, state: &State) {
+    let miss = |path: &[u8], reason: String| locked(&state.programs).miss(to_path(path), reason);
     let mut path = name.as_os_str().as_bytes().to_vec();
-    let mut levels: Vec<Level> = enter(root, &path, 0, programs).into_iter().collect();
+    let mut levels: Vec<Level> = enter(root, &path, 0, state).into_iter().collect();
     while let Some(level) = levels.last_mut() {
-        if programs.found.len() >= MOST {
-            programs.cut = true;
-            return;
+        {
+            let mut programs = locked(&state.programs);
+            if programs.found.len() >= MOST {
+                programs.cut = true;
+                return;
+            }
         }
         let entry = match level.entries.read() {
             None => {
@@ -228,7 +310,7 @@ fn walk(root: impl AsFd, name: &Path, programs: &mut Programs) {
                 continue;
             }
             Some(Err(errno)) => {
-                programs.miss(to_path(&path), describe(errno));
+                miss(&path, describe(errno));
                 path.truncate(level.length);
                 levels.pop();
                 continue;
@@ -241,26 +323,29 @@ fn walk(root: impl AsFd, name: &Path, programs: &mut Programs) {
         }
         let length = path.len();
         push(&mut path, entry.file_name());
+        state.step(&path);
         let place = root::entry(&level.fd, Path::new(OsStr::from_bytes(entry.file_name().to_bytes())));
-        let kind = place.and_then(|place| {
-            let stat = rustix::fs::fstat(&place).call(|| "fstat()")?;
-            Ok((FileType::from_raw_mode(stat.st_mode), place))
-        });
+        let kind = place.and_then(|place| kind_of(&place).map(|(kind, mount)| (kind, mounts.closed(mount), place)));
         let next = match kind {
-            Ok((FileType::RegularFile, place)) => {
-                programs.look(&place, || to_path(&path));
+            Ok((FileType::RegularFile | FileType::Directory, Some(reason), _)) => {
+                miss(&path, reason);
                 None
             }
-            Ok((FileType::Directory, _)) if levels.len() >= DEPTH => {
-                programs.miss(to_path(&path), format!("it lies deeper than {DEPTH} directories"));
+            Ok((FileType::RegularFile, None, place)) => {
+                let found = Programs::at(&place, || to_path(&path));
+                locked(&state.programs).take(found);
                 None
             }
-            Ok((FileType::Directory, place)) => enter(place, &path, length, programs),
+            Ok((FileType::Directory, None, _)) if levels.len() >= DEPTH => {
+                miss(&path, format!("it lies deeper than {DEPTH} directories"));
+                None
+            }
+            Ok((FileType::Directory, None, place)) => enter(place, &path, length, state),
             // A link or device that has just taken its place, or an entry that is gone.
             Ok(_) => None,
             Err(error) if error.errno == Errno::NOENT => None,
             Err(error) => {
-                programs.miss(to_path(&path), describe(error.errno));
+                miss(&path, describe(error.errno));
                 None
             }
         };
@@ -272,7 +357,7 @@ fn walk(root: impl AsFd, name: &Path, programs: &mut Programs) {
 }
 
 /// Opens the directory at `place` for reading, unless it is of a file system of the kernel's.
-fn enter(place: impl AsFd, path: &[u8], length: usize, programs: &mut Programs) -> Option<Level> {
+fn enter(place: impl AsFd, path: &[u8], length: usize, state: &State) -> Option<Level> {
     let opened = || {
         let magic = rustix::fs::fstatfs(&place).call(|| "fstatfs()")?.f_type;
         if OF_THE_KERNEL.contains(&magic) {
@@ -283,12 +368,28 @@ fn enter(place: impl AsFd, path: &[u8], length: usize, programs: &mut Programs) 
         Ok(Some(Level { entries, fd, length }))
     };
     opened().unwrap_or_else(|error: selkie_sys::SyscallError| {
-        programs.miss(to_path(path), describe(error.errno));
+        locked(&state.programs).miss(to_path(path), describe(error.errno));
         None
     })
 }
 
 impl Programs {
+    /// Returns the regular file at `place` if it has privileges. Nothing is locked meanwhile: it may not answer.
+    fn at(place: impl AsFd, path: impl Fn() -> PathBuf) -> Self {
+        let mut programs = Self::default();
+        programs.look(place, path);
+        programs
+    }
+
+    /// Adds what another one has.
+    fn take(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.unseen += other.unseen;
+        if self.first_unseen.is_none() {
+            self.first_unseen = other.first_unseen;
+        }
+    }
+
     /// Notes the regular file at `place` if it has privileges.
     fn look(&mut self, place: impl AsFd, path: impl Fn() -> PathBuf) {
         let stat = match rustix::fs::fstat(&place) {
@@ -359,8 +460,12 @@ mod tests {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    fn beneath(directory: &Path) -> Programs {
+        patiently(std::fs::File::open(directory).unwrap().into(), std::process::id(), Path::new("/"), PATIENCE)
+    }
+
     fn found(directory: &Path) -> Vec<String> {
-        let programs = programs(std::fs::File::open(directory).unwrap(), Path::new("/"));
+        let programs = beneath(directory);
         programs.found.iter().map(|program| program.path.display().to_string()).collect()
     }
 
@@ -398,13 +503,13 @@ mod tests {
             std::fs::create_dir(&at).unwrap();
         }
         executable(&at.join("su"), 0o4755);
-        let programs = programs(std::fs::File::open(directory.path()).unwrap(), Path::new("/"));
+        let programs = beneath(directory.path());
         assert_eq!((programs.found.len(), programs.unseen), (0, 1));
     }
 
     #[test]
     fn programs_of_procfs_are_left_out() {
-        assert_eq!(programs(std::fs::File::open("/proc").unwrap(), Path::new("/")), Programs::default());
+        assert_eq!(beneath(Path::new("/proc")), Programs::default());
     }
 
     #[test]

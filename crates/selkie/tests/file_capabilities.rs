@@ -224,3 +224,91 @@ fn caps_files_of_an_image_takes_capabilities_as_run_does() {
     let words = ["image", "--user", "1000", "--cap-add", "net_raw"];
     assert_eq!(said_of(&engine, &words), [("/bin/busybox-ping".to_owned(), given.to_owned())]);
 }
+
+/// Writes a docker-archive of layers, each a list of files with their modes; those of 0 are empty and only mark something.
+fn archive(engine: &Engine, layers: &[&[(&str, u32)]]) -> Option<String> {
+    let directory = engine.path("archive");
+    let run =
+        |program: &str, words: &[&str]| std::process::Command::new(program).args(words).output().ok().filter(|said| said.status.success());
+    let at = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let (mut members, mut digests) = (Vec::new(), Vec::new());
+    std::fs::create_dir_all(directory.join("out")).unwrap();
+    for (number, files) in layers.iter().enumerate() {
+        let tree = directory.join(format!("tree-{number}"));
+        for (path, mode) in *files {
+            let path = tree.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, if *mode == 0 { "" } else { "program" }).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode((*mode).max(0o644))).unwrap();
+        }
+        let member = format!("out/layer-{number}.tar");
+        run("tar", &["-C", &at(&format!("tree-{number}")), "-cf", &at(&member), "."])?;
+        let sum = run("sha256sum", &[&at(&member)])?;
+        digests.push(format!("sha256:{}", String::from_utf8(sum.stdout).unwrap().split(' ').next().unwrap()));
+        members.push(format!("layer-{number}.tar"));
+    }
+    let config =
+        serde_json::json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": digests}});
+    std::fs::write(directory.join("out/config.json"), config.to_string()).unwrap();
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": ["localhost/layers:1"], "Layers": members}]);
+    std::fs::write(directory.join("out/manifest.json"), manifest.to_string()).unwrap();
+    run("tar", &["-C", &at("out"), "-cf", &at("image.tar"), "."])?;
+    Some(at("image.tar"))
+}
+
+#[test]
+fn caps_files_of_an_image_sees_what_its_layers_have_removed_and_replaced() {
+    let Some(engine) = Engine::new() else { return };
+    let bottom: &[(&str, u32)] = &[
+        ("bin/kept", 0o4755),
+        ("bin/gone", 0o4755),
+        ("bin/tamed", 0o4755),
+        ("old/su", 0o4755),
+        ("opaque/su", 0o4755),
+        ("back/su", 0o4755),
+    ];
+    let middle: &[(&str, u32)] = &[
+        ("bin/.wh.gone", 0),
+        ("bin/tamed", 0o755),
+        (".wh.old", 0),
+        ("opaque/.wh..wh..opq", 0),
+        ("opaque/new", 0o2755),
+        ("back/.wh.su", 0),
+    ];
+    let top: &[(&str, u32)] = &[("back/su", 0o4711), ("bin/late", 0o4755)];
+    let Some(archive) = archive(&engine, &[bottom, middle, top]) else { return skip("no tar(1) or sha256sum(1)") };
+    engine.ok(&["load", "-q", "-i", &archive]);
+    let found: Vec<String> = said_of(&engine, &["localhost/layers:1"]).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(found, ["/back/su", "/bin/kept", "/bin/late", "/opaque/new"]);
+    // A container of it that removes one more, and is not running.
+    engine.ok(&["create", "--name", "c", "localhost/layers:1", "/bin/kept"]);
+    let listed = engine.ok(&["caps", "files", "c", "--format", "{{.Path}}"]);
+    assert_eq!(listed.lines().collect::<Vec<_>>(), found);
+}
+
+#[test]
+fn caps_files_of_a_container_does_not_wait_for_a_file_system_that_never_answers() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() || !Path::new("/dev/fuse").exists() {
+        return skip("no static busybox, or no FUSE");
+    }
+    for directory in ["deaf", "over", "srv"] {
+        std::fs::create_dir(Path::new(&rootfs).join(directory)).unwrap();
+    }
+    // A file system without anybody who serves it: whoever asks waits for ever.
+    let script = "cp /bin/busybox /srv/su; chmod 4755 /srv/su; exec 3<>/dev/fuse; \
+        mount -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none /deaf && touch /ready; sleep 1000";
+    let flags = ["--device", "/dev/fuse", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--name", "c"];
+    let words: Vec<&str> = ["run", "-d"].into_iter().chain(flags).chain(["--rootfs", &rootfs, "sh", "-c", script]).collect();
+    engine.ok(&words);
+    engine.ok(&["exec", "c", "sh", "-c", "i=0; while ! test -e /ready && test $i -lt 100000; do i=$((i + 1)); done"]);
+    if !Path::new(&rootfs).join("ready").exists() {
+        return skip("FUSE cannot be mounted in a container here");
+    }
+    let begun = std::time::Instant::now();
+    let said = engine.run(&["caps", "files", "c", "--format", "{{.Path}}"]);
+    assert_eq!((said.code, said.stdout.as_str()), (0, "/srv/su\n"), "{said:?}");
+    assert_eq!(said.stderr.matches("/deaf could not be looked at: it is a mount of fuse, which is not looked into").count(), 1, "{said:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(8), "{:?}", begun.elapsed());
+}

@@ -22,6 +22,8 @@ use crate::ui::{out, table, template};
 /// AFTER EXEC is what execve(2) of the program does to a process with the container's user, bounding set and
 /// no_new_privs. EPERM is a broken binary: it insists on capabilities that it cannot get.
 ///
+/// Mounts of FUSE, NFS and the like are not looked into, and said to be so: whoever serves them could keep this waiting.
+///
 /// Examples:
 ///   selkie caps files web
 ///   selkie caps files centos --user 1000
@@ -52,7 +54,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let (place, name) = self.place(context)?;
-        let found = programs(&place.root, &name);
+        let found = programs(&place, &name);
         said_once(&found);
         let view = View { roots: if place.own_ids { vec![0] } else { place.plan.namespaces.user.roots() }, place };
         let text = match self.format.as_deref() {

@@ -127,7 +127,7 @@ impl Setup {
         Ok(self.podmans.iter().copied().filter(|(_, runtime)| run(&mut self.podman(runtime, &renamed(words, runtime))).is_ok()).collect())
     }
 
-    fn remove_everything(&self) {
+    pub(crate) fn remove_everything(&self) {
         // What is left is removed with the directory; a container that still runs is not.
         let _ = run(&mut self.selkie(&["rm", "-a", "-f", "-t", "0"]));
         for (_, runtime) in &self.podmans {

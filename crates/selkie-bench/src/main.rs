@@ -9,6 +9,7 @@
 //! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench nginx [the flags above]     nginx under load, observed and not; what learning it takes
 //! selkie-bench audit [the flags above]     reports of a thousand containers
+//! selkie-bench processes [the flags above]  `caps ps` of thousands of processes
 //! selkie-bench loop                        the bare loop over the status files of all processes
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((first, rest)) if first == "floor" => floor::main(rest),
         Some((first, rest)) if first == "learn" => learn::main(rest),
-        Some((first, _)) if first == "loop" => processes::main(),
+        Some((first, _)) if first == "loop" => processes::main(false),
+        Some((first, _)) if first == "loop-namespaces" => processes::main(true),
         Some((first, rest)) if first == "run" => Options::parse(rest).and_then(|options| {
             let mut report = Report::new();
             engines::run_and_remove(&Setup::new(&options.selkie)?, options.rounds, &mut report)?;
@@ -48,6 +50,12 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "audit" => {
             Options::parse(rest).and_then(|options| audit::formats(&options.selkie, options.rounds, &mut Report::new()))
         }
+        Some((first, rest)) if first == "processes" => Options::parse(rest).and_then(|options| {
+            let mut report = Report::new();
+            processes::scan(&Setup::new(&options.selkie)?, &mut report)?;
+            print!("{}", report.render());
+            Ok(())
+        }),
         Some((first, rest)) if first == "nginx" => Options::parse(rest).and_then(|options| {
             let setup = Setup::new(&options.selkie)?;
             nginx(&setup, &options, &mut Report::new())

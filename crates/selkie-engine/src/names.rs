@@ -3,6 +3,7 @@
 //! A container that outlives a reboot has its link beneath the root, one with `--rm` beneath the run root, where its records are.
 //! So that a name is taken once over both, every link is made beneath the run root first, and moves from there.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -28,6 +29,17 @@ impl Store {
     /// Returns who has `name`; a link that a crash has left behind belongs to nobody.
     pub(crate) fn owner_of(&self, name: &Name) -> Option<ContainerId> {
         self.links(name).iter().filter_map(|link| target(link)).find(|id| self.is_complete(id))
+    }
+
+    /// Returns the names by the ids of their containers, from the links alone: one that a crash has left behind is among them.
+    #[must_use]
+    pub fn names(&self) -> HashMap<String, String> {
+        let entries =
+            self.name_directories().into_iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten().flatten());
+        let name = |entry: std::fs::DirEntry| {
+            Some((target(&entry.path())?.to_string(), Name::parse(entry.file_name().to_str()?).ok()?.to_string()))
+        };
+        entries.filter_map(name).collect()
     }
 
     /// Removes the link of `name` if it is the container's.

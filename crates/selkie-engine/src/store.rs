@@ -117,7 +117,8 @@ impl Store {
     }
 
     /// Returns the ids of all containers that have a directory of running state.
-    pub(crate) fn with_run_state(&self) -> HashSet<String> {
+    #[must_use]
+    pub fn with_run_state(&self) -> HashSet<String> {
         let entries = std::fs::read_dir(self.run.join("containers")).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }

@@ -1,8 +1,14 @@
-//! Which processes are in which container, from the tree of cgroups rather than from every process.
+//! Which processes are in which container, without reading `/proc/PID/cgroup` of every process.
 //!
-//! A host has far fewer cgroups than processes: a walk over the directories that reads `cgroup.procs` only beneath those of
-//! containers costs a hundredth of reading `/proc/PID/cgroup` of every process. A number that the kernel gives to a new process
-//! between this walk and the scan would be counted to the old one's container; that takes a whole round of `pid_max`.
+//! A host has far fewer cgroups than processes. There are two ways to make use of that:
+//!
+//! ```text
+//! walk     the directories of the trees; `cgroup.procs` is read only beneath those of containers
+//! groups   whoever lists the processes knows which of them share all their cgroups (the kernel's css_set);
+//!          then one file a group tells the paths
+//! ```
+//! A number that the kernel gives to a new process between this look and the scan would be counted to the old one's container;
+//! that takes a whole round of `pid_max`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,10 +18,104 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::procfs::{lines, number};
-use crate::{Mount, Owner, engine_of};
+use crate::{Buffer, CgroupLine, Mount, Owner, Procfs, engine_of};
 
 /// Deeper trees are a container's own doing.
 const DEPTH: usize = 32;
+/// Hierarchies of v1 that engines use, in the order in which they are asked. The unified one comes before them.
+const USED: [&str; 5] = ["name=systemd", "pids", "devices", "freezer", "memory"];
+
+/// Where the cgroups of processes are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// Mount points of cgroup trees, which are walked.
+    Trees(Vec<PathBuf>),
+    /// Processes that share all their cgroups, with the paths of these.
+    Groups(Vec<Group>),
+}
+
+/// Processes that are in the same cgroup of every hierarchy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Paths in the unified hierarchy and in those of v1 that engines use, in the order in which they are asked.
+    pub paths: Vec<String>,
+    /// Their numbers.
+    pub pids: Vec<u32>,
+}
+
+/// Cgroups, and what their paths alone tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub(crate) cgroups: Cgroups,
+    pub(crate) placements: Placements,
+}
+
+impl Placed {
+    /// Finds the containers whose paths tell.
+    #[must_use]
+    pub fn by_paths(cgroups: Cgroups) -> Self {
+        let placements = Placements::find(&cgroups, &BTreeMap::new());
+        Self { cgroups, placements }
+    }
+
+    /// Finds those, too, of which it is known.
+    pub(crate) fn with(&self, known: &BTreeMap<String, Owner>) -> Placements {
+        if known.is_empty() { self.placements.clone() } else { Placements::find(&self.cgroups, known) }
+    }
+}
+
+impl Cgroups {
+    /// Returns the trees that are mounted here.
+    ///
+    /// # Errors
+    /// When this process cannot read its own mounts.
+    pub fn mounted(procfs: &Procfs) -> selkie_sys::Result<Self> {
+        let mounts = procfs.mounts(std::process::id(), &mut Buffer::new())?.unwrap_or_default();
+        Ok(Self::Trees(hierarchies(&mounts)))
+    }
+
+    /// Finds the groups of processes, each with a word that is the same for those in the same cgroups.
+    #[must_use]
+    pub fn of_processes(procfs: &Procfs, processes: impl IntoIterator<Item = (u32, u64)>) -> Self {
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut last = None;
+        for (pid, word) in processes {
+            // Neighbours are mostly of one group.
+            let place = match last {
+                Some((same, place)) if same == word => place,
+                _ => *places.entry(word).or_insert_with(|| {
+                    groups.push(Group::default());
+                    groups.len() - 1
+                }),
+            };
+            last = Some((word, place));
+            if let Some(group) = groups.get_mut(place) {
+                group.pids.push(pid);
+            }
+        }
+        let mut buffer = Buffer::new();
+        for group in &mut groups {
+            // The first that has not ended meanwhile tells it of all.
+            let lines = group.pids.iter().find_map(|pid| procfs.cgroup(*pid, &mut buffer).ok().flatten().filter(|lines| !lines.is_empty()));
+            group.paths = used(lines.unwrap_or_default());
+        }
+        Self::Groups(groups)
+    }
+}
+
+/// Returns the paths of those hierarchies that engines use, in the order in which they are asked.
+fn used(mut lines: Vec<CgroupLine>) -> Vec<String> {
+    let has = |line: &CgroupLine, name: &str| line.controllers.iter().any(|controller| controller == name);
+    let order = |line: &CgroupLine| match line.controllers.as_slice() {
+        [] => Some(0),
+        _ => USED.iter().position(|name| has(line, name)).map(|place| place + 1),
+    };
+    lines.retain(|line| order(line).is_some());
+    lines.sort_by_key(order);
+    // Of a reader in a cgroup namespace: what is above its root is shown by dots.
+    lines.into_iter().map(|line| line.path.trim_start_matches("/..").to_owned()).collect()
+}
 
 /// The containers of a host and the processes in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +125,32 @@ pub struct Placements {
 }
 
 impl Placements {
+    /// Finds the containers. `known` are those whose paths do not tell.
+    #[must_use]
+    pub fn find(cgroups: &Cgroups, known: &BTreeMap<String, Owner>) -> Self {
+        match cgroups {
+            Cgroups::Trees(hierarchies) => Self::walk(hierarchies, known),
+            Cgroups::Groups(groups) => Self::among(groups, known),
+        }
+    }
+
+    fn among(groups: &[Group], known: &BTreeMap<String, Owner>) -> Self {
+        let mut found = Self::default();
+        let mut indices: HashMap<Owner, usize> = HashMap::new();
+        for group in groups {
+            let Some(owner) = group.paths.iter().find_map(|path| owner_of(path, known)) else { continue };
+            let owners = &mut found.owners;
+            let index = *indices.entry(owner).or_insert_with_key(|owner| {
+                owners.push(owner.clone());
+                owners.len() - 1
+            });
+            for pid in &group.pids {
+                found.by_pid.entry(*pid).or_insert(index);
+            }
+        }
+        found
+    }
+
     /// Walks over the `hierarchies`, mount points of cgroup trees. `known` are containers whose paths do not tell.
     #[must_use]
     pub fn walk(hierarchies: &[PathBuf], known: &BTreeMap<String, Owner>) -> Self {
@@ -42,7 +168,13 @@ impl Placements {
     /// Returns whose container the process is in.
     #[must_use]
     pub fn of(&self, pid: u32) -> Option<&Owner> {
-        self.owners.get(*self.by_pid.get(&pid)?)
+        self.owners.get(self.place(pid)?)
+    }
+
+    /// Returns its place in the list of [`Self::owners`].
+    #[must_use]
+    pub fn place(&self, pid: u32) -> Option<usize> {
+        self.by_pid.get(&pid).copied()
     }
 
     /// Returns the containers, in the order in which they were found.
@@ -94,7 +226,6 @@ impl Placements {
 /// Returns where the trees are mounted that tell containers apart: the unified one, and those of v1 that engines use.
 #[must_use]
 pub fn hierarchies(mounts: &[Mount]) -> Vec<PathBuf> {
-    const USED: [&str; 5] = ["name=systemd", "pids", "devices", "freezer", "memory"];
     let whole = |mount: &&Mount| mount.root == Path::new("/");
     let unified = mounts.iter().filter(|mount| mount.kind == "cgroup2");
     let first = USED.iter().flat_map(|used| {
@@ -108,6 +239,15 @@ pub fn hierarchies(mounts: &[Mount]) -> Vec<PathBuf> {
         }
     }
     points
+}
+
+/// Returns whose container `path` is in: the outermost part of it that is a container's, by itself or because it is known, counts.
+fn owner_of(path: &str, known: &BTreeMap<String, Owner>) -> Option<Owner> {
+    if known.is_empty() {
+        return engine_of(path);
+    }
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]).filter(|end| *end > 0);
+    ends.filter_map(|end| path.get(..end)).find_map(|part| known.get(part).cloned().or_else(|| engine_of(part)))
 }
 
 fn subdirectories(directory: &OwnedFd) -> Vec<Vec<u8>> {
@@ -176,6 +316,39 @@ mod tests {
     #[test]
     fn walk_of_a_tree_that_is_not_there_finds_nothing() {
         assert_eq!(Placements::walk(&["/nonexistent".into()], &BTreeMap::new()), Placements::default());
+    }
+
+    /// A procfs of nothing but `cgroup` files.
+    fn procfs(files: &[(u32, &str)]) -> (tempfile::TempDir, Procfs) {
+        let directory = tempfile::tempdir().unwrap();
+        for (pid, content) in files {
+            let path = directory.path().join(pid.to_string());
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("cgroup"), content.replace("ID", ID)).unwrap();
+        }
+        let procfs = Procfs::open(directory.path()).unwrap();
+        (directory, procfs)
+    }
+
+    #[test]
+    fn groups_are_told_by_their_first_process_that_is_there() {
+        let (_directory, procfs) = procfs(&[(1, "0::/\n"), (8, "4:memory:/docker/ID\n2:cpu:/libpod-ID\n0::/\n"), (9, "")]);
+        let cgroups = Cgroups::of_processes(&procfs, [(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]);
+        let group =
+            |paths: &[&str], pids: &[u32]| Group { paths: paths.iter().map(|path| path.replace("ID", ID)).collect(), pids: pids.to_vec() };
+        assert_eq!(cgroups, Cgroups::Groups(vec![group(&["/"], &[1, 2]), group(&["/", "/docker/ID"], &[7, 8]), group(&[], &[9])]));
+        let found = Placements::find(&cgroups, &BTreeMap::new());
+        let owner = Owner { engine: Engine::Docker, id: ID.to_owned() };
+        assert_eq!([1, 2, 7, 8, 9].map(|pid| found.of(pid)), [None, None, Some(&owner), Some(&owner), None]);
+    }
+
+    #[test]
+    fn groups_take_the_outermost_part_that_tells_or_is_known() {
+        let (_directory, procfs) = procfs(&[(7, "0::/my.slice/docker/ID\n"), (8, "0::/../../lxc/web\n"), (9, "0::/docker/ID/my.slice\n")]);
+        let mine = Owner { engine: Engine::Selkie, id: ID.to_owned() };
+        let known = BTreeMap::from([("/my.slice".to_owned(), mine.clone()), (format!("/docker/{ID}/my.slice"), mine)]);
+        let found = Placements::find(&Cgroups::of_processes(&procfs, [(7, 1), (8, 2), (9, 3)]), &known);
+        assert_eq!([7, 8, 9].map(|pid| found.of(pid).unwrap().engine), [Engine::Selkie, Engine::Lxc, Engine::Docker]);
     }
 
     #[test]

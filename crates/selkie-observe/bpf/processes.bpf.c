@@ -3,7 +3,9 @@
  * Hands out every process of the host, one record each: what /proc/PID/status and /proc/PID/ns say, without a file a process.
  *
  * An iterator (bpf_iter of the kernel's Documentation/bpf): whoever reads the pinned link gets the records, in the order of the pids.
- * Each says of how many threads the process consists: by their sum a reader sees whether any were kept from it.
+ * A last one, of no process, says how many threads there were: by that a reader sees whether any were kept from it.
+ *
+ * Most of the time goes into waiting for memory: every structure of a process that is looked into costs.
  *
  * Not for: readers in a child PID or user namespace. Pids and ids are those of the initial ones.
  *
@@ -25,14 +27,16 @@ struct record {
 	u8 no_new_privileges, seccomp, state, kernel_thread;
 	u32 filters;
 	u32 user, mount, pid_namespace, network, ipc, uts, cgroup_namespace;
-	u64 cgroup; /* of the unified hierarchy */
-	u64 threads;
+	u64 cgroup;  /* of the unified hierarchy */
+	u64 cgroups; /* the same for those, and only those, that are in the same cgroup of every hierarchy */
+	u64 threads; /* of the last record only */
 	char comm[16];
 };
 
 struct iterator {
 	struct {
 		void *seq;
+		u64 session, number; /* of the last one seen, from 0 on */
 	} *meta;
 	struct task_struct *task;
 };
@@ -57,7 +61,13 @@ SEC("iter/task")
 int each_process(struct iterator *ctx)
 {
 	struct task_struct *task = ctx->task;
-	if (!task || task->group_leader != task)
+	if (!task) {
+		struct record last = {};
+		last.threads = ctx->meta->number + 1;
+		seq_write(ctx->meta->seq, &last, sizeof(last));
+		return 0;
+	}
+	if (task->group_leader != task)
 		return 0;
 
 	struct record record = {};
@@ -87,11 +97,17 @@ int each_process(struct iterator *ctx)
 
 	struct pid *pid = task->thread_pid;
 	u32 level = pid->level & 31;
-	struct upid number = {};
-	read_kernel(&number, sizeof(number), (void *)&pid->numbers + level * sizeof(number));
-	record.inner = number.nr;
 	record.levels = level + 1;
-	read_kernel(&record.pid_namespace, sizeof(u32), &number.ns->ns.inum);
+	if (!level) {
+		/* As most are. */
+		record.inner = pid->numbers[0].nr;
+		record.pid_namespace = pid->numbers[0].ns->ns.inum;
+	} else {
+		struct upid number = {};
+		read_kernel(&number, sizeof(number), (void *)&pid->numbers + level * sizeof(number));
+		record.inner = number.nr;
+		read_kernel(&record.pid_namespace, sizeof(u32), &number.ns->ns.inum);
+	}
 
 	struct nsproxy *spaces = task->nsproxy;
 	record.mount = spaces->mnt_ns->ns.inum;
@@ -100,7 +116,7 @@ int each_process(struct iterator *ctx)
 	record.uts = spaces->uts_ns->ns.inum;
 	record.cgroup_namespace = spaces->cgroup_ns->ns.inum;
 	record.cgroup = task->cgroups->dfl_cgrp->kn->id;
-	record.threads = task->signal->nr_threads;
+	record.cgroups = (u64)task->cgroups;
 	read_kernel(record.comm, sizeof(record.comm), task->comm);
 	seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;

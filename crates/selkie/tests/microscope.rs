@@ -160,6 +160,80 @@ fn caps_ps_of_a_hostile_name_is_one_line_without_escapes() {
     assert_eq!(row["Command"], "a) R 1\nC\u{1b}[2J");
 }
 
+/// The lines of `caps ps` with these words, by process: where the name of each begins.
+fn indents(words: &[&str]) -> Vec<(String, usize)> {
+    let table = output(SELKIE, &[&["caps", "ps"], words].concat());
+    let begins = |line: &str| {
+        let at = table.lines().next()?.find("command")?;
+        let indented = line.get(at..)?;
+        Some((line.split_whitespace().nth(1)?.to_owned(), indented.len() - indented.trim_start().len()))
+    };
+    table.lines().skip(1).filter_map(begins).collect()
+}
+
+#[test]
+fn caps_ps_tree_has_children_under_their_parents() {
+    if !root() {
+        return;
+    }
+    // Each is the parent of the next one, and all end with the input of the last.
+    let living = Living::start("sh", &["-c", "sh -c 'cd /; sh -c \"echo; cat; :\"; :'; :"]);
+    let lines = indents(&["--tree"]);
+    let at = lines.iter().position(|(pid, _)| *pid == living.pid()).unwrap();
+    let (_, depth) = lines[at];
+    let below: Vec<usize> = lines[at + 1..].iter().map(|(_, depth)| *depth).take_while(|below| *below > depth).collect();
+    assert_eq!(below, [depth + 2, depth + 4, depth + 6], "{lines:?}");
+    let list = indents(&[]);
+    assert!(list.iter().all(|(_, depth)| *depth == 0), "without --tree nothing is indented");
+    assert!(list.iter().any(|(pid, _)| *pid == living.pid()));
+}
+
+#[test]
+fn caps_ps_tree_of_one_container_begins_with_its_first_process() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    if busybox().is_none() {
+        return lack("busybox is not installed");
+    }
+    engine.ok(&["run", "-d", "--name", "web", "--rootfs", &rootfs, "sh", "-c", "sh -c 'touch /tmp/ready; sleep 1000; :'; :"]);
+    engine.ok(&["exec", "web", "sh", "-c", "while ! test -e /tmp/ready; do :; done"]);
+    // The file is there before the last one is.
+    let shown = |_| engine.ok(&["caps", "ps", "--tree", "--container", "web", "--format", "{{.Ppid}} {{.Pid}} {{.Command}}"]);
+    let lines = (0..500).map(shown).find(|lines| lines.lines().count() == 3).unwrap();
+    let words: Vec<Vec<&str>> = lines.lines().map(|line| line.split(' ').collect()).collect();
+    let first = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "web"]);
+    assert_eq!([words[0][1], words[1][0], words[2][0]], [first.as_str(), words[0][1], words[1][1]], "{lines}");
+}
+
+#[test]
+fn caps_ps_since_leaves_out_what_is_older() {
+    if !root() {
+        return;
+    }
+    // Field 22 of proc_pid_stat(5), behind the name, which may hold anything.
+    let started = |pid: &str| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
+    };
+    let uptime: f64 = std::fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let age = uptime as u64 - started("1") / 100;
+    if age < 20 {
+        return skip("this machine has just been started");
+    }
+    let living = Living::start("sh", &["-c", "echo; read line"]);
+    let pids = |since: &str| -> BTreeSet<String> { indents(&["--since", since]).into_iter().map(|(pid, _)| pid).collect() };
+    let some = pids(&format!("{}s", age - 10));
+    assert_eq!((some.contains("1"), some.contains(&living.pid())), (false, true));
+    let all = pids(&format!("{}m", age / 60 + 2));
+    assert_eq!((all.contains("1"), all.contains(&living.pid())), (true, true));
+    assert_eq!(pids("0s").contains(&living.pid()), started(&living.pid()) >= (uptime * 100.0) as u64 + 100);
+    for wrong in ["", "5", "5x", "s", "-1s", "99999999999999999999d"] {
+        let said = Command::new(SELKIE).args(["caps", "ps", &format!("--since={wrong}")]).output().unwrap();
+        let error = format!("Error: --since {wrong}: expected a number with s, m, h or d behind it\n");
+        assert_eq!((said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned()), (Some(125), error));
+    }
+}
+
 /// The command that a root file system with busybox can run for ever.
 fn sleeper<'a>(engine: &Engine, rootfs: &'a str, flags: &[&'a str]) -> Option<String> {
     if busybox().is_none() {
@@ -404,8 +478,10 @@ fn a_container_of_bare_runc_is_found_named_and_judged() {
     spec["root"] = serde_json::json!({"path": rootfs});
     std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
     let started = runc(&["run", "-d", &name]).success();
-    let row =
-        engine.run(&["caps", "ps", "--engine", "runc", "--container", &name, "--format", "{{.Command}} {{.Engine}} {{.Capabilities}}"]);
+    let look =
+        |_| engine.run(&["caps", "ps", "--engine", "runc", "--container", &name, "--format", "{{.Command}} {{.Engine}} {{.Capabilities}}"]);
+    // runc returns a moment before its own program becomes the container's.
+    let row = (0..500).map(look).find(|row| !started || !row.stdout.contains("INIT")).unwrap();
     let listed =
         engine.run(&["ps", "--engine", "runc", "--filter", &format!("name={name}"), "--format", "{{.Names}} {{.Privileged}} {{.Caps}}"]);
     let verdict = engine.run(&["privileged", &name]);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{Found, HostContainer};
-use crate::{Buffer, Engine, Namespace, Owner, Placements, Procfs, Row, hierarchies, idmap};
+use crate::{Buffer, Cgroups, Engine, Namespace, Owner, Placed, Placements, Procfs, Row, idmap};
 
 /// What the caller knows already: of its own containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,14 +38,12 @@ impl Census {
     /// # Errors
     /// When this process cannot read its own status or mounts.
     pub fn take(procfs: &Procfs, found: Found, known: Known) -> selkie_sys::Result<Self> {
-        let mut buffer = Buffer::new();
-        let mounts = procfs.mounts(std::process::id(), &mut buffer)?.unwrap_or_default();
-        Ok(Self::over(procfs, &hierarchies(&mounts), found, known))
+        Ok(Self::over(procfs, &Placed::by_paths(Cgroups::mounted(procfs)?), found, known))
     }
 
-    /// As [`Self::take`], over the cgroup trees at `hierarchies`.
+    /// As [`Self::take`], with these cgroups.
     #[must_use]
-    pub fn over(procfs: &Procfs, hierarchies: &[PathBuf], found: Found, known: Known) -> Self {
+    pub fn over(procfs: &Procfs, placed: &Placed, found: Found, known: Known) -> Self {
         let Known { mut cgroups, mut pids } = known;
         let mut buffer = Buffer::new();
         let own = paths(procfs, std::process::id(), &mut buffer);
@@ -70,7 +68,7 @@ impl Census {
             pids.entry(pid).or_insert_with(|| record.owner.clone());
         };
         records.iter().filter(|record| record.user.is_none()).for_each(|record| learn(record, &mut cgroups));
-        let mut placements = Placements::walk(hierarchies, &cgroups);
+        let mut placements = placed.with(&cgroups);
         // Nobody claims a container that is there by writing its id into a file at home.
         records.retain(|record| {
             let there = placements.owners().iter().any(|owner| owner.id == record.owner.id);
@@ -80,7 +78,7 @@ impl Census {
         let before = cgroups.len();
         records.iter().filter(|record| record.user.is_some()).for_each(|record| learn(record, &mut cgroups));
         if cgroups.len() > before {
-            placements = Placements::walk(hierarchies, &cgroups);
+            placements = placed.with(&cgroups);
         }
         let mut census = Self { placements, containers: BTreeMap::new(), hidden: 0, denied: found.denied };
         census.adopt(records);
@@ -357,7 +355,7 @@ mod tests {
         fn census(&self, containers: Vec<HostContainer>) -> Census {
             let procfs = Procfs::open(&self.0.path().join("proc")).unwrap();
             let found = Found { containers, denied: Vec::new() };
-            Census::over(&procfs, &[self.0.path().join("cgroup")], found, Known::default())
+            Census::over(&procfs, &Placed::by_paths(Cgroups::Trees(vec![self.0.path().join("cgroup")])), found, Known::default())
         }
     }
 
@@ -453,7 +451,8 @@ mod tests {
     #[test]
     fn take_on_this_machine_works() {
         let procfs = Procfs::open(Path::new("/proc")).unwrap();
-        let census = Census::take(&procfs, super::super::find(Path::new("/")).unwrap(), Known::default()).unwrap();
+        let census =
+            Census::take(&procfs, super::super::find(Path::new("/"), super::super::Scope::All).unwrap(), Known::default()).unwrap();
         assert_eq!(census.find(""), Vec::<&HostContainer>::new());
     }
 }

@@ -1,13 +1,74 @@
 //! Reads every engine's files beneath a root directory, `/` for this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use selkie_sys::Result;
 
 use super::tree::Tree;
 use super::{HostContainer, bare, containerd, docker, machine, spec, storage};
-use crate::{Engine, Owner, procfs};
+use crate::{Cgroups, Engine, Owner, Placed, procfs};
+
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// All that files tell, of stopped containers too.
+    All,
+    /// What those that run are called, and where the processes are of which cgroups do not tell.
+    Running(&'a Running),
+}
+
+/// What cgroups tell before a file is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Ids of containers of which processes are known.
+    placed: HashSet<String>,
+    /// Every word of every path; `None` where not all paths are known.
+    words: Option<HashSet<String>>,
+}
+
+impl Running {
+    /// Takes what is known of the containers.
+    #[must_use]
+    pub fn new(placed: &Placed) -> Self {
+        let words = match &placed.cgroups {
+            Cgroups::Trees(_) => None,
+            Cgroups::Groups(groups) => {
+                let parts = groups.iter().flat_map(|group| &group.paths).flat_map(|path| path.split('/'));
+                // `docker-ID.scope`
+                let bare = |part: &str| part.rsplit_once('-').map_or(part, |(_, id)| id).trim_end_matches(".scope").to_owned();
+                Some(parts.flat_map(|part| [part.to_owned(), bare(part)]).collect())
+            }
+        };
+        Self { placed: placed.placements.owners().iter().map(|owner| owner.id.clone()).collect(), words }
+    }
+
+    /// Returns whether processes of the container with this id are known.
+    #[must_use]
+    pub fn is_placed(&self, id: &str) -> bool {
+        self.placed.contains(id)
+    }
+
+    /// Returns whether a container that has a cgroup with its id in the path may run.
+    fn may_run(&self, id: &str) -> bool {
+        self.words.as_ref().is_none_or(|words| words.contains(id))
+    }
+}
+
+impl Scope<'_> {
+    /// Whether everything is wanted that is written of a container.
+    const fn is_all(self) -> bool {
+        matches!(self, Self::All)
+    }
+
+    /// Whether it is not known where the processes of this container are.
+    fn is_open(self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Running(running) => !running.is_placed(id),
+        }
+    }
+}
 
 /// The containers that files tell of, stopped ones included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,12 +94,13 @@ const CONTAINERDS: [&str; 5] = [
 /// Where LXD and Incus have a directory, or a link to one, a container.
 const LXDS: [&str; 3] = ["var/lib/incus/containers", "var/lib/lxd/containers", "var/snap/lxd/common/lxd/containers"];
 
-/// Reads the files of every engine beneath `root`. What is damaged is left out; what may not be looked at is in `denied`.
+/// Reads the files of every engine beneath `root`, as much as `scope` wants. What is damaged is left out; what may not be looked at
+/// is in `denied`.
 ///
 /// # Errors
 /// When `root` itself cannot be opened.
-pub fn find(root: &Path) -> Result<Found> {
-    let mut finder = Finder::default();
+pub fn find(root: &Path, scope: Scope<'_>) -> Result<Found> {
+    let mut finder = Finder { scope, containers: BTreeMap::new(), stores: Vec::new(), denied: Vec::new() };
     let mut host = Tree::open(root)?;
     finder.host(&mut host);
     for (uid, home) in users(&mut host) {
@@ -66,8 +128,9 @@ pub fn find(root: &Path) -> Result<Found> {
     Ok(Found { containers, denied })
 }
 
-#[derive(Debug, Default)]
-struct Finder {
+#[derive(Debug)]
+struct Finder<'a> {
+    scope: Scope<'a>,
     /// By id: of several users each may have one that is called so.
     containers: BTreeMap<String, Vec<HostContainer>>,
     /// Stores that have been read.
@@ -75,7 +138,7 @@ struct Finder {
     denied: Vec<String>,
 }
 
-impl Finder {
+impl Finder<'_> {
     /// What root's engines have.
     fn host(&mut self, host: &mut Tree) {
         let graph = setting(host.text("etc/containers/storage.conf").as_deref(), "graphroot");
@@ -85,6 +148,20 @@ impl Finder {
         for place in CONTAINERDS {
             self.containerd(host, place);
         }
+        for name in host.list("run/systemd/machines") {
+            // `unit:NAME` is a link to NAME.
+            if let Some(text) = host.text(&format!("run/systemd/machines/{name}")) {
+                self.add(host, machine::nspawn(&name, &text));
+            }
+        }
+        if self.scope.is_all() {
+            self.machines(host);
+        }
+        self.bare(host, "run");
+    }
+
+    /// Containers with nothing but a name, which cgroups tell of those that run.
+    fn machines(&mut self, host: &mut Tree) {
         for name in host.list("var/lib/lxc") {
             let place = format!("var/lib/lxc/{name}/config");
             if let Some(config) = host.text(&place) {
@@ -97,19 +174,12 @@ impl Finder {
                 self.add(host, machine::lxc(&name, ""));
             }
         }
-        for name in host.list("run/systemd/machines") {
-            // `unit:NAME` is a link to NAME.
-            if let Some(text) = host.text(&format!("run/systemd/machines/{name}")) {
-                self.add(host, machine::nspawn(&name, &text));
-            }
-        }
         for name in host.list("var/lib/machines") {
             // Images of disks lie there too; a machine's directory has an operating system.
             if crate::engines::is_name(&name) && host.has(&format!("var/lib/machines/{name}/usr")) {
                 self.add(host, Some(HostContainer::unknown(Engine::Nspawn, name)));
             }
         }
-        self.bare(host, "run");
     }
 
     /// What is beneath a user's home.
@@ -138,7 +208,7 @@ impl Finder {
         }
         self.stores.push(key);
         for driver in DRIVERS {
-            let images = tree.long(&format!("{graph}/{driver}-images/images.json"));
+            let images = if self.scope.is_all() { tree.long(&format!("{graph}/{driver}-images/images.json")) } else { None };
             let digests = images.and_then(|file| storage::digests(&file)).unwrap_or_default();
             for list in ["containers.json", "volatile-containers.json"] {
                 let place = format!("{graph}/{driver}-containers");
@@ -146,7 +216,10 @@ impl Finder {
                 for mut container in found {
                     let id = container.owner.id.clone();
                     let config = format!("{place}/{id}/userdata/config.json");
-                    if let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file)) {
+                    // A kubelet's container has its name there.
+                    if (self.scope.is_all() || container.owner.engine == Engine::CriO)
+                        && let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file))
+                    {
                         storage::describe(&mut container, spec);
                         container.configuration = tree.user.is_none().then(|| absolute(&config));
                     }
@@ -165,7 +238,10 @@ impl Finder {
             let place = format!("{run}/{driver}-containers");
             for id in tree.list(&place) {
                 let known = self.containers.get(&id).is_some_and(|list| list.iter().any(|container| container.user == tree.user));
-                if known && let Some(file) = tree.record(&format!("{place}/{id}/userdata/pidfile")) {
+                if known
+                    && self.scope.is_open(&id)
+                    && let Some(file) = tree.record(&format!("{place}/{id}/userdata/pidfile"))
+                {
                     let pid = procfs::number(file.trim_ascii());
                     for container in self.containers.get_mut(&id).into_iter().flatten().filter(|container| container.user == tree.user) {
                         container.pid = pid.or(container.pid);
@@ -178,8 +254,15 @@ impl Finder {
     fn docker(&mut self, tree: &mut Tree, root: &str) {
         for id in tree.list(&format!("{root}/containers")) {
             let place = format!("{root}/containers/{id}");
+            // Whoever runs has a cgroup with the id in its path.
+            if let Scope::Running(running) = self.scope
+                && !running.is_placed(&id)
+                && !running.may_run(&id)
+            {
+                continue;
+            }
             let Some(config) = tree.record(&format!("{place}/config.v2.json")) else { continue };
-            let host = tree.record(&format!("{place}/hostconfig.json"));
+            let host = if self.scope.is_all() { tree.record(&format!("{place}/hostconfig.json")) } else { None };
             // A record in a directory of another name is nobody's.
             let found = docker::container(&config, host.as_deref()).filter(|container| container.owner.id == id);
             let configuration = (tree.user.is_none() && host.is_some()).then(|| absolute(&format!("{place}/hostconfig.json")));
@@ -193,8 +276,16 @@ impl Finder {
                 for id in tree.list(&format!("{run}/{tasks}/{namespace}")) {
                     let place = format!("{run}/{tasks}/{namespace}/{id}");
                     let Some(owner) = containerd::owner(&namespace, &id) else { continue };
-                    let spec = tree.record(&format!("{place}/config.json")).and_then(|file| spec::parse(&file));
-                    let pid = tree.record(&format!("{place}/init.pid")).and_then(|file| procfs::number(file.trim_ascii()));
+                    let open = self.scope.is_open(&owner.id);
+                    // Docker's own record has the name, and what has no id has no other name.
+                    let named = owner.engine != Engine::Docker && crate::engines::is_id(&id);
+                    if !open && !named {
+                        continue;
+                    }
+                    let read =
+                        |tree: &mut Tree, file: &str, wanted: bool| if wanted { tree.record(&format!("{place}/{file}")) } else { None };
+                    let spec = read(tree, "config.json", named || self.scope.is_all()).and_then(|file| spec::parse(&file));
+                    let pid = read(tree, "init.pid", open).and_then(|file| procfs::number(file.trim_ascii()));
                     let configuration = (tree.user.is_none() && spec.is_some()).then(|| absolute(&format!("{place}/config.json")));
                     let found = containerd::container(&namespace, owner, spec, pid);
                     self.add(tree, Some(HostContainer { configuration, ..found }));
@@ -208,6 +299,11 @@ impl Finder {
         for (runtime, file, engine) in bare::RUNTIMES {
             let place = if run.is_empty() { runtime.to_owned() } else { format!("{run}/{runtime}") };
             for id in tree.list(&place) {
+                // It is long, and tells nothing that a path and a store have not told.
+                let told = !self.scope.is_open(&id) && (self.containers.contains_key(&id) || !crate::engines::is_id(&id));
+                if told {
+                    continue;
+                }
                 let Some(record) = tree.record(&format!("{place}/{id}/{file}")) else { continue };
                 let Some(found) = bare::container(engine, &id, &record) else { continue };
                 self.bundle(tree, found);
@@ -224,7 +320,9 @@ impl Finder {
                 self.store(tree, graph, "");
             }
             let config = format!("{bundle}/config.json");
-            if let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file)) {
+            if self.scope.is_all()
+                && let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file))
+            {
                 container.configuration = Some(absolute(&config));
                 container.bounding = container.bounding.or(spec.bounding);
                 container.filter = spec.filter;
@@ -344,7 +442,7 @@ mod tests {
             ),
             ("run/youki/y/state.json", r#"{"status": "running", "pid": 107}"#),
         ]);
-        let found = find(host.path()).unwrap();
+        let found = find(host.path(), Scope::All).unwrap();
         assert_eq!(
             shown(&found),
             [
@@ -372,7 +470,49 @@ mod tests {
 
     #[test]
     fn find_of_an_empty_host_finds_nothing() {
-        assert_eq!(find(tempfile::tempdir().unwrap().path()).unwrap(), Found::default());
+        assert_eq!(find(tempfile::tempdir().unwrap().path(), Scope::All).unwrap(), Found::default());
+    }
+
+    /// What is found of those that run, given the paths of their cgroups.
+    fn running(host: &tempfile::TempDir, paths: &[&str]) -> Vec<String> {
+        let group = |path: &&str| crate::Group { paths: vec![path.replace("%2", OTHER).replace("%1", ID)], pids: vec![7] };
+        let placed = Placed::by_paths(Cgroups::Groups(paths.iter().map(group).collect()));
+        shown(&find(host.path(), Scope::Running(&Running::new(&placed))).unwrap())
+    }
+
+    #[test]
+    fn find_of_what_runs_reads_names_and_no_more() {
+        let host = host(&[
+            ("var/lib/docker/containers/%1/config.v2.json", r#"{"ID": "%1", "Name": "/dock", "State": {"Running": true, "Pid": 103}}"#),
+            ("var/lib/docker/containers/%1/hostconfig.json", r#"{"Privileged": true}"#),
+            ("var/lib/docker/containers/%2/config.v2.json", r#"{"ID": "%2", "Name": "/stopped"}"#),
+            ("run/containerd/io.containerd.runtime.v2.task/moby/%1/init.pid", "103"),
+            ("run/containerd/io.containerd.runtime.v2.task/default/redis/init.pid", "104"),
+            ("run/containerd/io.containerd.runtime.v2.task/default/own/init.pid", "105"),
+            ("var/lib/lxc/old/config", ""),
+            ("run/runc/told/state.json", r#"{"init_process_pid": 106}"#),
+            ("run/runc/hand/state.json", r#"{"init_process_pid": 107}"#),
+        ]);
+        let docker = "docker dock None None Some(103)";
+        let open = ["containerd own None None Some(105)", "runc hand None None Some(107)"];
+        let told = running(&host, &["/docker/%1", "/default/redis", "/lxc/told", "/mine"]);
+        assert_eq!(told, [open[0], docker, open[1]]);
+        // With a parent of the user's choice the path does not tell which engine it is, but has the id.
+        let parents = ["/my/%1", "/default/redis", "/lxc/told", "/system.slice/docker-x.scope"];
+        assert_eq!(running(&host, &parents), [open[0], docker, open[1]]);
+        // A task without a cgroup that tells is where containerd says.
+        let nameless = "docker 0123456789ab None None Some(103)";
+        assert_eq!(running(&host, &["/default/redis", "/default/own", "/lxc/hand", "/lxc/told"]), [nameless]);
+    }
+
+    #[test]
+    fn find_of_a_store_that_only_a_runtime_tells_of_reads_that_record_alone() {
+        let named = r#"[{"id":"%1","names":["web"],"metadata":"{}"}]"#;
+        let record = r#"{"config": {"labels": ["io.container.manager=libpod", "bundle=/elsewhere/overlay-containers/%1/userdata"]}}"#;
+        let elsewhere = host(&[("elsewhere/overlay-containers/containers.json", named), ("run/runc/%1/state.json", record)]);
+        assert_eq!(running(&elsewhere, &["/libpod_parent/libpod-%1"]), ["podman web None None None"]);
+        let usual = host(&[("var/lib/containers/storage/overlay-containers/containers.json", named), ("run/runc/%1/state.json", "broken")]);
+        assert_eq!(running(&usual, &["/libpod_parent/libpod-%1"]), ["podman web None None None"]);
     }
 
     #[test]
@@ -389,7 +529,7 @@ mod tests {
             ("etc/docker/daemon.json", r#"{"data-root": "/srv/docker"}"#),
             ("srv/docker/containers/%1/config.v2.json", r#"{"ID": "%1", "Name": "/c"}"#),
         ]);
-        let found = find(host.path()).unwrap();
+        let found = find(host.path(), Scope::All).unwrap();
         assert_eq!(shown(&found), ["docker c None None None", "podman a None None None", "podman b None None None"]);
     }
 
@@ -410,7 +550,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, at("run/crun/trap/status"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         std::fs::create_dir_all(at("run/youki/long")).unwrap();
         std::fs::File::create(at("run/youki/long/state.json")).unwrap().set_len(1 << 30).unwrap();
-        assert_eq!(shown(&find(host.path()).unwrap()), ["runc good None None None"]);
+        assert_eq!(shown(&find(host.path(), Scope::All).unwrap()), ["runc good None None None"]);
     }
 
     #[test]

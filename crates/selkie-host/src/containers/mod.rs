@@ -22,6 +22,6 @@ mod storage;
 mod tree;
 
 pub use census::{Census, Known};
-pub use find::{Found, find};
+pub use find::{Found, Running, Scope, find};
 pub use record::HostContainer;
 pub use spec::{Filter, WATCHED};

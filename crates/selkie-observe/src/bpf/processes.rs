@@ -30,16 +30,16 @@ static OBJECT: Option<&[u8]> = None;
 static BUILD: u64 = build(OBJECT);
 /// End of the name of our directory.
 const SUFFIX: &str = "-processes";
-/// The pinned link, which is read like a file.
-const LINK: &str = "each_process";
-/// The program in the object.
+/// The program in the object, and its pinned link, which is read like a file.
 const PROGRAM: &str = "each_process";
 /// What it iterates over.
 const OVER: &str = "task";
 /// What the kernel hands out at once.
 const CHUNK: usize = 32 << 10;
 /// Bytes of `struct record`.
-const RECORD: usize = 160;
+const RECORD: usize = 168;
+/// For how many processes memory is asked at once.
+const MOST: usize = 1 << 16;
 /// Letters of proc_pid_status(5), in the order of `state_of`.
 const STATES: &[u8] = b"RSDTtXZPI";
 
@@ -54,6 +54,8 @@ pub struct Process {
     pub namespaces: [u64; 7],
     /// Its cgroup in the unified hierarchy: the inode number of the directory. `None` likewise.
     pub cgroup: Option<u64>,
+    /// A word that is the same for processes in the same cgroup of every hierarchy, and only for them. `None` likewise.
+    pub cgroups: Option<u64>,
 }
 
 /// Reads every process, in ascending order of their numbers; threads of the kernel are left out.
@@ -67,7 +69,7 @@ pub fn processes(load: bool) -> Result<Option<Vec<Process>>> {
     if !in_initial_namespaces() {
         return Err(unavailable("this process is in a child PID or user namespace".to_owned()));
     }
-    let path = directory().join(LINK);
+    let path = directory().join(PROGRAM);
     let before = threads();
     let file = match pinned(&path)? {
         None if load => {
@@ -101,7 +103,7 @@ struct Walked {
     processes: Vec<Process>,
     /// Pids of the kernel's own threads.
     kernel: Vec<u32>,
-    /// Of how many threads all of them consist, the kernel's own included.
+    /// How many threads there were, the kernel's own included.
     threads: u64,
 }
 
@@ -126,13 +128,16 @@ fn complete(walked: &mut Walked, before: u64) -> Result<()> {
         walked.processes.binary_search_by_key(pid, |process| process.row.pid).is_ok() || walked.kernel.binary_search(pid).is_ok()
     };
     let missing: Vec<u32> = pids.into_iter().filter(|pid| !is_known(pid)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
     let mut buffer = Buffer::new();
     for pid in missing {
         match procfs.status(pid, &mut buffer) {
             Ok(Some(status)) if !status.is_kernel_thread(pid) => {
                 let namespaces = Namespace::ALL.map(|kind| procfs.namespace(pid, kind).unwrap_or_default());
                 let row = Row { pid, status, user_namespace: procfs.user_namespace(pid) };
-                walked.processes.push(Process { row, securebits: None, namespaces, cgroup: None });
+                walked.processes.push(Process { row, securebits: None, namespaces, cgroup: None, cgroups: None });
             }
             Ok(_) => {}
             Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}
@@ -180,12 +185,14 @@ fn pin() -> Result<()> {
     for name in pins::names()?.into_iter().filter(|name| name.ends_with(SUFFIX) || name.starts_with(NEW)) {
         discard(&Path::new(PLACE).join(name))?;
     }
-    publish(&directory, |new| link.pin(new.join(LINK)).map(drop).map_err(|error| unavailable(chain(&error))))
+    publish(&directory, |new| link.pin(new.join(PROGRAM)).map(drop).map_err(|error| unavailable(chain(&error))))
 }
 
+/// Reads to the end. In this thread alone: a second one costs more than it saves as soon as the machine has something else to do.
 fn read(mut file: File, path: &Path) -> Result<Walked> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let mut walked = Walked::default();
+    let many = usize::try_from(threads()).unwrap_or(0).min(MOST);
+    let mut walked = Walked { processes: Vec::with_capacity(many), ..Walked::default() };
     let mut buffer = vec![0; CHUNK];
     let mut filled = 0;
     loop {
@@ -226,7 +233,7 @@ impl Walked {
         let mut space = || u64::from(words.u32());
         let (user, mount, pid_namespace, network, ipc, uts, cgroup_namespace) =
             (space(), space(), space(), space(), space(), space(), space());
-        let (cgroup, threads) = (words.u64(), words.u64());
+        let (cgroup, cgroups, threads) = (words.u64(), words.u64(), words.u64());
         let status = Status {
             name: CommandName::new(words.bytes(16)),
             state: STATES.get(usize::from(state)).copied().unwrap_or(b'?'),
@@ -241,13 +248,14 @@ impl Walked {
             seccomp_filters: Some(filters),
             kernel_thread: Some(false),
         };
-        self.threads += threads;
-        if kernel_thread != 0 {
+        if pid == 0 {
+            self.threads = threads;
+        } else if kernel_thread != 0 {
             self.kernel.push(pid);
         } else {
             let row = Row { pid, status, user_namespace: Some(user) };
             let namespaces = [cgroup_namespace, ipc, mount, network, pid_namespace, user, uts];
-            self.processes.push(Process { row, securebits: Some(securebits), namespaces, cgroup: Some(cgroup) });
+            self.processes.push(Process { row, securebits: Some(securebits), namespaces, cgroup: Some(cgroup), cgroups: Some(cgroups) });
         }
     }
 }
@@ -269,7 +277,7 @@ mod tests {
         for word in [4_u32, 100, 101, 102, 103, 104, 105, 106] {
             bytes.extend(word.to_le_bytes());
         }
-        for word in [1000_u64, 2000] {
+        for word in [1000_u64, 3000, 2000] {
             bytes.extend(word.to_le_bytes());
         }
         bytes.extend(*b"a\nb\\\0\0\0\0\0\0\0\0\0\0\0\0");
@@ -290,20 +298,22 @@ mod tests {
         let bits = |set: CapSet| set.bits();
         let sets = status.sets;
         assert_eq!([sets.inheritable, sets.permitted, sets.effective, sets.bounding, sets.ambient].map(bits), [1, 3, 2, 7, 1]);
-        assert_eq!((found.securebits, found.cgroup), (Some(5), Some(1000)));
+        assert_eq!((found.securebits, found.cgroup, found.cgroups), (Some(5), Some(1000), Some(3000)));
         assert_eq!((status.no_new_privileges, status.seccomp, status.seccomp_filters), (Some(true), Some(2), Some(4)));
         assert_eq!(found.namespaces, [106, 104, 101, 103, 102, 100, 105]);
         assert_eq!(status.name.as_bytes(), b"a\nb\\");
     }
 
     #[test]
-    fn threads_are_counted_and_those_of_the_kernel_are_apart() {
-        let mut kernel = record();
+    fn threads_are_in_the_last_record_and_those_of_the_kernel_are_apart() {
+        let (mut kernel, mut last) = (record(), record());
         kernel[95] = 1;
+        last[..4].fill(0);
         let mut walked = Walked::default();
         walked.take(&kernel);
         walked.take(&kernel);
-        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7, 7], threads: 4000 });
+        walked.take(&last);
+        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7, 7], threads: 2000 });
     }
 
     #[test]

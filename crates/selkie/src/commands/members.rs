@@ -1,23 +1,44 @@
 //! Which processes are in which container, of every engine on this host.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use selkie_engine::{Container, Error};
-use selkie_host::containers::{Census, Found, HostContainer, Known, find};
-use selkie_host::{Engine, Owner, Placements, Procfs, scan};
+use selkie_engine::{Container, ContainerId, Error};
+use selkie_host::containers::{Census, Found, HostContainer, Known, Running, Scope, find};
+use selkie_host::{Cgroups, Engine, Owner, Placed, Placements, Procfs};
 
+use crate::commands::processes::{Processes, Source};
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 
-/// Finds out which containers there are and which processes are in them. Ours are known by their own records.
-pub(crate) fn census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
-    Ok(Census::take(procfs, find(Path::new("/"))?, known(context, containers)?)?)
+/// Finds out which containers run and which processes are in them, with the names of our own by their ids. Files are read only where
+/// cgroups do not tell enough.
+pub(crate) fn running(context: &Context, procfs: &Procfs, cgroups: Cgroups) -> Result<(Census, HashMap<String, String>), Failure> {
+    let store = context.engine.store();
+    let placed = Placed::by_paths(cgroups);
+    let running = Running::new(&placed);
+    // Ours in a cgroup of the user's choice, or in none.
+    let mut ours = Vec::new();
+    for id in store.with_run_state().iter().filter(|id| !running.is_placed(id)) {
+        match ContainerId::parse(id).map(|id| Container::load(store, &id)) {
+            Some(Ok(container)) => ours.push(container),
+            Some(Err(Error::NoSuchContainer { .. })) | None => {}
+            Some(Err(error)) => warn(&Failure::from(error).line()),
+        }
+    }
+    // Whoever may not look everywhere is told where not.
+    let scope = if rustix::process::geteuid().is_root() { Scope::Running(&running) } else { Scope::All };
+    let found = find(Path::new("/"), scope)?;
+    Ok((Census::over(procfs, &placed, found, known(context, &ours)?), store.names()))
 }
 
-/// As [`census`], with the first process of every container, sandboxes too: that takes a look at all processes.
+/// Finds out which containers there are, stopped ones and sandboxes too, and which processes are in them. Ours are known by their own
+/// records.
 pub(crate) fn whole_census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
-    let mut census = census(context, containers, procfs)?;
-    census.complete(procfs, &scan(procfs, |_, _| true)?);
+    let Processes { rows, cgroups } = Processes::read(Source::Auto, procfs, |_, _| true)?;
+    let found = find(Path::new("/"), Scope::All)?;
+    let mut census = Census::over(procfs, &Placed::by_paths(cgroups), found, known(context, containers)?);
+    census.complete(procfs, &rows);
     Ok(census)
 }
 

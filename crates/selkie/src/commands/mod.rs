@@ -36,6 +36,7 @@ mod observe;
 mod pause;
 mod port;
 mod privileged;
+mod processes;
 mod profile;
 mod prune;
 pub(crate) mod ps;

@@ -11,6 +11,12 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() { painted(&printable(text)) } else { painted(text) }
 }
 
+/// Writes many parts, one after the other, as [`print`] does.
+pub(crate) fn printer() -> impl FnMut(&str) -> Result<(), Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    move |text| if terminal { painted(&printable(text)) } else { painted(text) }
+}
+
 /// Writes `value` as JSON for a person or a program.
 pub(crate) fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), Failure> {
     line(&serde_json::to_string_pretty(value).map_err(|error| Failure::engine(error.to_string()))?)

@@ -1,0 +1,259 @@
+//! How `caps ps` shows processes: lines of a table, or the fields of JSON and templates.
+
+use std::collections::HashMap;
+
+use selkie_caps::{CapSet, Capability};
+use selkie_host::containers::Census;
+use selkie_host::{Accounts, Owner, Procfs, Row};
+use serde_json::{Value, json};
+
+use crate::ui::error::Failure;
+use crate::ui::text;
+
+/// Everything that turns a row into text.
+pub(super) struct View {
+    /// Of our own containers, by their ids.
+    names: HashMap<String, String>,
+    pub(super) census: Census,
+    /// How deep each process lies in the tree; nothing without one.
+    pub(super) depths: HashMap<u32, usize>,
+    accounts: Accounts,
+    ceiling: CapSet,
+    user_namespace: Option<u64>,
+}
+
+impl View {
+    pub(super) fn new(names: HashMap<String, String>, census: Census, procfs: &Procfs, rows: &[Row]) -> Result<Self, Failure> {
+        // Names are looked up only when a row needs one: root's is known.
+        let others = rows.iter().any(|row| row.status.uids[1] != 0);
+        let accounts = if others { std::fs::File::open("/").map(Accounts::beneath)? } else { Accounts::parse(b"root:x:0:", b"") };
+        Ok(Self {
+            names,
+            census,
+            depths: HashMap::new(),
+            accounts,
+            ceiling: CapSet::up_to(selkie_sys::capability::last_capability()),
+            user_namespace: procfs.user_namespace(std::process::id()),
+        })
+    }
+
+    pub(super) fn is_in(&self, row: &Row, name: &str) -> bool {
+        self.census.placements.of(row.pid).is_some_and(|owner| owner.id.starts_with(name) || self.name(owner) == Some(name))
+    }
+
+    fn name(&self, owner: &Owner) -> Option<&str> {
+        let ours = || self.names.get(&owner.id).map(String::as_str);
+        ours().or_else(|| self.census.container(owner).and_then(|container| container.name.as_deref()))
+    }
+
+    fn engine(&self, row: &Row) -> &'static str {
+        self.census.placements.of(row.pid).map_or("-", |owner| owner.engine.word())
+    }
+
+    fn user(&self, row: &Row) -> String {
+        let [_, uid, ..] = row.status.uids;
+        self.accounts.user(uid).map_or_else(|| uid.to_string(), text::one_line)
+    }
+
+    fn in_child(&self, row: &Row) -> bool {
+        row.user_namespace.is_some() && row.user_namespace != self.user_namespace
+    }
+
+    /// pscap's text: which are permitted, and whether there are ambient ones and any left to gain.
+    fn text(&self, row: &Row) -> String {
+        let sets = &row.status.sets;
+        let mut text = sets.permitted.pscap(self.ceiling).to_string();
+        if !sets.ambient.is_empty() {
+            text.push_str(" @");
+        }
+        if !sets.bounding.is_empty() {
+            text.push_str(" +");
+        }
+        text
+    }
+
+    /// The table, in parts of whole lines: of thousands of processes it is long, and nobody needs all of it in one piece.
+    pub(super) fn table(&self, rows: &[Row], heading: bool, print: &mut dyn FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+        const PART: usize = 64 << 10;
+        let labels = self.labels(rows);
+        let width = |least: usize, length: &dyn Fn(&Label) -> usize| labels.iter().flatten().map(length).fold(least, usize::max);
+        let mut lines = Lines {
+            text: String::with_capacity(PART + (4 << 10)),
+            container: width(9, &|label| label.length),
+            engine: width(6, &|label| label.engine.len()),
+        };
+        if heading {
+            lines.line("ppid", "pid", &["uid", "command", "container", "engine"], 9, "capabilities");
+        }
+        let (mut user, mut held) = (None, None);
+        let mut command = String::new();
+        for row in rows {
+            // Most processes are as the one before them.
+            let id = row.status.uids[1];
+            let name = match &mut user {
+                Some((known, name)) if *known == id => name,
+                _ => &mut user.insert((id, self.user(row))).1,
+            };
+            let sets = (row.status.sets.permitted, row.status.sets.ambient.is_empty(), row.status.sets.bounding.is_empty());
+            let caps = match &mut held {
+                Some((known, text)) if *known == sets => text,
+                _ => &mut held.insert((sets, self.text(row))).1,
+            };
+            command.clear();
+            self.command(row, &mut command);
+            let label = self.census.placements.place(row.pid).and_then(|place| labels.get(place)?.as_ref());
+            let (within, length, engine) = label.map_or(("-", 1, "-"), |label| (label.text.as_str(), label.length, label.engine));
+            lines.line(&Digits::of(row.status.parent), &Digits::of(row.pid), &[name, &command, within, engine], length, caps);
+            if lines.text.len() >= PART {
+                print(&lines.text)?;
+                lines.text.clear();
+            }
+        }
+        print(&lines.text)
+    }
+
+    /// What stands for each container of which there are rows, by its place among the owners.
+    fn labels(&self, rows: &[Row]) -> Vec<Option<Label>> {
+        let placements = &self.census.placements;
+        let mut labels: Vec<Option<Label>> = placements.owners().iter().map(|_| None).collect();
+        for place in rows.iter().filter_map(|row| placements.place(row.pid)) {
+            if let (Some(label @ None), Some(owner)) = (labels.get_mut(place), placements.owners().get(place)) {
+                let text = text::one_line(self.name(owner).unwrap_or_else(|| owner.short()));
+                *label = Some(Label { length: text.chars().count(), text, engine: owner.engine.word() });
+            }
+        }
+        labels
+    }
+
+    /// Its name, indented in a tree, with the mark of a child user namespace.
+    fn command(&self, row: &Row, command: &mut String) {
+        for _ in 0..self.depths.get(&row.pid).copied().unwrap_or(0).min(20) {
+            command.push_str("  ");
+        }
+        match str::from_utf8(row.status.name.as_bytes()) {
+            Ok(name) if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) => command.push_str(name),
+            _ => command.push_str(&text::one_line(&row.status.name.to_text())),
+        }
+        if self.in_child(row) {
+            command.push_str(" *");
+        }
+    }
+
+    pub(super) fn value(&self, row: &Row) -> Value {
+        let names = |set: CapSet| set.iter().map(Capability::name).collect::<Vec<_>>();
+        let (status, sets) = (&row.status, &row.status.sets);
+        let owner = self.census.placements.of(row.pid);
+        json!({
+            "Ppid": status.parent,
+            "Pid": row.pid,
+            "Uid": status.uids[1],
+            "User": self.user(row),
+            "Command": status.name.to_text(),
+            "Container": owner.map_or("-", |owner| self.name(owner).unwrap_or_else(|| owner.short())),
+            "ContainerId": owner.map_or("", |owner| owner.id.as_str()),
+            "Engine": self.engine(row),
+            "Capabilities": self.text(row),
+            "Effective": names(sets.effective),
+            "Permitted": names(sets.permitted),
+            "Inheritable": names(sets.inheritable),
+            "Bounding": names(sets.bounding),
+            "Ambient": names(sets.ambient),
+            "ChildUserNamespace": self.in_child(row),
+            "NoNewPrivileges": status.no_new_privileges,
+            "Seccomp": status.seccomp,
+        })
+    }
+}
+
+/// What a table says of one container.
+struct Label {
+    /// Fit for one line; in JSON names are as they are.
+    text: String,
+    /// How many characters that is.
+    length: usize,
+    engine: &'static str,
+}
+
+/// The lines of the table.
+struct Lines {
+    text: String,
+    /// Widths of the columns that have no fixed one.
+    container: usize,
+    engine: usize,
+}
+
+impl Lines {
+    /// Adds a line; `length` is how many characters the name of the container has.
+    fn line(&mut self, parent: &str, pid: &str, words: &[&str; 4], length: usize, caps: &str) {
+        let [user, command, container, engine] = words;
+        self.field(parent, parent.len(), 5, " ");
+        self.field(pid, pid.len(), 5, " ");
+        self.field(user, user.chars().count(), 10, "  ");
+        self.field(command, command.chars().count(), 16, "  ");
+        self.field(container, length, self.container, "  ");
+        self.field(engine, engine.len(), self.engine, "  ");
+        self.text.push_str(caps);
+        self.text.push('\n');
+    }
+
+    fn field(&mut self, text: &str, length: usize, width: usize, behind: &str) {
+        const BLANKS: &str = "                                ";
+        self.text.push_str(text);
+        let mut missing = width.saturating_sub(length);
+        while missing > 0 {
+            let some = missing.min(BLANKS.len());
+            self.text.push_str(BLANKS.get(..some).unwrap_or_default());
+            missing -= some;
+        }
+        self.text.push_str(behind);
+    }
+}
+
+/// A number in decimal digits, without memory of its own.
+struct Digits {
+    bytes: [u8; 10],
+    from: usize,
+}
+
+impl Digits {
+    fn of(mut number: u32) -> Self {
+        let mut digits = Self { bytes: [b'0'; 10], from: 10 };
+        for (place, byte) in digits.bytes.iter_mut().enumerate().rev() {
+            // A digit is less than ten.
+            *byte = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            digits.from = place;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        digits
+    }
+}
+
+impl std::ops::Deref for Digits {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.bytes.get(self.from..).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_any_number_are_its_text() {
+        for number in [0, 7, 10, 4_194_304, u32::MAX] {
+            assert_eq!(&*Digits::of(number), number.to_string());
+        }
+    }
+
+    #[test]
+    fn line_pads_by_characters_and_keeps_what_is_too_long() {
+        let mut lines = Lines { text: String::new(), container: 40, engine: 6 };
+        lines.line("1", "1234567", &["r\u{fffd}", "a", "-", "-"], 1, "none");
+        assert_eq!(lines.text, format!("{:<5} {:<5} {:<10}  {:<16}  {:<40}  {:<6}  none\n", "1", "1234567", "r\u{fffd}", "a", "-", "-"));
+    }
+}

@@ -5,77 +5,22 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod harness;
+#[path = "engines/machine.rs"]
+mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use harness::{Engine, SELKIE, Said, busybox, lack, skip, text};
-use serde_json::{Value, json};
+use harness::Engine;
+use machine::Machine;
+use serde_json::Value;
 
-/// The machine within the machine. It ends, with all that is in it, when it goes out of scope.
-struct Machine {
-    shell: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    works: String,
-    /// Which engines run in it.
-    started: BTreeSet<String>,
+/// What is expected of a machine with two containers of each engine.
+trait Expected {
+    fn rows(&self, list: &str) -> BTreeSet<String>;
+    fn expected(&self, of: impl Fn(&Case, &str) -> String) -> BTreeSet<String>;
 }
 
-impl Machine {
-    /// Starts it; `None`, with the reason on standard error, where there can be none.
-    fn start(engine: &Engine) -> Option<Self> {
-        let works = text(&engine.path("works"));
-        prepare(Path::new(&works), &engine.rootfs());
-        let name = format!("selkie-engines-{}", std::process::id());
-        let mut shell = Command::new("sh")
-            .args(["-c", include_str!("engines/sandbox.sh"), "sandbox", &name, &works, include_str!("engines/start.sh")])
-            .env("SELKIE", Path::new(&works).join("selkie"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (orders, answers) = (shell.stdin.take(), BufReader::new(shell.stdout.take().unwrap()));
-        let mut machine = Self { shell, orders, answers, works, started: BTreeSet::new() };
-        loop {
-            let line = machine.answer();
-            match line.split_once(' ') {
-                Some(("started", engine)) => _ = machine.started.insert(engine.to_owned()),
-                Some(("missing", why)) => skip(why),
-                _ if line == "ready" => return Some(machine),
-                _ if line.is_empty() => {
-                    skip("namespaces or cgroups for a machine within the machine cannot be made here");
-                    return None;
-                }
-                _ => panic!("the sandbox said {line:?}"),
-            }
-        }
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// Runs a line of shell in it, `$selkie` being the program under test.
-    fn run(&mut self, line: &str) -> Said {
-        writeln!(self.orders.as_mut().unwrap(), "{line}").unwrap();
-        let answer = self.answer();
-        let code = answer.strip_prefix("code ").unwrap_or_else(|| panic!("{line}: {answer:?}")).parse().unwrap();
-        let read = |name: &str| std::fs::read_to_string(Path::new(&self.works).join(name)).unwrap();
-        Said { stdout: read("out"), stderr: read("err"), code }
-    }
-
-    fn ok(&mut self, line: &str) -> String {
-        let said = self.run(line);
-        assert_eq!(said.code, 0, "{line}: {said:?}");
-        said.stdout
-    }
-
+impl Expected for Machine {
     /// The lines of a list, without what an engine that did not start as it should has left.
     fn rows(&self, list: &str) -> BTreeSet<String> {
         let left = |line: &str| CASES.iter().any(|case| !self.started.contains(case.start) && line.contains(&format!("{}-", case.start)));
@@ -86,13 +31,6 @@ impl Machine {
     fn expected(&self, of: impl Fn(&Case, &str) -> String) -> BTreeSet<String> {
         let started = CASES.iter().filter(|case| self.started.contains(case.start));
         started.flat_map(|case| ["plain", "full"].map(|kind| of(case, kind))).collect()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.orders = None;
-        let _ = self.shell.wait();
     }
 }
 
@@ -119,60 +57,10 @@ const CASES: [Case; 9] = [
     Case { start: "selkie", engine: "selkie", image: "", command: "sleep 1000", privileged: true },
 ];
 
-/// What `start.sh` needs: a root file system, the same of another user and as an archive, two bundles of the runtimes'.
-fn prepare(works: &Path, rootfs: &str) {
-    let run = |program: &str, words: &[&str]| assert!(Command::new(program).args(words).status().unwrap().success(), "{program} {words:?}");
-    for name in ["plain", "full"] {
-        std::fs::create_dir_all(works.join(name)).unwrap();
-    }
-    // nspawn takes only what has an operating system for a root.
-    std::fs::create_dir_all(Path::new(rootfs).join("usr")).unwrap();
-    std::fs::write(Path::new(rootfs).join("etc/os-release"), "ID=test\n").unwrap();
-    // Another user is to run the program, too, wherever it was built.
-    std::fs::copy(SELKIE, works.join("selkie")).unwrap();
-    run("cp", &["-a", rootfs, &text(&works.join("rootfs"))]);
-    run("cp", &["-a", rootfs, &text(&works.join("theirs"))]);
-    run("chown", &["-R", "5000:5000", &text(&works.join("theirs"))]);
-    run("tar", &["-C", rootfs, "-cf", &text(&works.join("bb.tar")), "."]);
-    for directory in [works, works.parent().unwrap()] {
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let lacked: Vec<String> = (0..64)
-        .filter(|bit| harness::own_bounding() >> bit & 1 == 0)
-        .filter_map(selkie_caps::Capability::from_number)
-        .map(|capability| capability.name().to_ascii_uppercase())
-        .collect();
-    std::fs::write(works.join("absent"), lacked.join(" ")).unwrap();
-    for (name, held) in [("plain", "CAP_KILL"), ("full", "CAP_SYS_MODULE")] {
-        let bundle = works.join(name);
-        let mount = |kind: &str, at: &str| json!({"destination": at, "type": kind, "source": kind});
-        let spaces = ["pid", "mount", "ipc", "uts", "network"].map(|kind| json!({"type": kind}));
-        let spec = json!({
-            "ociVersion": "1.0.2",
-            "root": {"path": text(&works.join("rootfs"))},
-            "process": {
-                "cwd": "/", "args": ["sleep", "1000"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0},
-                "capabilities": {"bounding": [held], "effective": [held], "permitted": [held]},
-            },
-            "mounts": [mount("proc", "/proc"), mount("tmpfs", "/dev")],
-            "linux": {"namespaces": spaces},
-        });
-        std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
-    }
-}
-
-fn machine(engine: &Engine) -> Option<Machine> {
-    if busybox().is_none() {
-        lack("busybox is not installed");
-        return None;
-    }
-    Machine::start(engine)
-}
-
 #[test]
 fn every_engine_on_one_machine_is_found_named_and_judged() {
     let Some(engine) = Engine::new() else { return };
-    let Some(mut machine) = machine(&engine) else { return };
+    let Some(mut machine) = Machine::start(&engine, "") else { return };
     listed(&mut machine);
     processes(&mut machine);
     judged(&mut machine);

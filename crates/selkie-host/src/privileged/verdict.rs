@@ -5,6 +5,7 @@ use selkie_caps::{CapSet, Capability};
 use super::escape::is_unconfined;
 use super::{Devices, Facts, View};
 use crate::Namespace;
+use crate::containers::Filter;
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,9 +144,17 @@ fn capabilities(facts: &Facts, add: Add<'_>) {
         }
         (_, true) if !critical.is_empty() => {
             // One wall behind the capability still stands when there is a filter; without it there is none.
-            let open = facts.seccomp == Some(0) && (bounding.contains(Capability::SysAdmin) || bounding.contains(Capability::SysModule));
-            let weight = if open { Weight::Decisive } else { Weight::Weakens };
-            let filter = if open { ", and no seccomp filter" } else { "" };
+            let module = bounding.contains(Capability::SysModule);
+            let open = facts.seccomp == Some(0) && (bounding.contains(Capability::SysAdmin) || module);
+            // Profiles of engines let through what goes with a capability: this one needs nothing else.
+            let loads = |filter: &Filter| ["init_module", "finit_module"].iter().any(|call| filter.allowed.contains(call));
+            let let_through = module && facts.filter.as_ref().is_some_and(loads);
+            let weight = if open || let_through { Weight::Decisive } else { Weight::Weakens };
+            let filter = match (open, let_through) {
+                (true, _) => ", and no seccomp filter",
+                (_, true) => ", and the seccomp filter lets modules be loaded",
+                _ => "",
+            };
             add("capabilities", weight, format!("{} {} root on the host{filter}{held}", list(critical), becomes(critical)));
             add("capabilities", Weight::Protects, format!("withheld: {} of {}", ceiling.difference(bounding).len(), ceiling.len()));
         }
@@ -356,6 +365,20 @@ mod tests {
     fn sys_admin_behind_a_filter_is_no() {
         let set = plain().sets.bounding.with(Capability::SysAdmin);
         assert_eq!(decisive(&Facts { sets: sets(set), ..plain() }), Vec::<String>::new());
+    }
+
+    #[test]
+    fn sys_module_behind_a_filter_is_yes_only_where_that_lets_modules_be_loaded() {
+        let facts = |filter| Facts { sets: sets(plain().sets.bounding.with(Capability::SysModule)), filter, ..plain() };
+        let filter = |calls: &[&'static str]| Some(Filter { allowed: calls.iter().copied().collect(), ..Filter::default() });
+        assert_eq!(decisive(&facts(None)), Vec::<String>::new());
+        assert_eq!(decisive(&facts(filter(&["mount"]))), Vec::<String>::new());
+        assert_eq!(
+            decisive(&facts(filter(&["finit_module"]))),
+            ["SYS_MODULE becomes root on the host, and the seccomp filter lets modules be loaded"]
+        );
+        let admin = Facts { sets: sets(plain().sets.bounding.with(Capability::SysAdmin)), ..facts(filter(&["finit_module"])) };
+        assert_eq!(decisive(&admin), Vec::<String>::new());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 # Starts two containers of every engine that is here, one as the engine has it and one that is privileged, then runs the lines
 # that it reads. Says for each engine `started NAME`, or `missing NAME: why`; then `ready`; then the exit status of each line.
+# ENGINES are those that are wanted; all of them, if it is empty.
 # In the directory $1: rootfs, theirs (the same, of user 5000), bb.tar, absent (capabilities that this host cannot give).
 works=$1
 selkie="$SELKIE --root /run/selkie-root --runroot /run/selkie-run"
@@ -69,6 +70,7 @@ until_true() {
 # Runs the function start_NAME when the programs are there.
 engine() {
   engine=$1; shift
+  case " ${ENGINES:-$engine} " in *" $engine "*) ;; *) return ;; esac
   for program; do
     command -v "$program" > /dev/null || { echo "missing $engine: $program is not installed"; return; }
   done

@@ -234,6 +234,34 @@ fn caps_ps_since_leaves_out_what_is_older() {
     }
 }
 
+#[test]
+fn ps_of_engines_takes_podmans_order_and_last() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    // Other tests have containers of this engine, too.
+    for name in ["order-b", "order-c", "order-a"] {
+        engine.ok(&["create", "--name", name, "--rootfs", &rootfs, "/probe"]);
+    }
+    for more in [&[][..], &["--engine", "selkie"]] {
+        let list = ["ps", "--filter", "name=order-", "--format", "{{.Names}}"];
+        let names = |words: &[&str]| engine.ok(&[&list[..], more, words].concat()).replace('\n', " ").replace("order-", "");
+        assert_eq!(names(&["-a", "--sort", "names"]), "a b c", "{more:?}");
+        assert_eq!(names(&["-a", "--sort", "created"]), "b c a", "{more:?}");
+        assert_eq!(names(&["--last", "2"]), "c a", "{more:?}");
+        assert_eq!(names(&["-n", "2", "--sort", "names"]), "a c", "{more:?}");
+        assert_eq!(names(&["-l"]), "a", "{more:?}");
+        assert_eq!([names(&["-n", "0"]), names(&["-n=-1"])], ["", ""], "{more:?}");
+        let said = |words: &[&str]| engine.run(&[&["ps"], more, words].concat());
+        let both = said(&["-l", "-n", "2"]);
+        assert_eq!((both.code, both.stderr.as_str()), (125, "Error: last and latest are mutually exclusive\n"), "{more:?}");
+        let wrong = said(&["--sort", "foo"]);
+        let error = "Error: invalid argument \"foo\" for \"--sort\" flag: \"foo\" is not a valid value.  \
+            Choose from: \"command, created, id, image, names, runningfor, size, status\"\n";
+        assert_eq!((wrong.code, wrong.stderr.as_str()), (125, error), "{more:?}");
+    }
+    assert_eq!(engine.ok(&["ps", "-a", "--format", "{{.Names}}"]), "order-b\norder-c\norder-a", "as Podman without --sort");
+}
+
 /// The command that a root file system with busybox can run for ever.
 fn sleeper<'a>(engine: &Engine, rootfs: &'a str, flags: &[&'a str]) -> Option<String> {
     if busybox().is_none() {

@@ -1,10 +1,12 @@
 //! `selkie ps`
 
 mod foreign;
+mod order;
 
 use std::process::ExitCode;
 
 use clap::Args;
+use order::{Order, Place};
 use selkie_caps::CapSet;
 use selkie_engine::{Container, Status};
 use serde_json::{Value, json};
@@ -51,9 +53,9 @@ pub(crate) struct Ps {
     /// With sizes (as Podman; not measured yet).
     #[arg(long, short = 's')]
     size: bool,
-    /// In which order: command, created, id, image, names, runningfor, status.
-    #[arg(long, default_value = "created")]
-    sort: String,
+    /// In which order: command, created (the default), id, image, names, runningfor, size, status.
+    #[arg(long)]
+    sort: Option<String>,
     /// Also whether each is privileged and which capabilities it may use.
     #[arg(long)]
     caps: bool,
@@ -76,15 +78,26 @@ impl Ps {
         if self.size {
             return Err(Failure::engine("--size: not supported yet"));
         }
+        if self.latest && self.last.is_some_and(|count| count >= 0) {
+            return Err(Failure::engine("last and latest are mutually exclusive"));
+        }
+        let order = self.sort.as_deref().map(Order::parse).transpose()?;
         if let Some(word) = &self.engine {
-            let list =
-                foreign::List { all: self.all, caps: self.caps, no_trunc: self.no_trunc, heading: !self.noheading, quiet: self.quiet };
+            let list = foreign::List {
+                all: self.all,
+                caps: self.caps,
+                no_trunc: self.no_trunc,
+                heading: !self.noheading,
+                quiet: self.quiet,
+                order,
+                last: self.last(),
+            };
             return list.run(context, word, &self.filter, self.format.as_deref());
         }
         let mut containers = context.containers()?;
         let filters = filter::Filters::parse(&self.filter)?;
         let filtered_by_status = filters.mentions("status") || filters.mentions("exited");
-        let everything = self.all || self.latest || self.last.is_some() || filtered_by_status;
+        let everything = self.all || self.last().is_some() || filtered_by_status;
         let known: Vec<Container> = if filters.is_empty() { Vec::new() } else { containers.clone() };
         containers.retain(|container| everything || matches!(container.status, Status::Running | Status::Paused));
         let mut kept = Vec::with_capacity(containers.len());
@@ -93,27 +106,20 @@ impl Ps {
                 kept.push(container);
             }
         }
-        // Newest first, as Podman.
-        kept.reverse();
-        if let Some(count) = self.last.or(self.latest.then_some(1)).and_then(|count| usize::try_from(count).ok()) {
-            kept.truncate(count);
+        // They come in the order in which they were created, as in Podman.
+        if let Some(count) = self.last() {
+            kept.drain(..kept.len().saturating_sub(count));
         }
-        self.sort(&mut kept)?;
+        if let Some(order) = order {
+            kept.sort_by_cached_key(|container| order.key(&Place::of(container)));
+        }
         self.print(context, &kept)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn sort(&self, containers: &mut [Container]) -> Result<(), Failure> {
-        match self.sort.as_str() {
-            "created" | "runningfor" => {}
-            "command" => containers.sort_by_cached_key(|container| command(container, true)),
-            "id" => containers.sort_by(|a, b| a.id().cmp(b.id())),
-            "image" => containers.sort_by_cached_key(image),
-            "names" => containers.sort_by(|a, b| a.record.name.cmp(&b.record.name)),
-            "status" => containers.sort_by_key(|container| container.status),
-            other => return Err(Failure::engine(format!("invalid option type for --sort: {other:?}"))),
-        }
-        Ok(())
+    /// How many of those created last are wanted, whether they run or not. Podman takes 0 and less for no wish.
+    fn last(&self) -> Option<usize> {
+        if self.latest { Some(1) } else { self.last.filter(|count| *count > 0).and_then(|count| usize::try_from(count).ok()) }
     }
 
     fn print(&self, context: &Context, containers: &[Container]) -> Result<(), Failure> {
@@ -205,6 +211,20 @@ impl Ps {
             "State": container.status.as_str(),
             "Status": status(container),
         }))
+    }
+}
+
+impl<'a> Place<'a> {
+    fn of(container: &'a Container) -> Self {
+        Self {
+            id: container.id().as_str(),
+            name: container.record.name.as_str(),
+            image: image(container),
+            command: command(container, true),
+            created: Some(&container.record.created),
+            started: started_at(container),
+            status: container.status as u8,
+        }
     }
 }
 

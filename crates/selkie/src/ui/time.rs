@@ -33,6 +33,11 @@ pub(crate) fn seconds_since(time: &str) -> i64 {
     parse(time).map_or(0, |then| (Timestamp::now().as_second() - then.as_second()).max(0))
 }
 
+/// Returns the seconds since 1970.
+pub(crate) fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
 /// Reads an RFC 3339 time.
 pub(crate) fn parse(time: &str) -> Option<Timestamp> {
     time.parse().ok()

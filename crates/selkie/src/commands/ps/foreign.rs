@@ -8,6 +8,7 @@ use selkie_host::privileged::{self, Subject};
 use selkie_host::{Buffer, Engine, Procfs, TICKS_A_SECOND};
 use serde_json::{Value, json};
 
+use super::order::{Order, Place};
 use super::{command as own_command, few, image as own_image, shortened};
 use crate::commands::caps::{uptime, wanted_engine};
 use crate::commands::members::{is_ours, owner, say_hidden, whole_census};
@@ -25,6 +26,10 @@ pub(super) struct List {
     pub(super) no_trunc: bool,
     pub(super) heading: bool,
     pub(super) quiet: bool,
+    /// By engines and ids, if nothing is said.
+    pub(super) order: Option<Order>,
+    /// How many of those that were created last.
+    pub(super) last: Option<usize>,
 }
 
 /// A line of the list.
@@ -59,9 +64,18 @@ impl List {
             });
         }
         found.sort_by_key(|container| container.owner.engine);
-        found.retain(|container| engine.is_none_or(|engine| engine == container.owner.engine) && (self.all || container.pid.is_some()));
+        found.retain(|container| {
+            engine.is_none_or(|engine| engine == container.owner.engine) && (self.all || self.last.is_some() || container.pid.is_some())
+        });
         let mut lines: Vec<Line> = found.into_iter().map(|container| Line::new(&procfs, container)).collect::<Result<_, _>>()?;
         lines.retain(|line| filters.iter().all(|filter| filter.accepts(line)));
+        if let Some(count) = self.last {
+            lines.sort_by_cached_key(|line| Order::Created.key(&line.place()));
+            lines.drain(..lines.len().saturating_sub(count));
+        }
+        if let Some(order) = self.order {
+            lines.sort_by_cached_key(|line| order.key(&line.place()));
+        }
         self.print(&lines, format)?;
         say_hidden(&census);
         Ok(ExitCode::SUCCESS)
@@ -124,6 +138,18 @@ impl Line {
             }
         }
         Ok(Self { container, privileged, bounding, age })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            id: &self.container.owner.id,
+            name: self.container.title(),
+            image: self.container.image.clone().unwrap_or_default(),
+            command: self.container.command.join(" "),
+            created: self.container.created.as_deref(),
+            started: self.age.map_or(0, |age| time::now().saturating_sub(age)),
+            status: u8::from(self.container.pid.is_none()),
+        }
     }
 
     fn id(&self, whole: bool) -> &str {

@@ -14,40 +14,66 @@ use crate::report::Report;
 const COUNT: usize = 5000;
 const CONTAINERS: usize = 200;
 
-/// Children that only wait, ended when this goes out of scope.
-struct Crowd(Vec<Child>);
+/// Processes that only wait, and their parent; all end when this goes out of scope. They are not children of whoever takes the time:
+/// a descriptor for each would be copied and closed with every command that is started.
+struct Crowd(Child);
 
 impl Crowd {
     fn new(count: usize) -> Result<Self> {
         let proof = SingleThreaded::check().map_err(|error| error.to_string())?;
-        let mut crowd = Self(Vec::with_capacity(count));
-        for _ in 0..count {
-            match process::fork(proof, 0, None).map_err(|error| error.to_string())? {
-                Forked::Parent(child) => crowd.0.push(child),
-                Forked::Child => loop {
-                    // Until it is killed.
-                    rustix::event::pause();
-                },
-            }
+        let (ready, done) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| error.to_string())?;
+        let holder = match process::fork(proof, 0, None).map_err(|error| error.to_string())? {
+            Forked::Parent(child) => Self(child),
+            Forked::Child => hold(count, &done),
+        };
+        drop(done);
+        let mut byte = [0];
+        match rustix::io::read(&ready, &mut byte) {
+            Ok(1) => Ok(holder),
+            _ => Err(format!("{count} processes cannot be started here")),
         }
-        Ok(crowd)
+    }
+}
+
+/// Starts the processes, says so, and waits to be killed.
+fn hold(count: usize, done: &std::os::fd::OwnedFd) -> ! {
+    let own = rustix::process::getpid();
+    let mut started = 0;
+    while let (true, Ok(proof)) = (started < count, SingleThreaded::check()) {
+        match process::fork(proof, 0, None) {
+            // Nobody waits for it: it ends with this process.
+            Ok(Forked::Parent(child)) => drop(child),
+            Ok(Forked::Child) => {
+                let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+                if rustix::process::getppid() == Some(own) {
+                    wait_for_ever();
+                }
+                process::exit_now(1);
+            }
+            Err(_) => process::exit_now(1),
+        }
+        started += 1;
+    }
+    let _ = rustix::io::write(done, b"!");
+    wait_for_ever()
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        // Until it is killed.
+        rustix::event::pause();
     }
 }
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        for child in &self.0 {
-            let _ = process::send_signal(&child.pidfd, 9);
-            let _ = process::wait(&child.pidfd);
-        }
+        let _ = process::send_signal(&self.0.pidfd, 9);
+        let _ = process::wait(&self.0.pidfd);
     }
 }
 
 pub(crate) fn scan(setup: &Setup, report: &mut Report) -> Result<()> {
-    // Each child costs a descriptor here.
-    let (_, hard) = process::limit(None, 7).map_err(|error| error.to_string())?;
-    process::set_limit(None, 7, hard, hard).map_err(|error| error.to_string())?;
-    let count = COUNT.min(usize::try_from(hard).unwrap_or(COUNT).saturating_sub(100));
+    let count = COUNT;
     let crowd = Crowd::new(count)?;
     compare(setup, &format!("capabilities of {count} processes"), report);
     drop(crowd);

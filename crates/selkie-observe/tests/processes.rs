@@ -63,7 +63,7 @@ fn iterator_says_what_procfs_says() {
         let process = found.iter().find(|process| process.row.pid == pid).unwrap();
         let wanted = Namespace::ALL.map(|kind| procfs.namespace(pid, kind));
         if wanted.iter().all(Option::is_some) {
-            assert_eq!(process.namespaces.map(Some), wanted, "process {pid}");
+            assert_eq!(process.namespaces.map(|number| Some(u64::from(number))), wanted, "process {pid}");
             assert_eq!(process.row.user_namespace, procfs.namespace(pid, Namespace::User), "process {pid}");
         } else {
             assert_eq!(pid, 1, "only the machine's first process may be closed to us");

@@ -29,9 +29,10 @@ impl CommandName {
     #[must_use]
     pub fn new(raw: &[u8]) -> Self {
         let mut name = Self { length: 0, bytes: [0; 63] };
-        for (slot, byte) in name.bytes.iter_mut().zip(raw.iter().take_while(|byte| **byte != 0)) {
-            *slot = *byte;
-            name.length += 1;
+        let length = raw.iter().position(|byte| *byte == 0).unwrap_or(raw.len()).min(name.bytes.len());
+        if let (Some(to), Some(from)) = (name.bytes.get_mut(..length), raw.get(..length)) {
+            to.copy_from_slice(from);
+            name.length = u8::try_from(length).unwrap_or(0);
         }
         name
     }

@@ -15,7 +15,6 @@ use selkie_caps::{CapSet, FiveSets};
 use selkie_host::{Buffer, CommandName, Namespace, Procfs, Row, Status};
 use selkie_sys::Errno;
 
-use super::layout::Words;
 use super::load::{chain, types};
 use super::pins::{self, NEW, PLACE, Place, build, discard, is_ours, publish};
 use crate::error::{Error, Result};
@@ -51,7 +50,7 @@ pub struct Process {
     /// capabilities(7), "The securebits flags"; `None` of a process that was read from procfs, which does not say.
     pub securebits: Option<u32>,
     /// Numbers of its namespaces, in the order of [`Namespace::ALL`]; 0 of one that it has left by ending.
-    pub namespaces: [u64; 7],
+    pub namespaces: [u32; 7],
     /// Its cgroup in the unified hierarchy: the inode number of the directory. `None` likewise.
     pub cgroup: Option<u64>,
     /// A word that is the same for processes in the same cgroup of every hierarchy, and only for them. `None` likewise.
@@ -135,7 +134,8 @@ fn complete(walked: &mut Walked, before: u64) -> Result<()> {
     for pid in missing {
         match procfs.status(pid, &mut buffer) {
             Ok(Some(status)) if !status.is_kernel_thread(pid) => {
-                let namespaces = Namespace::ALL.map(|kind| procfs.namespace(pid, kind).unwrap_or_default());
+                let number = |kind| procfs.namespace(pid, kind).and_then(|number| u32::try_from(number).ok());
+                let namespaces = Namespace::ALL.map(|kind| number(kind).unwrap_or_default());
                 let row = Row { pid, status, user_namespace: procfs.user_namespace(pid) };
                 walked.processes.push(Process { row, securebits: None, namespaces, cgroup: None, cgroups: None });
             }
@@ -220,44 +220,53 @@ fn read(mut file: File, path: &Path) -> Result<Walked> {
 impl Walked {
     /// Takes one `struct record`.
     fn take(&mut self, bytes: &[u8]) {
-        let mut words = Words(bytes);
-        let (pid, parent) = (words.u32(), words.u32());
-        let mut four = || [words.u32(), words.u32(), words.u32(), words.u32()];
-        let (uids, gids) = (four(), four());
-        let (inner, levels) = (words.u32(), words.u32());
-        let mut set = || CapSet::from_bits(words.u64());
-        let (inheritable, permitted, effective, bounding, ambient) = (set(), set(), set(), set(), set());
-        let securebits = words.u32();
-        let [no_new_privileges, seccomp, state, kernel_thread] = words.array();
-        let filters = words.u32();
-        let mut space = || u64::from(words.u32());
-        let (user, mount, pid_namespace, network, ipc, uts, cgroup_namespace) =
-            (space(), space(), space(), space(), space(), space(), space());
-        let (cgroup, cgroups, threads) = (words.u64(), words.u64(), words.u64());
+        let Ok(record) = <&[u8; RECORD]>::try_from(bytes) else { return };
+        let (small, large) = (|at| small(record, at), |at| large(record, at));
+        let four = |at: usize| [small(at), small(at + 4), small(at + 8), small(at + 12)];
+        let set = |at| CapSet::from_bits(large(at));
+        let pid = small(0);
+        if pid == 0 {
+            self.threads = large(144);
+            return;
+        }
+        let [no_new_privileges, seccomp, state, kernel_thread] = small(92).to_le_bytes();
+        if kernel_thread != 0 {
+            self.kernel.push(pid);
+            return;
+        }
         let status = Status {
-            name: CommandName::new(words.bytes(16)),
+            name: CommandName::new(record.get(152..).unwrap_or_default()),
             state: STATES.get(usize::from(state)).copied().unwrap_or(b'?'),
-            parent,
-            uids,
-            gids,
-            inner_pid: Some(inner),
-            pid_levels: u8::try_from(levels).unwrap_or(u8::MAX),
-            sets: FiveSets { inheritable, permitted, effective, bounding, ambient },
+            parent: small(4),
+            uids: four(8),
+            gids: four(24),
+            inner_pid: Some(small(40)),
+            pid_levels: u8::try_from(small(44)).unwrap_or(u8::MAX),
+            sets: FiveSets { inheritable: set(48), permitted: set(56), effective: set(64), bounding: set(72), ambient: set(80) },
             no_new_privileges: Some(no_new_privileges != 0),
             seccomp: Some(seccomp),
-            seccomp_filters: Some(filters),
+            seccomp_filters: Some(small(96)),
             kernel_thread: Some(false),
         };
-        if pid == 0 {
-            self.threads = threads;
-        } else if kernel_thread != 0 {
-            self.kernel.push(pid);
-        } else {
-            let row = Row { pid, status, user_namespace: Some(user) };
-            let namespaces = [cgroup_namespace, ipc, mount, network, pid_namespace, user, uts];
-            self.processes.push(Process { row, securebits: Some(securebits), namespaces, cgroup: Some(cgroup), cgroups: Some(cgroups) });
-        }
+        let [user, mount, pid_space, network, ipc, uts, cgroup] = [100, 104, 108, 112, 116, 120, 124].map(small);
+        self.processes.push(Process {
+            row: Row { pid, status, user_namespace: Some(u64::from(user)) },
+            securebits: Some(small(88)),
+            namespaces: [cgroup, ipc, mount, network, pid_space, user, uts],
+            cgroup: Some(large(128)),
+            cgroups: Some(large(136)),
+        });
     }
+}
+
+/// A number of four bytes.
+fn small(record: &[u8; RECORD], at: usize) -> u32 {
+    record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+/// A number of eight.
+fn large(record: &[u8; RECORD], at: usize) -> u64 {
+    record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ fn every_engine_on_one_machine_is_found_named_and_judged() {
     processes(&mut machine);
     judged(&mut machine);
     audited(&mut machine);
+    asked(&mut machine);
     seen_by_another_user(&mut machine);
     stopped(&mut machine);
 }
@@ -146,6 +147,45 @@ fn audited(machine: &mut Machine) {
         let full = (format!("{} {}-full", case.engine, case.start), true);
         assert!(lines.contains(&full), "{full:?}: {lines:?}");
     }
+}
+
+/// Podman and Docker themselves say what no file says.
+fn asked(machine: &mut Machine) {
+    let silent = "no engine has a socket: /run/podman/podman.sock and /run/docker.sock are not there";
+    if !machine.started.contains("docker") {
+        let said = machine.run("$selkie ps --engine all --engine-api");
+        assert_eq!((said.code, said.stderr.matches(silent).count()), (0, 1), "{said:?}");
+    }
+    let list = |flags: &str, name: &str, fields: &str| format!("$selkie ps {flags} --engine all --filter name={name} --format '{fields}'");
+    if machine.started.contains("podman") {
+        machine.ok("mkdir -p /run/podman; (podman system service --time 0 unix:///run/podman/podman.sock > /run/service.log 2>&1 &)");
+        machine.ok("until_true test -S /run/podman/podman.sock");
+        assert_eq!(machine.ok(&list("--engine-api", "podman-plain", "{{.PodName}} {{.State}} {{.Image}}")), "pod running localhost/bb:1\n");
+        let row =
+            machine.ok("$selkie caps ps --all --engine podman --engine-api --container podman-plain --format '{{.Container}} {{.Engine}}'");
+        assert_eq!(row, "podman-plain podman\n");
+        let said = machine.run("$selkie audit --engine-api --format json");
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stdout.contains("\"podman-plain\"") && !said.stderr.contains("podman.sock"), "{}", said.stderr);
+        machine.ok("podman create --network none --name podman-made localhost/bb:1 true");
+        assert_eq!(machine.ok(&list("--all --engine-api", "podman-made", "{{.State}} {{.Pid}}")), "created 0\n");
+        machine.ok("podman rm podman-made");
+    }
+    if machine.started.contains("docker") {
+        machine.ok("docker pause docker-plain");
+        assert_eq!(machine.ok(&list("", "docker-plain", "{{.State}}")), "running\n", "files are not read for it");
+        let paused = machine.ok(&list("--engine-api", "docker-plain", "{{.State}} {{.Status}} {{.Image}}"));
+        assert!(paused.starts_with("paused Up ") && paused.ends_with(" (Paused) bb:1\n"), "{paused}");
+        machine.ok("docker unpause docker-plain");
+    }
+    // What is no engine's is said, and the others are listed all the same.
+    machine.ok("mkdir -p /run/user/7000 && touch /run/user/7000/docker.sock && chown -R 7000 /run/user/7000");
+    let said = machine.run("$selkie ps --engine all --engine-api --filter name=selkie-plain --format '{{.Names}}'");
+    assert_eq!((said.code, said.stdout.as_str()), (0, "selkie-plain\n"), "{said:?}");
+    assert_eq!(said.stderr.matches("Warning: /run/user/7000/docker.sock: it is no socket\n").count(), 1, "{said:?}");
+    machine.ok("rm -r /run/user/7000");
+    let unused = machine.run("$selkie ps --engine-api");
+    assert_eq!((unused.code, unused.stdout.as_str()), (125, ""), "{unused:?}");
 }
 
 fn seen_by_another_user(machine: &mut Machine) {

@@ -1,4 +1,5 @@
-//! The containers of every engine on a host, from the files that engines keep: no daemon is asked, nothing is changed.
+//! The containers of every engine on a host, from the files that engines keep: no daemon is asked unless somebody wants it
+//! ([`ask`]), and nothing is changed.
 //!
 //! ```text
 //! files of engines --parse--> HostContainer ----+
@@ -9,6 +10,7 @@
 //! checked, texts are cut, a file is read beneath its owner's directory and never through a link that leaves it, and what a user
 //! says of containers counts only for that user's processes.
 
+mod api;
 mod bare;
 mod census;
 mod containerd;
@@ -21,6 +23,7 @@ mod spec;
 mod storage;
 mod tree;
 
+pub use api::{Answers, Problem, ask};
 pub use census::{Census, Known};
 pub use find::{Found, Running, Scope, find};
 pub use record::HostContainer;

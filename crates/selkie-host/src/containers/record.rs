@@ -39,6 +39,8 @@ pub struct HostContainer {
     pub pid: Option<u32>,
     /// When that process was started, in clock ticks since boot.
     pub start: Option<u64>,
+    /// Its engine's word for its state, where the engine was asked.
+    pub state: Option<&'static str>,
 }
 
 impl HostContainer {
@@ -61,6 +63,7 @@ impl HostContainer {
             created: None,
             pid: None,
             start: None,
+            state: None,
         }
     }
 
@@ -93,6 +96,7 @@ impl HostContainer {
         or(&mut self.filter, other.filter);
         or(&mut self.configuration, other.configuration);
         or(&mut self.created, other.created);
+        or(&mut self.state, other.state);
         if self.pid.is_none() {
             (self.pid, self.start) = (other.pid, other.start);
         } else if self.pid == other.pid {

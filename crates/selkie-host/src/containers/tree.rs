@@ -41,6 +41,17 @@ impl Tree {
         Some(Self { directory, user: Some(user), denied: Vec::new() })
     }
 
+    /// Returns the directory `path` in it, as one of the host's own.
+    pub(super) fn beneath(&self, path: &str) -> Option<Self> {
+        let directory = root::open(&self.directory, Path::new(path), OFlags::PATH | OFlags::DIRECTORY).ok()?;
+        Some(Self { directory, user: None, denied: Vec::new() })
+    }
+
+    /// Opens the place of what is at `path`; `None` when there is nothing that may be seen.
+    pub(super) fn place(&self, path: &str) -> Option<OwnedFd> {
+        root::place(&self.directory, Path::new(path)).ok()
+    }
+
     /// Returns whether there is something at `path`.
     pub(super) fn has(&mut self, path: &str) -> bool {
         let found = root::place(&self.directory, Path::new(path)).map(Some);

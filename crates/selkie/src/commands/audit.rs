@@ -69,6 +69,8 @@ pub(crate) struct Audit {
     /// What the files are: compose, kubernetes, quadlet, oci, containers.conf, lxc, nspawn (default: told by name and content).
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
+    #[command(flatten)]
+    api: members::Api,
     /// Files and containers.
     #[arg(value_name = "FILE|CONTAINER")]
     subjects: Vec<String>,
@@ -98,7 +100,7 @@ impl Audit {
         let mut entries = Vec::new();
         if self.subjects.is_empty() {
             entries.push(own::entry(context, &procfs, context.containers()?, learned)?);
-            entries.extend(running::entries(context, &procfs, learned)?);
+            entries.extend(running::entries(context, &procfs, learned, self.api)?);
         }
         for name in self.subjects.iter().filter(|name| !is_file(name)) {
             if let Some(container) = members::own(context, name)? {

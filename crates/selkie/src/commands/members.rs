@@ -3,17 +3,50 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use clap::Args;
 use selkie_engine::{Container, ContainerId, Error};
-use selkie_host::containers::{Census, Found, HostContainer, Known, Running, Scope, find};
+use selkie_host::containers::{Census, Found, HostContainer, Known, Running, Scope, ask, find};
 use selkie_host::{Cgroups, Engine, Owner, Placed, Placements, Procfs};
 
 use crate::commands::processes::{Processes, Source};
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
+use crate::ui::text;
+
+/// Whether engines are asked, too.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Api {
+    /// Also ask Podman and Docker, of root and of users, over the sockets of their interfaces, if they have any.
+    #[arg(long)]
+    pub(crate) engine_api: bool,
+}
+
+impl Api {
+    /// Adds what engines say, and says who has not answered.
+    fn complete(self, found: &mut Found) -> Result<(), Failure> {
+        if !self.engine_api {
+            return Ok(());
+        }
+        let answers = ask(Path::new("/"))?;
+        for (socket, problem) in &answers.problems {
+            warn(&format!("{}: {problem}", text::one_line(socket)));
+        }
+        if answers.engines == 0 && answers.problems.is_empty() {
+            warn("no engine has a socket: /run/podman/podman.sock and /run/docker.sock are not there");
+        }
+        found.complete(answers.containers);
+        Ok(())
+    }
+}
 
 /// Finds out which containers run and which processes are in them, with the names of our own by their ids. Files are read only where
 /// cgroups do not tell enough.
-pub(crate) fn running(context: &Context, procfs: &Procfs, cgroups: Cgroups) -> Result<(Census, HashMap<String, String>), Failure> {
+pub(crate) fn running(
+    context: &Context,
+    procfs: &Procfs,
+    cgroups: Cgroups,
+    api: Api,
+) -> Result<(Census, HashMap<String, String>), Failure> {
     let store = context.engine.store();
     let placed = Placed::by_paths(cgroups);
     let running = Running::new(&placed);
@@ -28,15 +61,17 @@ pub(crate) fn running(context: &Context, procfs: &Procfs, cgroups: Cgroups) -> R
     }
     // Whoever may not look everywhere is told where not.
     let scope = if rustix::process::geteuid().is_root() { Scope::Running(&running) } else { Scope::All };
-    let found = find(Path::new("/"), scope)?;
+    let mut found = find(Path::new("/"), scope)?;
+    api.complete(&mut found)?;
     Ok((Census::over(procfs, &placed, found, known(context, &ours)?), store.names()))
 }
 
 /// Finds out which containers there are, stopped ones and sandboxes too, and which processes are in them. Ours are known by their own
 /// records.
-pub(crate) fn whole_census(context: &Context, containers: &[Container], procfs: &Procfs) -> Result<Census, Failure> {
+pub(crate) fn whole_census(context: &Context, containers: &[Container], procfs: &Procfs, api: Api) -> Result<Census, Failure> {
     let Processes { rows, cgroups } = Processes::read(Source::Auto, procfs, |_, _| true)?;
-    let found = find(Path::new("/"), Scope::All)?;
+    let mut found = find(Path::new("/"), Scope::All)?;
+    api.complete(&mut found)?;
     let mut census = Census::over(procfs, &Placed::by_paths(cgroups), found, known(context, containers)?);
     census.complete(procfs, &rows);
     Ok(census)
@@ -115,7 +150,7 @@ fn several(name: &str, mut list: Vec<String>) -> Failure {
 /// When there are several.
 pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<Option<HostContainer>, Failure> {
     let ours = context.containers()?;
-    let census = whole_census(context, &ours, procfs)?;
+    let census = whole_census(context, &ours, procfs, Api::default())?;
     let found: Vec<&HostContainer> = census.find(name).into_iter().filter(|found| !is_ours(found, &ours)).collect();
     match found.as_slice() {
         [] => {

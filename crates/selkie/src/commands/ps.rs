@@ -11,6 +11,7 @@ use selkie_caps::CapSet;
 use selkie_engine::{Container, Status};
 use serde_json::{Value, json};
 
+use crate::commands::members::Api;
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 use crate::ui::{filter, out, table, template, time};
@@ -62,6 +63,8 @@ pub(crate) struct Ps {
     /// Also containers of this other engine, or of `all`, with a column ENGINE.
     #[arg(long, value_name = "NAME|all")]
     engine: Option<String>,
+    #[command(flatten)]
+    api: Api,
     /// Look at the kernel again (as Podman; selkie always does).
     #[arg(long, hide = true)]
     sync: bool,
@@ -91,8 +94,12 @@ impl Ps {
                 quiet: self.quiet,
                 order,
                 last: self.last(),
+                api: self.api,
             };
             return list.run(context, word, &self.filter, self.format.as_deref());
+        }
+        if self.api.engine_api {
+            return Err(Failure::engine("--engine-api is for --engine: nobody is asked about our own containers"));
         }
         let mut containers = context.containers()?;
         let filters = filter::Filters::parse(&self.filter)?;

@@ -16,9 +16,9 @@ use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 
 /// Audits every container of other engines, an entry for each engine.
-pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned]) -> Result<Vec<Entry>, Failure> {
+pub(super) fn entries(context: &Context, procfs: &Procfs, learned: &[Learned], api: members::Api) -> Result<Vec<Entry>, Failure> {
     let ours = context.containers()?;
-    let census = members::whole_census(context, &ours, procfs)?;
+    let census = members::whole_census(context, &ours, procfs, api)?;
     members::say_hidden(&census);
     let mut entries: Vec<Entry> = Vec::new();
     for container in census.containers().filter(|container| !members::is_ours(container, &ours)) {

@@ -60,6 +60,8 @@ pub(super) struct Ps {
     /// From where: `bpf`, all at once out of the kernel; `procfs`, a file a process; or what is faster here.
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: Source,
+    #[command(flatten)]
+    api: members::Api,
     /// Without the line of headings.
     #[arg(long)]
     noheading: bool,
@@ -95,7 +97,7 @@ impl Ps {
             let held = status.sets.permitted.union(status.sets.effective);
             (all || !held.is_empty()) && (any.is_empty() || !held.intersection(any).is_empty())
         })?;
-        let (mut census, names) = members::running(context, &procfs, cgroups)?;
+        let (mut census, names) = members::running(context, &procfs, cgroups, self.api)?;
         if rustix::process::geteuid().is_root() {
             census.sandboxes(&procfs, &rows);
         } else {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::order::{Order, Place};
 use super::{command as own_command, few, image as own_image, shortened};
 use crate::commands::caps::{uptime, wanted_engine};
-use crate::commands::members::{is_ours, owner, say_hidden, whole_census};
+use crate::commands::members::{Api, is_ours, owner, say_hidden, whole_census};
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -30,6 +30,7 @@ pub(super) struct List {
     pub(super) order: Option<Order>,
     /// How many of those that were created last.
     pub(super) last: Option<usize>,
+    pub(super) api: Api,
 }
 
 /// A line of the list.
@@ -48,7 +49,7 @@ impl List {
         let filters: Vec<Filter> = filters.iter().map(|text| Filter::parse(text)).collect::<Result<_, _>>()?;
         let procfs = procfs()?;
         let ours = context.containers()?;
-        let census = whole_census(context, &ours, &procfs)?;
+        let census = whole_census(context, &ours, &procfs, self.api)?;
         let mut found: Vec<HostContainer> = census.containers().filter(|container| !is_ours(container, &ours)).cloned().collect();
         for container in &ours {
             let plan = container.plan(context.engine.store())?;
@@ -158,8 +159,9 @@ impl Line {
 
     /// As Podman has it for its own, as far as it is known of others.
     fn status(&self) -> String {
+        let paused = if self.container.state == Some("paused") { " (Paused)" } else { "" };
         match self.age {
-            Some(age) => format!("Up {}", time::human_duration(age)),
+            Some(age) => format!("Up {}{paused}", time::human_duration(age)),
             None if self.container.pid.is_some() => "Up".to_owned(),
             None => "Stopped".to_owned(),
         }
@@ -173,7 +175,13 @@ impl Line {
     fn value(&self, whole: bool) -> Value {
         let container = &self.container;
         let command = container.command.join(" ");
-        let state = if container.pid.is_some() { "running" } else { "stopped" };
+        // The kernel says whether it runs, its engine in which way.
+        let state = match (container.pid, container.state) {
+            (Some(_), Some("paused")) => "paused",
+            (Some(_), _) => "running",
+            (None, Some(state)) if !matches!(state, "running" | "paused") => state,
+            (None, _) => "stopped",
+        };
         json!({
             "BoundingCaps": self.bounding.map(CapSet::sorted_names),
             "Caps": self.caps(),

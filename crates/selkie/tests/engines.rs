@@ -65,6 +65,7 @@ fn every_engine_on_one_machine_is_found_named_and_judged() {
     processes(&mut machine);
     judged(&mut machine);
     audited(&mut machine);
+    from_inside(&mut machine);
     asked(&mut machine);
     seen_by_another_user(&mut machine);
     stopped(&mut machine);
@@ -146,6 +147,47 @@ fn audited(machine: &mut Machine) {
     for case in CASES.iter().filter(|case| case.privileged && machine.started.contains(case.start)) {
         let full = (format!("{} {}-full", case.engine, case.start), true);
         assert!(lines.contains(&full), "{full:?}: {lines:?}");
+    }
+}
+
+/// What a program in the container says of it is what is seen from outside, as far as it can be seen from there.
+fn from_inside(machine: &mut Machine) {
+    let enter = |start: &str, name: &str| {
+        let entered = match start {
+            "podman" => format!("podman exec {name}"),
+            "rootless" => {
+                let user = "setpriv --reuid 5000 --regid 5000 --clear-groups env HOME=/run/home XDG_RUNTIME_DIR=/run/user/5000";
+                format!("{user} podman --storage-driver vfs exec {name}")
+            }
+            "containerd" => format!("ctr task exec --exec-id inside {name}"),
+            "docker" => format!("docker exec {name}"),
+            "runc" => format!("runc exec {name}"),
+            "lxc" => format!("lxc-attach -n {name} --"),
+            "selkie" => format!("$selkie exec {name}"),
+            // Neither has a way in here: nspawn's needs a manager of services, and crun's a cgroup of its own.
+            _ => return None,
+        };
+        Some(entered)
+    };
+    for case in CASES {
+        if !machine.started.contains(case.start) {
+            continue;
+        }
+        for kind in ["plain", "full"] {
+            let name = format!("{}-{kind}", case.start);
+            let Some(enter) = enter(case.start, &name) else { continue };
+            let pid = machine.ok(&format!("$selkie ps --engine all --filter name={name} --format '{{{{.Pid}}}}'"));
+            machine.ok(&format!("cp $SELKIE /proc/{}/root/selkie", pid.trim()));
+            let inside = machine.run(&format!("{enter} /selkie privileged --self --format json"));
+            let outside = machine.run(&format!("$selkie privileged --format json {name}"));
+            let [inner, outer]: [Value; 2] = [&inside, &outside]
+                .map(|said| serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{name}: {error}: {said:?}")));
+            assert_eq!(inner["Privileged"], outer["Privileged"], "{name}: {} outside, inside {}", outer["Summary"], inner["Summary"]);
+            assert_eq!(inner["Bounding"], outer["Bounding"], "{name}");
+            assert_eq!(inside.code, outside.code, "{name}: {inside:?}");
+            assert!(inner["Ceiling"].is_null() && !outer["Ceiling"].is_null(), "{name}: the host's ceiling is seen from outside alone");
+            machine.ok(&format!("rm /proc/{}/root/selkie", pid.trim()));
+        }
     }
 }
 

@@ -50,7 +50,8 @@ export CONTAINERS_CONF=/run/containers.conf
 cat > /run/within << END
 #!/bin/sh
 for word; do
-  [ "\$before" != --bundle ] || for name in $(cat "$works/absent"); do sed -i "s/\"\$name\",//g; s/,\"\$name\"//g" "\$word/config.json"; done
+  case "\$before" in --bundle) file="\$word/config.json" ;; --process) file=\$word ;; *) file= ;; esac
+  [ -z "\$file" ] || for name in $(cat "$works/absent"); do sed -i "s/\"\$name\",//g; s/,\"\$name\"//g" "\$file"; done
   before=\$word
 done
 exec runc "\$@"

@@ -4,7 +4,10 @@
 //! So that a name is taken once over both, every link is made beneath the run root first, and moves from there.
 
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -34,12 +37,24 @@ impl Store {
     /// Returns the names by the ids of their containers, from the links alone: one that a crash has left behind is among them.
     #[must_use]
     pub fn names(&self) -> HashMap<String, String> {
-        let entries =
-            self.name_directories().into_iter().flat_map(|directory| std::fs::read_dir(directory).into_iter().flatten().flatten());
-        let name = |entry: std::fs::DirEntry| {
-            Some((target(&entry.path())?.to_string(), Name::parse(entry.file_name().to_str()?).ok()?.to_string()))
-        };
-        entries.filter_map(name).collect()
+        let mut names = HashMap::new();
+        for directory in self.name_directories() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let Ok(directory) = rustix::fs::open(&directory, flags, Mode::empty()) else { continue };
+            let mut memory = Vec::with_capacity(16 << 10);
+            let mut entries = RawDir::new(&directory, memory.spare_capacity_mut());
+            while let Some(Ok(entry)) = entries.next() {
+                // From the directory on: a look at each from the root on takes three times as long.
+                let mut target = [MaybeUninit::uninit(); 65];
+                if let Ok((id, _)) = rustix::fs::readlinkat_raw(&directory, entry.file_name(), &mut target)
+                    && let Some(id) = str::from_utf8(id).ok().and_then(ContainerId::parse)
+                    && let Some(Ok(name)) = entry.file_name().to_str().ok().map(Name::parse)
+                {
+                    names.insert(id.to_string(), name.to_string());
+                }
+            }
+        }
+        names
     }
 
     /// Removes the link of `name` if it is the container's.

@@ -5,12 +5,13 @@
 //! ```text
 //! walk     the directories of the trees; `cgroup.procs` is read only beneath those of containers
 //! groups   whoever lists the processes knows which of them share all their cgroups (the kernel's css_set);
-//!          then one file a group tells the paths
+//!          then one file a group tells the paths, or none: one listing of a directory of the unified tree
+//!          tells the numbers of all cgroups in it
 //! ```
 //! A number that the kernel gives to a new process between this look and the scan would be counted to the old one's container;
 //! that takes a whole round of `pid_max`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -74,33 +75,109 @@ impl Cgroups {
         Ok(Self::Trees(hierarchies(&mounts)))
     }
 
-    /// Finds the groups of processes, each with a word that is the same for those in the same cgroups.
+    /// Finds the groups of processes.
     #[must_use]
-    pub fn of_processes(procfs: &Procfs, processes: impl IntoIterator<Item = (u32, u64)>) -> Self {
+    pub fn of_processes(procfs: &Procfs, processes: impl IntoIterator<Item = Member>) -> Self {
         let mut places: HashMap<u64, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
+        let mut unified: Vec<u64> = Vec::new();
         let mut last = None;
-        for (pid, word) in processes {
+        for member in processes {
             // Neighbours are mostly of one group.
             let place = match last {
-                Some((same, place)) if same == word => place,
-                _ => *places.entry(word).or_insert_with(|| {
+                Some((same, place)) if same == member.cgroups => place,
+                _ => *places.entry(member.cgroups).or_insert_with(|| {
                     groups.push(Group::default());
+                    unified.push(member.unified);
                     groups.len() - 1
                 }),
             };
-            last = Some((word, place));
+            last = Some((member.cgroups, place));
             if let Some(group) = groups.get_mut(place) {
-                group.pids.push(pid);
+                group.pids.push(member.pid);
             }
         }
+        let listed = Listed::of(procfs, &unified);
         let mut buffer = Buffer::new();
-        for group in &mut groups {
-            // The first that has not ended meanwhile tells it of all.
-            let lines = group.pids.iter().find_map(|pid| procfs.cgroup(*pid, &mut buffer).ok().flatten().filter(|lines| !lines.is_empty()));
-            group.paths = used(lines.unwrap_or_default());
+        for (group, unified) in groups.iter_mut().zip(unified) {
+            group.paths = listed.enough(unified).map_or_else(|| told(procfs, &group.pids, &mut buffer), |path| vec![path.to_owned()]);
         }
         Self::Groups(groups)
+    }
+}
+
+/// A process, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub pid: u32,
+    /// The same for those, and only those, that are in the same cgroup of every hierarchy.
+    pub cgroups: u64,
+    /// The number of its cgroup in the unified hierarchy; 0 when it is not known.
+    pub unified: u64,
+}
+
+/// What the first of these that has not ended meanwhile tells of all.
+fn told(procfs: &Procfs, pids: &[u32], buffer: &mut Buffer) -> Vec<String> {
+    let lines = pids.iter().find_map(|pid| procfs.cgroup(*pid, buffer).ok().flatten().filter(|lines| !lines.is_empty()));
+    used(lines.unwrap_or_default())
+}
+
+/// Paths in the unified hierarchy, by the numbers of the cgroups.
+#[derive(Debug, Default)]
+struct Listed {
+    paths: HashMap<u64, String>,
+    /// There is no other hierarchy.
+    alone: bool,
+}
+
+impl Listed {
+    /// Below so many groups their files are read faster than any directory.
+    const FEW: usize = 16;
+
+    /// Lists directories from the root on until all of `wanted` are found, or it would take longer than asking.
+    fn of(procfs: &Procfs, wanted: &[u64]) -> Self {
+        let mut listed = Self::default();
+        if wanted.len() < Self::FEW {
+            return listed;
+        }
+        let mounts = procfs.mounts(std::process::id(), &mut Buffer::new()).ok().flatten().unwrap_or_default();
+        let Some(unified) = mounts.iter().find(|mount| mount.kind == "cgroup2" && mount.root == Path::new("/")) else { return listed };
+        listed.alone = !mounts.iter().any(|mount| mount.kind == "cgroup");
+        listed.list(&unified.point, wanted);
+        listed
+    }
+
+    fn list(&mut self, point: &Path, wanted: &[u64]) {
+        let open = |at: &str| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(point.join(at), flags, Mode::empty())
+        };
+        let mut missing: HashSet<u64> = wanted.iter().copied().collect();
+        let mut next = VecDeque::from([String::new()]);
+        for _ in 0..8 + wanted.len() / 8 {
+            let Some(path) = next.pop_front().filter(|_| !missing.is_empty()) else { break };
+            let Ok(directory) = open(path.trim_start_matches('/')) else { continue };
+            if path.is_empty()
+                && let Ok(stat) = rustix::fs::fstat(&directory)
+                && missing.remove(&stat.st_ino)
+            {
+                self.paths.insert(stat.st_ino, "/".to_owned());
+            }
+            each_directory(&directory, |name, number| {
+                let inner = format!("{path}/{}", String::from_utf8_lossy(name));
+                if missing.remove(&number) {
+                    self.paths.insert(number, inner.clone());
+                }
+                next.push_back(inner);
+            });
+        }
+    }
+
+    /// Returns the path of a cgroup if nothing else has to be known of whoever is in it.
+    fn enough(&self, unified: u64) -> Option<&str> {
+        let path = self.paths.get(&unified)?;
+        (self.alone || engine_of(path).is_some()).then_some(path.as_str())
     }
 }
 
@@ -251,16 +328,21 @@ fn owner_of(path: &str, known: &BTreeMap<String, Owner>) -> Option<Owner> {
 }
 
 fn subdirectories(directory: &OwnedFd) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    each_directory(directory, |name, _| names.push(name.to_vec()));
+    names
+}
+
+/// Hands out the names of the directories in it, with the numbers of their inodes.
+fn each_directory(directory: &OwnedFd, mut found: impl FnMut(&[u8], u64)) {
     let mut memory = Vec::with_capacity(16 << 10);
     let mut entries = rustix::fs::RawDir::new(directory, memory.spare_capacity_mut());
-    let mut names = Vec::new();
     while let Some(Ok(entry)) = entries.next() {
         let name = entry.file_name().to_bytes();
         if entry.file_type() == FileType::Directory && !matches!(name, b"." | b"..") {
-            names.push(name.to_vec());
+            found(name, entry.ino());
         }
     }
-    names
 }
 
 fn processes(directory: impl AsFd) -> Vec<u32> {
@@ -330,10 +412,30 @@ mod tests {
         (directory, procfs)
     }
 
+    fn members(list: &[(u32, u64)]) -> Vec<Member> {
+        list.iter().map(|(pid, cgroups)| Member { pid: *pid, cgroups: *cgroups, unified: 0 }).collect()
+    }
+
+    #[test]
+    fn listed_has_the_paths_of_numbers_as_far_as_it_looks() {
+        let tree = tree(&[("selkie/ID/inner", ""), ("system.slice/x.service", ""), ("", "")]);
+        let number = |path: &str| rustix::fs::stat(tree.path().join(path.replace("ID", ID))).unwrap().st_ino;
+        let wanted = ["", "selkie/ID", "system.slice/x.service", "selkie/ID/inner"].map(number);
+        let mut listed = Listed::default();
+        listed.list(tree.path(), &[&wanted[..], &[u64::MAX]].concat());
+        let container = format!("/selkie/{ID}");
+        let inner = format!("{container}/inner");
+        assert_eq!(wanted.map(|number| listed.paths[&number].clone()), ["/", &container, "/system.slice/x.service", &inner]);
+        // Beside other hierarchies only what tells whose it is.
+        assert_eq!(wanted.map(|number| listed.enough(number)), [None, Some(container.as_str()), None, Some(inner.as_str())]);
+        listed.alone = true;
+        assert_eq!([wanted[0], u64::MAX].map(|number| listed.enough(number)), [Some("/"), None]);
+    }
+
     #[test]
     fn groups_are_told_by_their_first_process_that_is_there() {
         let (_directory, procfs) = procfs(&[(1, "0::/\n"), (8, "4:memory:/docker/ID\n2:cpu:/libpod-ID\n0::/\n"), (9, "")]);
-        let cgroups = Cgroups::of_processes(&procfs, [(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]);
+        let cgroups = Cgroups::of_processes(&procfs, members(&[(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]));
         let group =
             |paths: &[&str], pids: &[u32]| Group { paths: paths.iter().map(|path| path.replace("ID", ID)).collect(), pids: pids.to_vec() };
         assert_eq!(cgroups, Cgroups::Groups(vec![group(&["/"], &[1, 2]), group(&["/", "/docker/ID"], &[7, 8]), group(&[], &[9])]));
@@ -347,7 +449,7 @@ mod tests {
         let (_directory, procfs) = procfs(&[(7, "0::/my.slice/docker/ID\n"), (8, "0::/../../lxc/web\n"), (9, "0::/docker/ID/my.slice\n")]);
         let mine = Owner { engine: Engine::Selkie, id: ID.to_owned() };
         let known = BTreeMap::from([("/my.slice".to_owned(), mine.clone()), (format!("/docker/{ID}/my.slice"), mine)]);
-        let found = Placements::find(&Cgroups::of_processes(&procfs, [(7, 1), (8, 2), (9, 3)]), &known);
+        let found = Placements::find(&Cgroups::of_processes(&procfs, members(&[(7, 1), (8, 2), (9, 3)])), &known);
         assert_eq!([7, 8, 9].map(|pid| found.of(pid).unwrap().engine), [Engine::Selkie, Engine::Lxc, Engine::Docker]);
     }
 

@@ -206,6 +206,41 @@ fn caps_ps_tree_of_one_container_begins_with_its_first_process() {
 }
 
 #[test]
+fn caps_ps_says_the_same_of_containers_from_both_sources() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    // So many that directories of cgroups are listed, and one whose path does not tell.
+    let mut names: Vec<String> = (0..20).map(|number| format!("both-{number}")).collect();
+    for name in &names {
+        if sleeper(&engine, &rootfs, &["--name", name]).is_none() {
+            return;
+        }
+    }
+    let parent = format!("selkie-test-{}", std::process::id());
+    sleeper(&engine, &rootfs, &["--name", "both-else", "--cgroup-parent", &format!("/{parent}")]);
+    names.push("both-else".to_owned());
+    names.sort();
+    let rows = |source: &str| -> BTreeMap<String, String> {
+        let format = "{{.Container}} {{.Engine}} {{.ContainerId}} {{.Pid}} {{.Ppid}} {{.Uid}} {{.Capabilities}} {{.Seccomp}}";
+        let said = engine.run(&["caps", "ps", "-a", "--source", source, "--engine", "selkie", "--format", format]);
+        if said.code != 0 {
+            skip(&format!("--source {source}: {}", said.stderr.trim()));
+        }
+        let lines = said.stdout.lines().filter(|line| line.starts_with("both-"));
+        lines.map(|line| (line.split(' ').next().unwrap().to_owned(), line.to_owned())).collect()
+    };
+    let files = rows("procfs");
+    assert_eq!(files.keys().collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+    let at_once = rows("bpf");
+    engine.ok(&["rm", "--force", "--time", "0", "both-else"]);
+    for tree in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        // Whoever names a parent keeps it.
+        let _ = std::fs::remove_dir(tree.path().join(&parent));
+    }
+    assert!(at_once.is_empty() || at_once == files, "{at_once:?} {files:?}");
+}
+
+#[test]
 fn caps_ps_since_leaves_out_what_is_older() {
     if !root() {
         return;

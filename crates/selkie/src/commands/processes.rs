@@ -1,7 +1,7 @@
 //! Every process of this host, from where it is read fastest, and in which cgroups each is.
 
 use clap::ValueEnum;
-use selkie_host::{Cgroups, Procfs, Row, Status, scan};
+use selkie_host::{Cgroups, Member, Procfs, Row, Status, scan};
 
 use crate::ui::error::Failure;
 
@@ -41,8 +41,12 @@ impl Processes {
         };
         let Some(found) = at_once else { return Ok(Self { rows: scan(procfs, keep)?, cgroups: Cgroups::mounted(procfs)? }) };
         // Of one that was read from procfs nobody knows with whom it shares its cgroups. No address is as small as a pid.
-        let word = |process: &selkie_observe::Process| process.cgroups.unwrap_or_else(|| u64::from(process.row.pid));
-        let cgroups = Cgroups::of_processes(procfs, found.iter().map(|process| (process.row.pid, word(process))));
+        let member = |process: &selkie_observe::Process| Member {
+            pid: process.row.pid,
+            cgroups: process.cgroups.unwrap_or_else(|| u64::from(process.row.pid)),
+            unified: process.cgroup.unwrap_or(0),
+        };
+        let cgroups = Cgroups::of_processes(procfs, found.iter().map(member));
         let rows = found.into_iter().map(|process| process.row).filter(|row| keep(row.pid, &row.status)).collect();
         Ok(Self { rows, cgroups })
     }

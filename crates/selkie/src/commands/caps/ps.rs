@@ -115,10 +115,12 @@ impl Ps {
             });
         }
         let mut view = View::new(names, census, &procfs, &rows)?;
-        rows.retain(|row| {
-            let engine = view.census.of(row.pid).map(|container| container.owner.engine);
-            (!wanted.in_container || engine.is_some()) && (wanted.engine.is_none() || engine == wanted.engine)
-        });
+        if wanted.in_container {
+            rows.retain(|row| {
+                let engine = view.census.of(row.pid).map(|container| container.owner.engine);
+                engine.is_some() && (wanted.engine.is_none() || engine == wanted.engine)
+            });
+        }
         rows.retain(|row| self.container.is_empty() || self.container.iter().any(|name| view.is_in(row, name)));
         if self.tree {
             (rows, view.depths) = tree(rows);

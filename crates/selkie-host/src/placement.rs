@@ -58,11 +58,6 @@ impl Placed {
         let placements = Placements::find(&cgroups, &BTreeMap::new());
         Self { cgroups, placements }
     }
-
-    /// Finds those, too, of which it is known.
-    pub(crate) fn with(&self, known: &BTreeMap<String, Owner>) -> Placements {
-        if known.is_empty() { self.placements.clone() } else { Placements::find(&self.cgroups, known) }
-    }
 }
 
 impl Cgroups {
@@ -132,10 +127,10 @@ struct Listed {
 }
 
 impl Listed {
-    /// Below so many groups their files are read faster than any directory.
+    /// Of so few groups files are read faster than any directory; so many directories without one that is wanted are the end.
     const FEW: usize = 16;
 
-    /// Lists directories from the root on until all of `wanted` are found, or it would take longer than asking.
+    /// Lists directories from the root on until all of `wanted` are found, or nothing is found any more.
     fn of(procfs: &Procfs, wanted: &[u64]) -> Self {
         let mut listed = Self::default();
         if wanted.len() < Self::FEW {
@@ -155,8 +150,10 @@ impl Listed {
         };
         let mut missing: HashSet<u64> = wanted.iter().copied().collect();
         let mut next = VecDeque::from([String::new()]);
-        for _ in 0..8 + wanted.len() / 8 {
-            let Some(path) = next.pop_front().filter(|_| !missing.is_empty()) else { break };
+        let mut in_vain = 0;
+        while in_vain < Self::FEW && !missing.is_empty() {
+            let Some(path) = next.pop_front() else { break };
+            let before = missing.len();
             let Ok(directory) = open(path.trim_start_matches('/')) else { continue };
             if path.is_empty()
                 && let Ok(stat) = rustix::fs::fstat(&directory)
@@ -171,6 +168,7 @@ impl Listed {
                 }
                 next.push_back(inner);
             });
+            in_vain = if missing.len() < before { 0 } else { in_vain + 1 };
         }
     }
 

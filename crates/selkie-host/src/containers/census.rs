@@ -38,12 +38,12 @@ impl Census {
     /// # Errors
     /// When this process cannot read its own status or mounts.
     pub fn take(procfs: &Procfs, found: Found, known: Known) -> selkie_sys::Result<Self> {
-        Ok(Self::over(procfs, &Placed::by_paths(Cgroups::mounted(procfs)?), found, known))
+        Ok(Self::over(procfs, Placed::by_paths(Cgroups::mounted(procfs)?), found, known))
     }
 
     /// As [`Self::take`], with these cgroups.
     #[must_use]
-    pub fn over(procfs: &Procfs, placed: &Placed, found: Found, known: Known) -> Self {
+    pub fn over(procfs: &Procfs, placed: Placed, found: Found, known: Known) -> Self {
         let Known { mut cgroups, mut pids } = known;
         let mut buffer = Buffer::new();
         let own = paths(procfs, std::process::id(), &mut buffer);
@@ -68,7 +68,8 @@ impl Census {
             pids.entry(pid).or_insert_with(|| record.owner.clone());
         };
         records.iter().filter(|record| record.user.is_none()).for_each(|record| learn(record, &mut cgroups));
-        let mut placements = placed.with(&cgroups);
+        let Placed { cgroups: seen, placements } = placed;
+        let mut placements = if cgroups.is_empty() { placements } else { Placements::find(&seen, &cgroups) };
         // Nobody claims a container that is there by writing its id into a file at home.
         records.retain(|record| {
             let there = placements.owners().iter().any(|owner| owner.id == record.owner.id);
@@ -78,7 +79,7 @@ impl Census {
         let before = cgroups.len();
         records.iter().filter(|record| record.user.is_some()).for_each(|record| learn(record, &mut cgroups));
         if cgroups.len() > before {
-            placements = placed.with(&cgroups);
+            placements = Placements::find(&seen, &cgroups);
         }
         let mut census = Self { placements, containers: BTreeMap::new(), hidden: 0, denied: found.denied };
         census.adopt(records);
@@ -355,7 +356,7 @@ mod tests {
         fn census(&self, containers: Vec<HostContainer>) -> Census {
             let procfs = Procfs::open(&self.0.path().join("proc")).unwrap();
             let found = Found { containers, denied: Vec::new() };
-            Census::over(&procfs, &Placed::by_paths(Cgroups::Trees(vec![self.0.path().join("cgroup")])), found, Known::default())
+            Census::over(&procfs, Placed::by_paths(Cgroups::Trees(vec![self.0.path().join("cgroup")])), found, Known::default())
         }
     }
 

@@ -1,5 +1,6 @@
 //! Reads every engine's files beneath a root directory, `/` for this machine.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
@@ -15,32 +16,25 @@ pub enum Scope<'a> {
     /// All that files tell, of stopped containers too.
     All,
     /// What those that run are called, and where the processes are of which cgroups do not tell.
-    Running(&'a Running),
+    Running(&'a Running<'a>),
 }
 
 /// What cgroups tell before a file is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Running {
+#[derive(Clone, Debug)]
+pub struct Running<'a> {
     /// Ids of containers of which processes are known.
-    placed: HashSet<String>,
-    /// Every word of every path; `None` where not all paths are known.
-    words: Option<HashSet<String>>,
+    placed: HashSet<&'a str>,
+    cgroups: &'a Cgroups,
+    /// Every word of every path; made when somebody asks.
+    words: OnceCell<HashSet<&'a str>>,
 }
 
-impl Running {
+impl<'a> Running<'a> {
     /// Takes what is known of the containers.
     #[must_use]
-    pub fn new(placed: &Placed) -> Self {
-        let words = match &placed.cgroups {
-            Cgroups::Trees(_) => None,
-            Cgroups::Groups(groups) => {
-                let parts = groups.iter().flat_map(|group| &group.paths).flat_map(|path| path.split('/'));
-                // `docker-ID.scope`
-                let bare = |part: &str| part.rsplit_once('-').map_or(part, |(_, id)| id).trim_end_matches(".scope").to_owned();
-                Some(parts.flat_map(|part| [part.to_owned(), bare(part)]).collect())
-            }
-        };
-        Self { placed: placed.placements.owners().iter().map(|owner| owner.id.clone()).collect(), words }
+    pub fn new(placed: &'a Placed) -> Self {
+        let ids = placed.placements.owners().iter().map(|owner| owner.id.as_str()).collect();
+        Self { placed: ids, cgroups: &placed.cgroups, words: OnceCell::new() }
     }
 
     /// Returns whether processes of the container with this id are known.
@@ -49,9 +43,16 @@ impl Running {
         self.placed.contains(id)
     }
 
-    /// Returns whether a container that has a cgroup with its id in the path may run.
+    /// Returns whether a container that has a cgroup with its id in the path may run. Where not all paths are known any may.
     fn may_run(&self, id: &str) -> bool {
-        self.words.as_ref().is_none_or(|words| words.contains(id))
+        let Cgroups::Groups(groups) = self.cgroups else { return true };
+        let words = self.words.get_or_init(|| {
+            let parts = groups.iter().flat_map(|group| &group.paths).flat_map(|path| path.split('/'));
+            // `docker-ID.scope`
+            let bare = |part: &'a str| part.rsplit_once('-').map_or(part, |(_, id)| id).trim_end_matches(".scope");
+            parts.flat_map(|part| [part, bare(part)]).collect()
+        });
+        words.contains(id)
     }
 }
 

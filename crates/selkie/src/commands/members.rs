@@ -52,7 +52,7 @@ pub(crate) fn running(
     let running = Running::new(&placed);
     // Ours in a cgroup of the user's choice, or in none.
     let mut ours = Vec::new();
-    for id in store.with_run_state().iter().filter(|id| !running.is_placed(id)) {
+    for id in store.with_run_state().iter().filter(|id| !running.is_placed(id.as_str())) {
         match ContainerId::parse(id).map(|id| Container::load(store, &id)) {
             Some(Ok(container)) => ours.push(container),
             Some(Err(Error::NoSuchContainer { .. })) | None => {}
@@ -63,7 +63,7 @@ pub(crate) fn running(
     let scope = if rustix::process::geteuid().is_root() { Scope::Running(&running) } else { Scope::All };
     let mut found = find(Path::new("/"), scope)?;
     api.complete(&mut found)?;
-    Ok((Census::over(procfs, &placed, found, known(context, &ours)?), store.names()))
+    Ok((Census::over(procfs, placed, found, known(context, &ours)?), store.names()))
 }
 
 /// Finds out which containers there are, stopped ones and sandboxes too, and which processes are in them. Ours are known by their own
@@ -72,7 +72,7 @@ pub(crate) fn whole_census(context: &Context, containers: &[Container], procfs: 
     let Processes { rows, cgroups } = Processes::read(Source::Auto, procfs, |_, _| true)?;
     let mut found = find(Path::new("/"), Scope::All)?;
     api.complete(&mut found)?;
-    let mut census = Census::over(procfs, &Placed::by_paths(cgroups), found, known(context, containers)?);
+    let mut census = Census::over(procfs, Placed::by_paths(cgroups), found, known(context, containers)?);
     census.complete(procfs, &rows);
     Ok(census)
 }

@@ -232,9 +232,11 @@ impl Placements {
         let mut found = Self::default();
         for hierarchy in hierarchies {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let places: HashSet<usize> = found.by_pid.values().copied().collect();
+            let seen = places.into_iter().filter_map(|place| found.owners.get(place).cloned()).collect();
             // A hierarchy that cannot be seen has no containers that can.
             if let Ok(root) = rustix::fs::open(hierarchy, flags, Mode::empty()) {
-                found.directory(&root, String::new(), None, known, DEPTH);
+                found.directory(&root, String::new(), None, &Walk { known, seen }, DEPTH);
             }
         }
         found
@@ -278,8 +280,14 @@ impl Placements {
         })
     }
 
-    fn directory(&mut self, directory: &OwnedFd, path: String, owner: Option<usize>, known: &BTreeMap<String, Owner>, depth: usize) {
-        let owner = owner.or_else(|| known.get(&path).cloned().or_else(|| engine_of(&path)).map(|owner| self.index(&owner)));
+    fn directory(&mut self, directory: &OwnedFd, path: String, owner: Option<usize>, walk: &Walk<'_>, depth: usize) {
+        let owner = match owner {
+            Some(owner) => Some(owner),
+            None => match walk.known.get(&path).cloned().or_else(|| engine_of(&path)) {
+                Some(owner) if walk.seen.contains(&owner) => return,
+                found => found.map(|owner| self.index(&owner)),
+            },
+        };
         if let Some(index) = owner {
             for pid in processes(directory) {
                 self.by_pid.entry(pid).or_insert(index);
@@ -289,13 +297,24 @@ impl Placements {
             return;
         }
         for name in subdirectories(directory) {
+            let path = format!("{path}/{}", String::from_utf8_lossy(&name));
+            // Most are told by their names, and need not be opened for it.
+            let seen = owner.is_none() && engine_of(&path).is_some_and(|owner| walk.seen.contains(&owner));
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            if let Ok(inner) = rustix::fs::openat(directory, name.as_slice(), flags, Mode::empty()) {
-                let path = format!("{path}/{}", String::from_utf8_lossy(&name));
-                self.directory(&inner, path, owner, known, depth - 1);
+            if !seen && let Ok(inner) = rustix::fs::openat(directory, name.as_slice(), flags, Mode::empty()) {
+                self.directory(&inner, path, owner, walk, depth - 1);
             }
         }
     }
+}
+
+/// What a walk over one hierarchy goes by.
+struct Walk<'a> {
+    /// Containers whose paths do not tell.
+    known: &'a BTreeMap<String, Owner>,
+    /// Those of which an earlier hierarchy has told the processes. Only root of the host could put some of them elsewhere in one
+    /// hierarchy and not in the next.
+    seen: HashSet<Owner>,
 }
 
 /// Returns where the trees are mounted that tell containers apart: the unified one, and those of v1 that engines use.
@@ -391,6 +410,18 @@ mod tests {
         let owner = Owner { engine: Engine::Selkie, id: ID.to_owned() };
         let known = BTreeMap::from([(format!("/my.slice/{ID}"), owner.clone())]);
         assert_eq!(Placements::walk(&[tree.path().to_owned()], &known).of(7), Some(&owner));
+    }
+
+    #[test]
+    fn walk_asks_a_later_tree_only_of_containers_without_processes_in_an_earlier_one() {
+        let other = "f".repeat(64);
+        let first = tree(&[("docker/ID", "7\n"), (&format!("docker/{other}"), ""), ("mine", "9\n")]);
+        let second = tree(&[("docker/ID", "10\n"), (&format!("docker/{other}/inner"), "8\n"), ("mine", "11\n")]);
+        let mine = Owner { engine: Engine::Runc, id: "mine".to_owned() };
+        let trees = [first.path().to_owned(), second.path().to_owned()];
+        let found = Placements::walk(&trees, &BTreeMap::from([("/mine".to_owned(), mine)]));
+        let id = |pid| found.of(pid).map(|owner| owner.id.clone());
+        assert_eq!([7, 8, 9, 10, 11].map(id), [Some(ID.to_owned()), Some(other), Some("mine".to_owned()), None, None]);
     }
 
     #[test]

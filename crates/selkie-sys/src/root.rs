@@ -68,9 +68,14 @@ pub fn make_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
         found => return found,
     }
     let name = path.file_name().ok_or(Errno::INVAL).call(|| format!("openat({path:?}, O_CREAT)"))?;
-    let parent = make_directory(root, path.parent().unwrap_or(Path::new("/")))?;
+    let parent = make_directory(root.as_fd(), path.parent().unwrap_or(Path::new("/")))?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)).call(|| format!("openat({path:?}, O_CREAT)"))?;
+    match rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
+        Ok(_) => {}
+        // Another container with the same root was quicker. A link that leads nowhere is an error here, as it was above.
+        Err(Errno::EXIST) => return place(root, path),
+        Err(errno) => return Err(errno).call(|| format!("openat({path:?}, O_CREAT)")),
+    }
     rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({path:?})"))
 }
 
@@ -203,6 +208,26 @@ mod tests {
         make_file(&root, Path::new("/etc/hosts")).unwrap();
         make_file(&root, Path::new("/etc/hosts")).unwrap();
         assert!(directory.path().join("root/etc/hosts").is_file());
+    }
+
+    #[test]
+    fn make_file_by_many_at_once_gives_all_the_same_file() {
+        for _ in 0..50 {
+            let (_directory, root) = root();
+            let made = || rustix::fs::fstat(make_file(&root, Path::new("/new/file")).unwrap()).unwrap().st_ino;
+            let inodes: Vec<u64> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(made)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(inodes.windows(2).all(|pair| pair[0] == pair[1]), "{inodes:?}");
+        }
+    }
+
+    #[test]
+    fn make_file_where_a_link_leads_nowhere_is_refused() {
+        let (directory, root) = root();
+        symlink("/nowhere/at/all", directory.path().join("root/link")).unwrap();
+        assert_eq!(make_file(&root, Path::new("/link")).unwrap_err().errno, Errno::NOENT);
     }
 
     #[test]

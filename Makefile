@@ -21,6 +21,7 @@ test-packages: ## what the tests use besides cargo and a C compiler
 lint: ## formatting, clippy, the rules of the house
 	$(CARGO) fmt --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	! command -v c++ >/dev/null || $(CARGO) clippy -q --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 
 test-unit: ## all tests, those that need root or a kernel feature say why they are skipped
 	$(CARGO) build -p selkie -p selkie-sys --bins --examples
@@ -35,7 +36,7 @@ bench: build ## selkie, the floor and the peers side by side, ratios printed
 bench-learn: ## every workload learned, compared with the set proven by hand; writes docs/learning-benchmark.md
 	tools/bench-learn
 
-fuzz: ## the property tests of every parser with many more cases (CASES=20000)
+fuzz: ## random input for every parser: CASES=20000 of each property, then each target in fuzz/ for SECONDS_EACH=60
 	tools/fuzz
 
 install: build ## into PREFIX (default /usr/local)

@@ -25,6 +25,7 @@ const CELL: usize = 12;
 /// Returns the page.
 #[must_use]
 pub fn html(report: &Report) -> String {
+    let files = report.entries.iter().filter(|entry| entry.kind.is_some()).count();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,13 +34,13 @@ pub fn html(report: &Report) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { "Audit of " (report.containers()) " containers" }
+                title { "Audit of " (many(report.containers(), "container")) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { "Audit of " (report.containers()) " containers" }
-                    p.soft { (report.entries.len()) " files, selkie " (report.version) }
+                    h1 { "Audit of " (many(report.containers(), "container")) }
+                    p.soft { (many(files, "file")) ", selkie " (report.version) }
                 }
                 main {
                     (counts(report))
@@ -64,6 +65,10 @@ pub(super) const fn class(severity: Severity) -> &'static str {
         Severity::Medium => "m",
         Severity::Low => "l",
     }
+}
+
+fn many(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn counts(report: &Report) -> Markup {

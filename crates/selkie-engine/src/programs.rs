@@ -24,7 +24,7 @@ use std::time::Duration;
 use mounts::{Mounts, kind_of};
 use rustix::fs::{Dir, FileType, OFlags, StatVfsMountFlags};
 use selkie_caps::FileCaps;
-use selkie_plan::{ExecRequest, HostFacts, ImageConfig, Needs, Plan, Process, Request, Running, needs, plan, plan_exec};
+use selkie_plan::{ExecRequest, HostFacts, ImageConfig, Needs, Plan, PlanError, Process, Request, Running, needs, plan, plan_exec};
 use selkie_sys::{Context, Errno, describe, root};
 
 use crate::engine::Engine;
@@ -186,8 +186,8 @@ impl Engine {
 
     fn facts_beneath(&self, root: &OwnedFd, needs: &Needs) -> Result<HostFacts> {
         let mut facts = self.host_facts(needs)?;
-        facts.passwd = account_file(root, "/etc/passwd")?;
-        facts.group = account_file(root, "/etc/group")?;
+        facts.passwd = patient_account_file(root, "/etc/passwd", PATIENCE)?;
+        facts.group = patient_account_file(root, "/etc/group", PATIENCE)?;
         Ok(facts)
     }
 
@@ -215,6 +215,17 @@ pub fn programs(place: &Place, name: &Path) -> Programs {
         Ok(root) => patiently(root, place.mounts_of, name, PATIENCE),
         Err(error) => Programs { unseen: 1, first_unseen: Some((name.to_path_buf(), error.to_string())), ..Programs::default() },
     }
+}
+
+/// Reads a file of accounts where a running container may have mounted a file system that never answers.
+fn patient_account_file(root: &OwnedFd, path: &'static str, patience: Duration) -> Result<Option<Vec<u8>>> {
+    let unread = |problem: String| Error::Plan(PlanError::AccountFile { file: path, problem });
+    let root = root.try_clone().map_err(|error| unread(error.to_string()))?;
+    let (sender, receiver) = mpsc::channel();
+    // Nobody listens any more when it took too long.
+    let reader = move || drop(sender.send(account_file(&root, path)));
+    std::thread::Builder::new().spawn(reader).map_err(|error| unread(error.to_string()))?;
+    receiver.recv_timeout(patience).map_err(|_| unread(format!("no answer within {} s", patience.as_secs())))?
 }
 
 fn patiently(root: OwnedFd, mounts_of: u32, name: &Path, patience: Duration) -> Programs {

@@ -1,11 +1,13 @@
-//! Every process of a procfs, as fast as procfs lets itself be read: two threads, one read a process, no allocation a process.
+//! Every process of a procfs, as fast as procfs lets itself be read: two threads, one read a process, no allocation a process. The
+//! directory is listed bit by bit by whichever thread needs more: meanwhile the other one reads.
 //!
 //! Kernel threads are left out. A process that ends meanwhile is left out too; one that may not be looked at (`hidepid`) likewise.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use selkie_sys::{Errno, Result, SyscallError};
 
+use crate::procfs::reader::Pids;
 use crate::{Buffer, Procfs, Status};
 
 /// One process.
@@ -19,19 +21,23 @@ pub struct Row {
     pub user_namespace: Option<u64>,
 }
 
-/// How many processes a thread takes at once: enough that the counter costs nothing, few enough that no thread waits long at the end.
-const CHUNK: usize = 16;
+/// How many processes a thread takes at once: enough that asking costs nothing, few enough that no thread waits long at the end.
+const CHUNK: usize = 8;
 /// More readers wait for each other in the kernel.
 const THREADS: usize = 2;
+/// Bytes of the list of processes that are asked for at once, about a hundred processes: nobody else gets any meanwhile.
+const PART: usize = 4 << 10;
+/// For how many processes each thread asks for memory at first.
+const FEW: usize = 256;
 
 /// Reads the status of every process that `keep` wants, in the order of their numbers.
 ///
 /// # Errors
 /// When the directory cannot be read, or a status is none of the kernel's.
 pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Result<Vec<Row>> {
-    let pids = procfs.pids()?;
-    let next = AtomicUsize::new(0);
-    let work = || work(procfs, &pids, &next, &keep);
+    let mut memory = Vec::with_capacity(PART);
+    let pids = Mutex::new(procfs.list(memory.spare_capacity_mut())?);
+    let work = || work(procfs, &pids, &keep);
     let mut rows = std::thread::scope(|scope| {
         // On an error to make a thread the other ones do its part.
         let others: Vec<_> = (1..THREADS).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
@@ -46,16 +52,27 @@ pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Resu
     Ok(rows)
 }
 
-fn work(procfs: &Procfs, pids: &[u32], next: &AtomicUsize, keep: &(impl Fn(u32, &Status) -> bool + Sync)) -> Result<Vec<Row>> {
+fn work(procfs: &Procfs, pids: &Mutex<Pids<'_>>, keep: &(impl Fn(u32, &Status) -> bool + Sync)) -> Result<Vec<Row>> {
     let mut buffer = Buffer::new();
-    let mut rows = Vec::with_capacity(pids.len() / THREADS + CHUNK);
+    let mut rows = Vec::with_capacity(FEW);
+    let mut chunk = Vec::with_capacity(CHUNK);
     loop {
-        let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-        let Some(chunk) = pids.get(start..pids.len().min(start + CHUNK)).filter(|chunk| !chunk.is_empty()) else { return Ok(rows) };
-        for pid in chunk {
-            match procfs.status(*pid, &mut buffer) {
-                Ok(Some(status)) if !status.is_kernel_thread(*pid) && keep(*pid, &status) => {
-                    rows.push(Row { pid: *pid, status, user_namespace: procfs.user_namespace(*pid) });
+        chunk.clear();
+        {
+            let mut pids = pids.lock().unwrap_or_else(PoisonError::into_inner);
+            while chunk.len() < CHUNK
+                && let Some(pid) = pids.next()?
+            {
+                chunk.push(pid);
+            }
+        }
+        if chunk.is_empty() {
+            return Ok(rows);
+        }
+        for pid in chunk.iter().copied() {
+            match procfs.status(pid, &mut buffer) {
+                Ok(Some(status)) if !status.is_kernel_thread(pid) && keep(pid, &status) => {
+                    rows.push(Row { pid, status, user_namespace: procfs.user_namespace(pid) });
                 }
                 Ok(_) => {}
                 Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}

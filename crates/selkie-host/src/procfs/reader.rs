@@ -1,10 +1,11 @@
 //! The reader: bytes of procfs, from any directory that looks like it.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, RawDir};
 use selkie_sys::{Context, Errno, Result};
 
 use super::namespace::{Namespace, namespace_inode};
@@ -55,18 +56,22 @@ impl Procfs {
     /// # Errors
     /// What getdents64(2) answered.
     pub fn pids(&self) -> Result<Vec<u32>> {
-        let fail = || format!("getdents64({:?})", self.path);
-        // A directory of its own: two readers of one descriptor would share its position.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(&self.directory, c".", flags, Mode::empty()).call(fail)?;
         let mut buffer = Vec::with_capacity(128 << 10);
-        let mut entries = rustix::fs::RawDir::new(&directory, buffer.spare_capacity_mut());
+        let mut list = self.list(buffer.spare_capacity_mut())?;
         let mut pids = Vec::with_capacity(4096);
-        while let Some(entry) = entries.next() {
-            pids.extend(number::<u32>(entry.call(fail)?.file_name().to_bytes()));
+        while let Some(pid) = list.next()? {
+            pids.push(pid);
         }
         pids.sort_unstable();
         Ok(pids)
+    }
+
+    /// Begins a list of all processes, of which `memory` holds a part at a time.
+    pub(crate) fn list<'a>(&'a self, memory: &'a mut [MaybeUninit<u8>]) -> Result<Pids<'a>> {
+        // A directory of its own: two readers of one descriptor would share its position.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(&self.directory, c".", flags, Mode::empty()).call(|| getdents(&self.path))?;
+        Ok(Pids { entries: RawDir::new(directory, memory), path: &self.path })
     }
 
     /// Reads the status of a process; `None` when it is gone.
@@ -144,7 +149,7 @@ impl Procfs {
     #[must_use]
     pub fn user_namespace(&self, pid: u32) -> Option<u64> {
         let mut path = [0; 32];
-        let mut link = [std::mem::MaybeUninit::uninit(); 32];
+        let mut link = [MaybeUninit::uninit(); 32];
         // Reading the link costs two thirds of following it.
         let (target, _) = rustix::fs::readlinkat_raw(&self.directory, entry(pid, b"ns/user", &mut path)?, &mut link).ok()?;
         namespace_inode(Namespace::User, target)
@@ -180,6 +185,28 @@ impl Procfs {
             Err(errno) => Err(errno).call(|| call("openat")),
         }
     }
+}
+
+/// The numbers of all processes, in the order in which the kernel lists them: each once.
+pub(crate) struct Pids<'a> {
+    entries: RawDir<'a, OwnedFd>,
+    path: &'a Path,
+}
+
+impl Pids<'_> {
+    /// Returns the next one; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<u32>> {
+        while let Some(entry) = self.entries.next() {
+            if let Some(pid) = number(entry.call(|| getdents(self.path))?.file_name().to_bytes()) {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn getdents(path: &Path) -> String {
+    format!("getdents64({path:?})")
 }
 
 /// Writes `PID/NAME` and a NUL into `path`.

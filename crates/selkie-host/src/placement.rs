@@ -12,6 +12,7 @@
 //! that takes a whole round of `pid_max`.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -192,11 +193,30 @@ fn used(mut lines: Vec<CgroupLine>) -> Vec<String> {
     lines.into_iter().map(|line| line.path.trim_start_matches("/..").to_owned()).collect()
 }
 
+/// Scatters numbers of processes. Every process is looked up several times, and nobody gains by choosing them: there are too few.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // The table goes by the lowest and the highest bits: those in the middle of the product are the best ones.
+        self.0 = (self.0.rotate_left(5) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The containers of a host and the processes in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placements {
     owners: Vec<Owner>,
-    by_pid: HashMap<u32, usize>,
+    by_pid: HashMap<u32, usize, BuildHasherDefault<Scatter>>,
 }
 
 impl Placements {
@@ -293,13 +313,13 @@ impl Placements {
                 self.by_pid.entry(pid).or_insert(index);
             }
         }
-        if depth == 0 {
+        if depth == 0 || is_leaf(directory) {
             return;
         }
         for name in subdirectories(directory) {
             let path = format!("{path}/{}", String::from_utf8_lossy(&name));
             // Most are told by their names, and need not be opened for it.
-            let seen = owner.is_none() && engine_of(&path).is_some_and(|owner| walk.seen.contains(&owner));
+            let seen = owner.is_none() && !walk.seen.is_empty() && engine_of(&path).is_some_and(|owner| walk.seen.contains(&owner));
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             if !seen && let Ok(inner) = rustix::fs::openat(directory, name.as_slice(), flags, Mode::empty()) {
                 self.directory(&inner, path, owner, walk, depth - 1);
@@ -342,6 +362,12 @@ fn owner_of(path: &str, known: &BTreeMap<String, Owner>) -> Option<Owner> {
     }
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]).filter(|end| *end > 0);
     ends.filter_map(|end| path.get(..end)).find_map(|part| known.get(part).cloned().or_else(|| engine_of(part)))
+}
+
+/// Whether a directory is known to have none in it, without the list of its files, of which a cgroup has dozens. Each directory in
+/// it has a link to it; file systems that do not count these say 1.
+fn is_leaf(directory: &OwnedFd) -> bool {
+    rustix::fs::fstat(directory).is_ok_and(|stat| stat.st_nlink == 2)
 }
 
 fn subdirectories(directory: &OwnedFd) -> Vec<Vec<u8>> {

@@ -195,10 +195,11 @@ impl Census {
 
     /// Gives each container of the tree its record.
     fn adopt(&mut self, records: Vec<HostContainer>) {
-        let known: BTreeMap<String, Vec<Owner>> = self.placements.owners().iter().fold(BTreeMap::new(), |mut map, owner| {
-            map.entry(owner.id.clone()).or_insert_with(Vec::new).push(owner.clone());
-            map
-        });
+        let mut known: BTreeMap<String, Vec<Owner>> = BTreeMap::new();
+        // Only records are looked up in it.
+        for owner in self.placements.owners().iter().filter(|_| !records.is_empty()) {
+            known.entry(owner.id.clone()).or_default().push(owner.clone());
+        }
         for mut record in records {
             let there = known.get(&record.owner.id).map(Vec::as_slice).unwrap_or_default();
             let running = there.iter().find(|owner| owner.engine == record.owner.engine);

@@ -48,6 +48,20 @@ pub(crate) fn running(
     api: Api,
 ) -> Result<(Census, HashMap<String, String>), Failure> {
     let store = context.engine.store();
+    if !store.runs_many() {
+        return Ok((running_unnamed(context, procfs, cgroups, api)?, store.names()));
+    }
+    // A look at hundreds of links takes as long as all the rest. Not earlier: by the number of threads the iterator over processes
+    // tells whether it has seen all.
+    std::thread::scope(|scope| {
+        let names = std::thread::Builder::new().spawn_scoped(scope, || store.names()).ok();
+        let census = running_unnamed(context, procfs, cgroups, api)?;
+        Ok((census, names.and_then(|names| names.join().ok()).unwrap_or_else(|| store.names())))
+    })
+}
+
+fn running_unnamed(context: &Context, procfs: &Procfs, cgroups: Cgroups, api: Api) -> Result<Census, Failure> {
+    let store = context.engine.store();
     let placed = Placed::by_paths(cgroups);
     let running = Running::new(&placed);
     // Ours in a cgroup of the user's choice, or in none.
@@ -63,7 +77,7 @@ pub(crate) fn running(
     let scope = if rustix::process::geteuid().is_root() { Scope::Running(&running) } else { Scope::All };
     let mut found = find(Path::new("/"), scope)?;
     api.complete(&mut found)?;
-    Ok((Census::over(procfs, placed, found, known(context, &ours)?), store.names()))
+    Ok(Census::over(procfs, placed, found, known(context, &ours)?))
 }
 
 /// Finds out which containers there are, stopped ones and sandboxes too, and which processes are in them. Ours are known by their own

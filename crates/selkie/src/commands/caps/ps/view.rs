@@ -1,6 +1,6 @@
 //! How `caps ps` shows processes: lines of a table, or the fields of JSON and templates.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use selkie_caps::{CapSet, Capability};
 use selkie_host::containers::Census;
@@ -85,7 +85,8 @@ impl View {
         if heading {
             lines.line("ppid", "pid", &["uid", "command", "container", "engine"], 9, "capabilities");
         }
-        let (mut user, mut held) = (None, None);
+        let mut user = None;
+        let mut held = Texts::default();
         let mut command = String::new();
         for row in rows {
             // Most processes are as the one before them.
@@ -95,10 +96,7 @@ impl View {
                 _ => &mut user.insert((id, self.user(row))).1,
             };
             let sets = (row.status.sets.permitted, row.status.sets.ambient.is_empty(), row.status.sets.bounding.is_empty());
-            let caps = match &mut held {
-                Some((known, text)) if *known == sets => text,
-                _ => &mut held.insert((sets, self.text(row))).1,
-            };
+            let caps = held.of(sets, || self.text(row));
             command.clear();
             self.command(row, &mut command);
             let label = self.census.placements.place(row.pid).and_then(|place| labels.get(place)?.as_ref());
@@ -162,6 +160,26 @@ impl View {
             "NoNewPrivileges": status.no_new_privileges,
             "Seccomp": status.seccomp,
         })
+    }
+}
+
+/// What decides the text of capabilities: the permitted set, and whether the ambient and the bounding one are empty.
+type Sets = (CapSet, bool, bool);
+
+/// The texts that were needed last: in turns come processes of the host and of containers, and a text takes longer than a line.
+#[derive(Default)]
+struct Texts(VecDeque<(Sets, String)>);
+
+impl Texts {
+    const MOST: usize = 16;
+
+    fn of(&mut self, sets: Sets, make: impl FnOnce() -> String) -> &str {
+        let at = self.0.iter().position(|(known, _)| *known == sets).unwrap_or_else(|| {
+            self.0.truncate(Self::MOST - 1);
+            self.0.push_front((sets, make()));
+            0
+        });
+        self.0.get(at).map_or("", |(_, text)| text)
     }
 }
 
@@ -248,6 +266,20 @@ mod tests {
         for number in [0, 7, 10, 4_194_304, u32::MAX] {
             assert_eq!(&*Digits::of(number), number.to_string());
         }
+    }
+
+    #[test]
+    fn texts_are_made_once_and_again_when_too_many_came_between() {
+        let (mut texts, mut made) = (Texts::default(), 0);
+        let sets = |number| (CapSet::from_bits(number), true, false);
+        for number in [1, 2, 1, 2].into_iter().chain(3..=18).chain([18, 1]) {
+            let text = texts.of(sets(number), || {
+                made += 1;
+                number.to_string()
+            });
+            assert_eq!(text, number.to_string());
+        }
+        assert_eq!(made, 19);
     }
 
     #[test]

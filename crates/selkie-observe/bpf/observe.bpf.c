@@ -11,6 +11,7 @@
  *     armed?       the first check inside an execve(2) of the container's first process arms it: what came before is the engine's.
  *                  Where the compiler made the check of execve(2) part of its caller there is none to be seen by fexit and kprobe:
  *                  then sched_process_exec does, or sys_exit of one that was refused
+ *     entering?    what a process does that was forked outside and has not called execve(2) since is the engine's too: `exec`
  *     count        `checks`: (context, system call, capability, verdict, flags) -> how often, first, last
  *     stack        `sites`: the same with the hash of the kernel stack, for the first 8, 1 in 256, and everything denied
  *     denied       `refused`: up to 6 a thread, until its system call returns
@@ -503,6 +504,24 @@ INLINE void arm(struct task_struct *task, struct context *context)
 		context->start = now_ns();
 }
 
+/*
+ * Returns whether the task is on its way into a running container, for its engine: forked outside, no execve(2) since. A fork shares
+ * the very `struct file` of the program with its parent and each execve(2) opens another one, so that no program of the container can
+ * look like this, whatever it executes and by CLONE_PARENT too. Whoever was orphaned inside has a parent in the same PID namespace;
+ * where that is the observer's own, inside cannot be told from outside and everything counts.
+ */
+INLINE int is_entering(struct task_struct *task, struct context *context)
+{
+	if (context->pid_namespace == context->observer)
+		return 0;
+	struct task_struct *parent = task->real_parent;
+	struct mm_struct *mm = task->mm, *outer = parent->mm;
+	if (!mm || !outer)
+		return 0;
+	struct file *program = READ(0, mm, exe_file);
+	return program && program == READ(0, outer, exe_file) && !number_in(parent->group_leader, context->pid_namespace);
+}
+
 INLINE u64 tally_key(u32 nr, u16 flags, u32 capability)
 {
 	return (u64)nr << 32 | (u64)flags << 16 | (capability & 0xff) << 8 | 1;
@@ -580,6 +599,9 @@ INLINE int check(void *ctx, struct cred *cred, struct user_namespace *target, u3
 			return 0;
 	}
 	if (context->aggregate && !denied)
+		return 0;
+	/* The execve(2) itself is the workload's, as the first one of the container is. */
+	if (!worker && !(kind_of_call(nr) & EXECVE) && is_entering(task, context))
 		return 0;
 	u16 flags = flags_of(task, cred, target, capability, known) | audit | (worker ? WORKER : 0);
 	if (context->aggregate)
@@ -848,6 +870,8 @@ int call_returned(u64 *ctx)
 	if (kind & EXECVE)
 		arm(task, context);
 	if (!context->start || context->aggregate)
+		return 0;
+	if (!(kind & EXECVE) && is_entering(task, context))
 		return 0;
 
 	call->nr = nr;

@@ -1,6 +1,8 @@
 //! Learning end to end: real containers, real refusals, on every rung that this machine allows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+#[path = "learn/attach.rs"]
+mod attach;
 #[path = "learn/bad_input.rs"]
 mod bad_input;
 #[path = "learn/demo.rs"]

@@ -149,8 +149,8 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// An example of this package, beside the program under test: `probe` looks, `attack` attacks.
-fn example(name: &str) -> PathBuf {
+/// An example, beside the program under test: `probe` looks, `attack` attacks, `refused` does what is refused.
+pub fn example(name: &str) -> PathBuf {
     let path = Path::new(SELKIE).parent().unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is not built: cargo build -p selkie -p selkie-sys --bins --examples", path.display());
     path

@@ -1,10 +1,12 @@
 //! `learn --attach`: what a container that runs asks for, without what its engine needs to enter it.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 
 use serde_json::Value;
 
+use super::harness::example;
 use super::{Engine, engine, names, rungs};
 
 /// A container that waits, watched.
@@ -48,6 +50,7 @@ fn refused(seen: &Value) -> Vec<&str> {
 /// Executes `words` in a watched container with `flags`, and returns what was seen; `None` where nothing can be.
 fn seen_of(flags: &[&str], words: &[&str]) -> Option<Value> {
     let engine = engine()?;
+    std::fs::copy(example("refused"), Path::new(&engine.rootfs()).join("refused")).unwrap();
     // By ptrace nothing is attached to.
     if !rungs(&engine).contains(&"bpf") {
         return None;
@@ -90,4 +93,11 @@ fn what_a_fork_of_an_executed_program_is_refused_is_seen() {
     let Some(seen) = seen_of(&["--ulimit", "nofile=100:100"], &["web", "sh", "-c", "(ulimit -H -n 200); true"]) else { return };
     assert_eq!(refused(&seen).len(), 1, "{seen:#}");
     assert_eq!(seen["refused"][0]["capabilities"], serde_json::json!(["CAP_SYS_RESOURCE"]), "{seen:#}");
+}
+
+/// The parent of such a process is outside, as is that of the engine's on its way in.
+#[test]
+fn what_a_sibling_of_an_executed_program_is_refused_is_seen() {
+    let Some(seen) = seen_of(&[], &["--cap-drop", "all", "web", "/refused", "do", "sibling:chown:/etc"]) else { return };
+    assert_eq!((names(&seen["granted"]), refused(&seen)), (Vec::new(), vec!["chown(\"/etc\", 1, 1)"]), "{seen:#}");
 }

@@ -13,9 +13,10 @@ pub fn keep_heap_small() {
     }
 }
 
-/// Returns free heap pages to the kernel, and lets go of the pages of the running program that are not needed right now.
+/// Returns free heap pages and the unused part of the stack to the kernel, and lets go of the pages of the running program that are
+/// not needed right now.
 ///
-/// Only pages that are exactly as in the program's file are dropped; the kernel reads them again when they are touched. A
+/// Of the program only pages that are exactly as in its file are dropped; the kernel reads them again when they are touched. A
 /// program file cannot change while it runs (`ETXTBSY`).
 pub fn release() {
     // SAFETY: malloc_trim only gives back pages that the allocator owns and does not use.
@@ -23,12 +24,40 @@ pub fn release() {
     unsafe {
         libc::malloc_trim(0);
     }
-    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    for (start, length) in clean_program_pages(&maps) {
+    let (ranges, stack) = {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+        let mut ranges = [(0, 0); 4];
+        ranges.iter_mut().zip(clean_program_pages(&maps)).for_each(|(range, found)| *range = found);
+        (ranges, stack(&maps))
+    };
+    release_stack(stack);
+    // Last, so that little code is left that has to be mapped again.
+    for (start, length) in ranges {
         // SAFETY: the range is a private mapping of the program's own file without a page of its own (`Anonymous: 0 kB`) that is
-        // not writable, so whatever is read there again is what is there now.
+        // not writable, so whatever is read there again is what is there now; nothing is done where there is none.
         unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
     }
+}
+
+/// Drops the pages of `stack` that earlier calls have used and nobody uses now; nothing when the caller runs on another one.
+fn release_stack(stack: Option<(usize, usize)>) {
+    /// What is left alone beneath this frame: the calls below, the red zone, and room for the kernel to put a signal's frame.
+    const NEAR: usize = 8192;
+    let here = 0_u8;
+    let here = (&raw const here).addr();
+    let end = here.saturating_sub(NEAR) & !4095;
+    let Some((lowest, _)) = stack.filter(|(lowest, highest)| *lowest < end && here < *highest) else { return };
+    // SAFETY: the range is the part of this thread's stack that is more than two pages below its lowest frame. Nothing alive is
+    // there, and what is pushed there later finds zeros.
+    unsafe { libc::madvise(lowest as *mut libc::c_void, end - lowest, libc::MADV_DONTNEED) };
+}
+
+/// Finds the mapping of the first thread's stack.
+fn stack(smaps: &str) -> Option<(usize, usize)> {
+    let line = smaps.lines().find(|line| line.ends_with(" [stack]"))?;
+    let (lowest, rest) = line.split_once('-')?;
+    let (highest, _) = rest.split_once(' ')?;
+    Some((usize::from_str_radix(lowest, 16).ok()?, usize::from_str_radix(highest, 16).ok()?))
 }
 
 /// Finds the mappings of the program's file that are not writable and have not been changed (relocations would be lost).
@@ -74,7 +103,14 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 9000-a000 r-xp 00000000 fe:00 78 /other
 Anonymous:             0 kB
+b000-d000 rw-p 00000000 00:00 0                          [stack]
+Anonymous:             8 kB
 ";
+
+    #[test]
+    fn stack_is_found_by_its_name() {
+        assert_eq!((stack(SMAPS), stack("")), (Some((0xb000, 0xd000)), None));
+    }
 
     #[test]
     fn only_unchanged_pages_of_the_program_are_found() {

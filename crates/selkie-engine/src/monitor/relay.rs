@@ -43,6 +43,8 @@ pub(super) struct Relay {
     pub(super) deadline: Option<Instant>,
     /// The process is killed when nobody is attached any more.
     pub(super) bound: bool,
+    /// It waits for long, it seems: it becomes as small as can be just before.
+    pub(super) settles: bool,
 }
 
 /// Which descriptor an event is about.
@@ -59,7 +61,19 @@ enum Source {
 
 impl Relay {
     pub(super) fn new(child: Child, streams: Streams, log: Option<Log>, listener: Option<OwnedFd>, clients: Vec<Client>) -> Self {
-        Self { child, streams, log, listener, clients, input: Vec::new(), close_input: false, ended: None, deadline: None, bound: false }
+        Self {
+            child,
+            streams,
+            log,
+            listener,
+            clients,
+            input: Vec::new(),
+            close_input: false,
+            ended: None,
+            deadline: None,
+            bound: false,
+            settles: false,
+        }
     }
 
     /// Runs until the process has ended, all of its output is delivered, and the clients know how it ended. Calls `ended` when
@@ -149,6 +163,7 @@ impl Relay {
     }
 
     fn wait(&mut self) -> Vec<(Source, PollFlags)> {
+        let settles = std::mem::take(&mut self.settles);
         let interests = self.interests();
         let mut polled: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         // After the end of the process only what is still in the pipes counts; other holders of them are not waited for.
@@ -158,6 +173,10 @@ impl Relay {
             (None, None) => None,
         };
         let patience = patience.map(|time| Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() });
+        if settles {
+            // Here, where next to no code is left to be mapped again until there is something to do.
+            selkie_sys::memory::release();
+        }
         match poll(&mut polled, patience.as_ref()) {
             Ok(0) if self.ended.is_none() => {
                 // Its time is over. What ends it ends everything in its PID namespace.

@@ -56,6 +56,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
         }
     };
     relay.bound = order.bound;
+    relay.settles = !is_watched;
     relay.deadline = order.timeout.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds.into()));
     let pid = relay.child.pid.as_raw_nonzero().to_string();
     // Whoever has started us may be gone already.
@@ -70,10 +71,6 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     // With them the namespaces outlive the container's process, which so ends sooner: taking a mount namespace apart is slow.
     let mut kept = ahead.map(Ahead::into_namespaces).filter(|_| is_watched).unwrap_or_default();
     kept.extend(mounts);
-    if !is_watched {
-        // For a while, it seems: become as small as can be.
-        selkie_sys::memory::release();
-    }
     drop((root, further, layout));
     let mut code = crate::record::LOST;
     let clients = relay.run(is_watched, |ended| {

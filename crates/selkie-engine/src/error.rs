@@ -1,5 +1,6 @@
 //! Everything that can go wrong in the engine, with Podman's exit code and a hint for each.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use selkie_runtime::Kind;
@@ -210,7 +211,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.hint(),
-            Self::Ambiguous { candidates, .. } => Some(format!("one of {}", short_list(candidates))),
+            Self::Ambiguous { candidates, .. } => {
+                Some(format!("one of {}", short_list(candidates.iter().map(crate::id::ContainerId::short))))
+            }
             Self::NameInUse { id, .. } => Some(format!("selkie rm {}", id.get(..12).unwrap_or(id))),
             Self::Running { .. } => Some("stop it first, or remove it with --force".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -236,12 +239,12 @@ impl Error {
     }
 }
 
-/// The first of `ids`, as tables show them.
-fn short_list(ids: &[crate::id::ContainerId]) -> String {
+/// Returns the first few of `words` in one line, and how many more there are.
+pub fn short_list(words: impl ExactSizeIterator<Item: Display>) -> String {
     const SHOWN: usize = 8;
-    let more = match ids.len().saturating_sub(SHOWN) {
+    let more = match words.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    ids.iter().take(SHOWN).map(crate::id::ContainerId::short).collect::<Vec<_>>().join(", ") + &more
+    words.take(SHOWN).map(|word| word.to_string()).collect::<Vec<_>>().join(", ") + &more
 }

@@ -32,11 +32,10 @@ impl Store {
                 if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
                     // Its monitor may have been killed together with the client.
                     let _ = self.release(&id);
-                    recording::forget(&id);
-                    let _ = files::remove_tree(&self.running(&id));
-                    let _ = files::remove_file(&self.lock_file(&id));
+                    let _ = self.delete_hidden(&id, &entry.path());
+                } else {
+                    let _ = files::remove_tree(&entry.path());
                 }
-                let _ = files::remove_tree(&entry.path());
             } else if let Some(id) = ContainerId::parse(name)
                 && !self.is_complete(&id)
             {

@@ -38,7 +38,7 @@ pub use client::{Attached, Event};
 pub use conf::ConfFiles;
 pub use create::Created;
 pub use engine::Engine;
-pub use error::{Error, Result};
+pub use error::{Error, Result, short_list};
 pub use exec::SessionInfo;
 pub use filter::resolved as resolved_filter;
 pub use id::{ContainerId, Name};

@@ -87,24 +87,23 @@ impl Store {
 
     /// Empties a container's run directory, its records excepted.
     pub(crate) fn clear_running(&self, id: &ContainerId) -> Result<()> {
+        self.clear_running_but(id, &[VOLATILE])
+    }
+
+    /// Removes what a container that has ended needs no more, but nothing by which a repair would find the rest of it.
+    pub(crate) fn clear_ended(&self, id: &ContainerId) -> Result<()> {
+        self.clear_running_but(id, &[VOLATILE, STATE])
+    }
+
+    fn clear_running_but(&self, id: &ContainerId, kept: &[&str]) -> Result<()> {
         for entry in std::fs::read_dir(self.running(id)).into_iter().flatten().flatten() {
-            if entry.file_name() == *VOLATILE {
+            if kept.iter().any(|name| entry.file_name() == *name) {
                 continue;
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 files::remove_tree(&entry.path())?
             } else {
                 files::remove_file(&entry.path())?
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the generated files of a container that has ended, but nothing by which a repair would find the rest of it.
-    pub(crate) fn clear_files(&self, id: &ContainerId) -> Result<()> {
-        for entry in std::fs::read_dir(self.running(id)).into_iter().flatten().flatten() {
-            if entry.file_name() != *STATE && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                files::remove_file(&entry.path())?;
             }
         }
         Ok(())

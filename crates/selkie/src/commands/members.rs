@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use clap::Args;
-use selkie_engine::{Container, ContainerId, Error};
+use selkie_engine::{Container, ContainerId, Error, short_list};
 use selkie_host::containers::{Census, Found, HostContainer, Known, Running, Scope, ask, find};
 use selkie_host::{Cgroups, Engine, Owner, Placed, Placements, Procfs};
 
@@ -142,20 +142,14 @@ pub(crate) fn own(context: &Context, name: &str) -> Result<Option<Container>, Fa
         Ok(container) => Ok(Some(container)),
         Err(Error::NoSuchContainer { .. } | Error::EmptyName) => Ok(None),
         Err(Error::Ambiguous { candidates, .. }) => {
-            Err(several(name, candidates.iter().map(|id| format!("{} {}", Engine::Selkie, id.short())).collect()))
+            Err(several(name, candidates.iter().map(|id| format!("{} {}", Engine::Selkie, id.short()))))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn several(name: &str, mut list: Vec<String>) -> Failure {
-    const SHOWN: usize = 8;
-    let more = match list.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    list.truncate(SHOWN);
-    Failure::engine(format!("more than one container is meant by {name:?}: {}{more}", list.join(", ")))
+fn several(name: &str, list: impl ExactSizeIterator<Item = String>) -> Failure {
+    Failure::engine(format!("more than one container is meant by {name:?}: {}", short_list(list)))
 }
 
 /// Finds the container of another engine that `name` means; `None` when there is none.
@@ -172,7 +166,7 @@ pub(crate) fn foreign(context: &Context, name: &str, procfs: &Procfs) -> Result<
             Ok(None)
         }
         [one] => Ok(Some((*one).clone())),
-        found => Err(several(name, found.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())).collect())),
+        found => Err(several(name, found.iter().map(|one| format!("{} {}", one.owner.engine, one.owner.short())))),
     }
 }
 

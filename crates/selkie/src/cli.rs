@@ -87,7 +87,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Stop> {
 /// The command line with one verb only.
 fn with(verb: clap::Command) -> clap::Command {
     let root = clap::Command::new("selkie").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true).max_term_width(100);
-    Globals::augment_args(root).subcommand(verb).subcommand_required(true)
+    Globals::augment_args(root).subcommand(flowing(verb)).subcommand_required(true)
 }
 
 /// Returns the first word that is neither a global flag nor a value of one.
@@ -104,9 +104,36 @@ fn verb(arguments: &[OsString]) -> Option<String> {
     None
 }
 
-/// Returns the whole command line, for completions.
+/// Returns the whole command line, for help and completions.
 pub(crate) fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().mut_subcommands(flowing)
+}
+
+/// Lets the paragraphs of a command's help, and of its own commands', be as wide as the terminal.
+///
+/// They are taken as they stand in the source, for the sake of the examples in them: lines that are indented stay as they are.
+fn flowing(command: clap::Command) -> clap::Command {
+    let about = command.get_long_about().map(|about| flow(&about.to_string()));
+    let command = match about {
+        Some(about) => command.long_about(about),
+        None => command,
+    };
+    command.mut_subcommands(flowing)
+}
+
+/// Makes one line of each paragraph.
+fn flow(text: &str) -> String {
+    let mut flowing = String::with_capacity(text.len());
+    let mut in_paragraph = false;
+    for line in text.lines() {
+        let goes_on = in_paragraph && line.starts_with(|first: char| !first.is_whitespace());
+        if !flowing.is_empty() {
+            flowing.push(if goes_on { ' ' } else { '\n' });
+        }
+        flowing.push_str(line);
+        in_paragraph = line.starts_with(|first: char| !first.is_whitespace());
+    }
+    flowing
 }
 
 /// Global flags that take a value, so that the verb behind them is found.
@@ -225,4 +252,28 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
 fn verb_of(arguments: &[OsString]) -> String {
     let known = |name: &String| command().get_subcommands().any(|subcommand| subcommand.get_name() == name);
     verb(arguments).filter(known).map_or_else(String::new, |name| format!(" {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_flow_and_examples_stay() {
+        let text = "What it\ndoes.\n\nMore of\nit.\n\nExamples:\n  selkie a\n  selkie b\n\nThe\nend";
+        assert_eq!(flow(text), "What it does.\n\nMore of it.\n\nExamples:\n  selkie a\n  selkie b\n\nThe end");
+    }
+
+    #[test]
+    fn help_breaks_lines_only_where_they_are_full() {
+        fn check(command: &mut clap::Command) {
+            let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            for (line, next) in about.lines().zip(about.lines().skip(1)) {
+                let broken = line.starts_with(char::is_alphanumeric) && next.starts_with(char::is_alphanumeric);
+                assert!(!broken, "`{}` breaks a paragraph: {line:?}, {next:?}", command.get_name());
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut command());
+    }
 }

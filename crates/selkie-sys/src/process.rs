@@ -291,9 +291,13 @@ pub fn reap_any() -> Option<(Pid, Ended)> {
 /// Opens a descriptor of the process with the number `pid`.
 ///
 /// # Errors
-/// `ESRCH` when there is none.
+/// `ESRCH` when there is none, or only a thread of that number.
 pub fn open(pid: Pid) -> Result<OwnedFd> {
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call(|| format!("pidfd_open({pid})"))
+    let opened = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+    // The number is looked up before its process: one that is reaped in between leaves a number that is no process's any more, for
+    // which kernels before 6.15 have EINVAL, and later ones ENOENT (pidfd_prepare in kernel/fork.c).
+    let opened = opened.map_err(|errno| if matches!(errno, Errno::INVAL | Errno::NOENT) { Errno::SRCH } else { errno });
+    opened.call(|| format!("pidfd_open({pid})"))
 }
 
 /// Sends signal number `signal` to the process behind `pidfd`; 0 only asks whether it is there.
@@ -424,4 +428,26 @@ pub fn limit(process: Option<Pid>, resource: u32) -> Result<(u64, u64)> {
 
 fn raw(process: Option<Pid>) -> i32 {
     process.map_or(0, |pid| pid.as_raw_nonzero().get())
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn open_of_a_number_that_is_no_process_finds_none() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid()).unwrap();
+            let _ = ended.recv();
+        });
+        let number = told.recv().unwrap();
+        assert_eq!(open(number).unwrap_err().errno, Errno::SRCH);
+        drop(end);
+        thread.join().unwrap();
+        let errno = open(Pid::from_raw(i32::MAX).unwrap()).unwrap_err().errno;
+        assert_eq!(errno, Errno::SRCH);
+    }
 }

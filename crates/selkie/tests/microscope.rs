@@ -7,6 +7,7 @@ mod harness;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::{Engine, SELKIE, busybox, installed, lack, peer, skip};
 
@@ -178,10 +179,17 @@ fn caps_ps_tree_has_children_under_their_parents() {
     }
     // Each is the parent of the next one, and all end with the input of the last.
     let living = Living::start("sh", &["-c", "sh -c 'cd /; sh -c \"echo; cat; :\"; :'; :"]);
-    let lines = indents(&["--tree"]);
-    let at = lines.iter().position(|(pid, _)| *pid == living.pid()).unwrap();
-    let (_, depth) = lines[at];
-    let below: Vec<usize> = lines[at + 1..].iter().map(|(_, depth)| *depth).take_while(|below| *below > depth).collect();
+    // The last one is made only after the line that says that the others are there.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let (lines, depth, below) = loop {
+        let lines = indents(&["--tree"]);
+        let at = lines.iter().position(|(pid, _)| *pid == living.pid()).unwrap();
+        let (_, depth) = lines[at];
+        let below: Vec<usize> = lines[at + 1..].iter().map(|(_, depth)| *depth).take_while(|below| *below > depth).collect();
+        if below.len() >= 3 || Instant::now() > deadline {
+            break (lines, depth, below);
+        }
+    };
     assert_eq!(below, [depth + 2, depth + 4, depth + 6], "{lines:?}");
     let list = indents(&[]);
     assert!(list.iter().all(|(_, depth)| *depth == 0), "without --tree nothing is indented");

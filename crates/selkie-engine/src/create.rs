@@ -44,7 +44,7 @@ impl Engine {
         refuse_unsupported(&request)?;
         self.store.prepare()?;
         // It takes as long to start as everything up to its orders; where those never come it ends by itself.
-        let monitor = to_start.then(|| Waiting::start(has_own_namespaces(&request))).transpose()?;
+        let monitor = to_start.then(|| Waiting::start_for(&request)).transpose()?;
         self.store.heal()?;
         let source = self.source(&request)?;
         if request.lifecycle.replace {

@@ -62,7 +62,7 @@ impl Engine {
         size: Option<(u16, u16)>,
         preserve: &[BorrowedFd<'_>],
     ) -> Result<(String, Attached)> {
-        let monitor = Waiting::start(false)?;
+        let monitor = Waiting::start()?;
         let damaged = || Error::State { operation: format!("container {} has no plan", container.id()) };
         let plan = container.plan(&self.store)?.ok_or_else(damaged)?;
         let gone = || Error::State { operation: NOT_RUNNING.to_owned() };

@@ -9,7 +9,7 @@ use selkie_plan::{IdMaps, LogDriver, Mount, MountSource, Plan, Warning, plan};
 use selkie_sys::socket;
 
 use crate::client::Attached;
-use crate::create::{Created, has_own_namespaces};
+use crate::create::Created;
 use crate::engine::Engine;
 use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
@@ -84,7 +84,7 @@ impl Engine {
     /// What could not be planned or made. The container stays as created, or is removed if that was asked for.
     pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
         let Created { record, plan: planned, root, lock, monitor } = created;
-        let started = monitor.map_or_else(|| Waiting::start(has_own_namespaces(&record.request)), Ok).and_then(|monitor| match planned {
+        let started = monitor.map_or_else(|| Waiting::start_for(&record.request), Ok).and_then(|monitor| match planned {
             Some(planned) => self.launch(&record, &planned, Made { root, lock: &lock, monitor }, options),
             None => self.plan_and_launch(&record, Made { root, lock: &lock, monitor }, options),
         });
@@ -113,7 +113,7 @@ impl Engine {
             }
             Status::Created | Status::Exited => {}
         }
-        let monitor = Waiting::start(has_own_namespaces(&container.record.request))?;
+        let monitor = Waiting::start_for(&container.record.request)?;
         self.clean_up(&container)?;
         let root = self.mount_root(&container.record)?;
         self.plan_and_launch(&container.record, Made { root, lock: &lock, monitor }, options)

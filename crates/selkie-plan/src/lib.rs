@@ -37,6 +37,8 @@ pub use image::ImageConfig;
 pub use lint::{Finding, Severity, lint};
 pub use needs::{Needs, needs};
 pub use part::capabilities::{DEFAULT_CAPABILITIES, Named, cap_add_drop, defaults as default_capabilities, merge, normalise};
+pub use part::devices::usual_devices;
+pub use part::mounts::usual_mounts;
 pub use plan::{
     Cgroup, Device, DeviceKind, DeviceRule, GeneratedFile, IdMap, IdMaps, Mount, MountSource, Namespace, Namespaces, Plan, Process,
     Propagation, Reason, Rlimit, Root, Seccomp, User, UserNamespace, Warning,

@@ -4,7 +4,10 @@
 use proptest::prelude::*;
 use selkie_caps::{CapSet, Capability, FiveSets};
 use selkie_plan::value::SecurityOpt;
-use selkie_plan::{DEFAULT_CAPABILITIES, ExecRequest, HostFacts, ImageConfig, Plan, Request, Running, Seccomp, merge, plan, plan_exec};
+use selkie_plan::{
+    DEFAULT_CAPABILITIES, ExecRequest, HostFacts, ImageConfig, Plan, Request, Running, Seccomp, merge, plan, plan_exec, usual_devices,
+    usual_mounts,
+};
 
 const LABEL: &str = "io.containers.capabilities";
 
@@ -54,6 +57,16 @@ fn assert_possible(sets: &FiveSets) {
 
 fn granted(plan: &Plan) -> CapSet {
     plan.process.sets.bounding
+}
+
+#[test]
+fn plain_container_has_all_usual_mounts_and_devices() {
+    let request = Request { command: vec![String::from("true")], ..Request::default() };
+    let plan = plan(&request, &ImageConfig::default(), &HostFacts::default()).unwrap();
+    for usual in usual_mounts() {
+        assert!(plan.mounts.contains(&usual), "{usual:?}");
+    }
+    assert_eq!(plan.devices, usual_devices());
 }
 
 proptest! {

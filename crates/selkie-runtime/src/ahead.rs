@@ -1,21 +1,27 @@
-//! Namespaces made ahead: the kernel takes as long for a network namespace as the engine for a plan, so a monitor that waits for its
-//! orders makes them meanwhile. It stays out of them itself: whoever forks a container's process goes in just for that.
+//! What is made ahead: the kernel takes as long for a network namespace as the engine for a plan, so a monitor that waits for its
+//! orders makes it meanwhile, and the file systems that most containers have. It stays out of the namespaces itself: whoever forks a
+//! container's process goes in just for that.
 //!
-//! Only namespaces that belong to the host's user namespace can be made ahead; a user namespace has to own those of its containers.
+//! Only what belongs to the host's user namespace can be made ahead; a user namespace has to own what its containers have.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
+use selkie_plan::{Mount, MountSource, Plan, usual_devices, usual_mounts};
 use selkie_sys::process::{self, SingleThreaded};
 use selkie_sys::{Context, network};
+
+use crate::error::Error;
+use crate::{devices, mounts};
 
 /// The kinds that are made ahead, with the names of their files in `/proc/self/ns`.
 const KINDS: [(u64, &str); 2] = [(process::NEW_NETWORK, "net"), (process::NEW_IPC, "ipc")];
 
-/// Namespaces that nobody is in yet. They are gone with this value.
+/// Namespaces that nobody is in yet, and file systems that are mounted nowhere. They are gone with this value.
 #[derive(Debug)]
 pub struct Ahead {
     made: Vec<Space>,
+    filesystems: Vec<(Mount, OwnedFd)>,
 }
 
 #[derive(Debug)]
@@ -33,7 +39,7 @@ pub(crate) struct Entered<'a> {
 }
 
 impl Ahead {
-    /// Makes a network and an IPC namespace, with the loopback device up.
+    /// Makes a network and an IPC namespace, with the loopback device up, and the file systems that need nothing else.
     ///
     /// # Errors
     /// `EPERM` without the rights, `ENOSPC` at a limit; the caller is where it was.
@@ -43,9 +49,27 @@ impl Ahead {
         process::unshare(proof, kinds)?;
         let made =
             network::bring_up_loopback().and_then(|()| KINDS.iter().map(|(_, name)| open(name)).collect::<selkie_sys::Result<Vec<_>>>());
+        // What could not be made is made when it is needed, and what is wrong is told then.
+        let filesystems = make_filesystems().unwrap_or_default();
         homes.iter().try_for_each(|home| process::join_namespace(proof, home))?;
         let spaces = KINDS.iter().zip(homes).zip(made?);
-        Ok(Self { made: spaces.map(|(((kind, _), home), new)| Space { kind: *kind, home, new }).collect() })
+        let made = spaces.map(|(((kind, _), home), new)| Space { kind: *kind, home, new }).collect();
+        Ok(Self { made, filesystems })
+    }
+
+    /// Returns the file system for `planned`, if there is just such a one. That for `/dev` has the [usual nodes](usual_devices)
+    /// and links in it.
+    /// `spaces` are the kinds of namespaces made ahead that the container is in.
+    pub(crate) fn filesystem(&self, planned: &Mount, plan: &Plan, spaces: u64) -> selkie_sys::Result<Option<OwnedFd>> {
+        let needed = match planned.source {
+            MountSource::Sysfs => process::NEW_NETWORK,
+            MountSource::Mqueue => process::NEW_IPC,
+            _ => 0,
+        };
+        let has_usual_nodes = || usual_devices().iter().all(|device| plan.devices.contains(device));
+        let found = self.filesystems.iter().find(|(made, _)| made == planned).map(|(_, filesystem)| filesystem);
+        let found = found.filter(|_| spaces & needed == needed && (planned.destination != "/dev" || has_usual_nodes()));
+        found.map(|filesystem| rustix::io::fcntl_dupfd_cloexec(filesystem, 0).call(|| "fcntl(F_DUPFD_CLOEXEC)")).transpose()
     }
 
     /// Keeps the namespaces themselves: each is there as long as its descriptor is open.
@@ -78,6 +102,22 @@ impl Entered<'_> {
     pub(crate) fn leave(self, proof: SingleThreaded) -> selkie_sys::Result<()> {
         self.spaces.iter().try_for_each(|space| process::join_namespace(proof, &space.home))
     }
+}
+
+fn make_filesystems() -> Result<Vec<(Mount, OwnedFd)>, Error> {
+    // The bits of nodes are meant as they are.
+    let mask = rustix::process::umask(Mode::empty());
+    let made = usual_mounts().into_iter().map(|planned| {
+        let made = mounts::filesystem(&planned)?;
+        if planned.destination == "/dev" {
+            devices::make(&made, &usual_devices(), false)?;
+            devices::link(&made)?;
+        }
+        Ok((planned, made))
+    });
+    let made = made.collect();
+    rustix::process::umask(mask);
+    made
 }
 
 fn open(name: &str) -> selkie_sys::Result<OwnedFd> {

@@ -19,15 +19,20 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Makes `devices` and the usual links in `dev`, a tmpfs of ours. `bind` uses the host's nodes in place of mknod(2),
-/// which a user namespace does not allow.
-pub(crate) fn populate(dev: impl AsFd, devices: &[Device], bind: bool) -> Result<(), Error> {
+/// Makes `devices` in `dev`, a tmpfs of ours. `bind` uses the host's nodes in place of mknod(2), which a user namespace does not
+/// allow.
+pub(crate) fn make<'a>(dev: impl AsFd, devices: impl IntoIterator<Item = &'a Device>, bind: bool) -> Result<(), Error> {
     for device in devices {
         let Ok(name) = Path::new(&device.path).strip_prefix("/dev") else {
             return Err(Error::refused(format!("device `{}`", device.path), "is not beneath /dev"));
         };
         if bind { bind_node(dev.as_fd(), device, name) } else { make_node(dev.as_fd(), device, name) }?;
     }
+    Ok(())
+}
+
+/// Makes the usual links in `dev`, a tmpfs of ours; what is there stays.
+pub(crate) fn link(dev: impl AsFd) -> Result<(), Error> {
     for (name, target) in LINKS {
         match rustix::fs::symlinkat(target, &dev, name) {
             Ok(()) | Err(Errno::EXIST) => {}

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::Pid;
-use selkie_plan::{Mount, MountSource, Namespace, Plan, Rlimit, UserNamespace};
+use selkie_plan::{Mount, MountSource, Namespace, Plan, Rlimit, UserNamespace, usual_devices};
 use selkie_sys::mount::{self as sys, Attributes};
 use selkie_sys::process::{self, SingleThreaded};
 use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
@@ -72,7 +72,7 @@ fn prepare(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: Bor
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
     given.entry.map_or(Ok(()), |entry| entry.enter())?;
-    let host = Host::take(launch)?;
+    let host = Host::take(launch, given.namespaces)?;
     enter_namespaces(plan, proof, given.namespaces, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
@@ -124,22 +124,28 @@ struct Host {
 /// What the container's root is built with.
 struct ForRoot {
     staging: OwnedFd,
-    /// One for each mount of the plan.
+    /// One for each mount of the plan: what it binds, or its file system if that was made ahead.
     sources: Vec<Option<OwnedFd>>,
     covers: Option<mask::Covers>,
 }
 
 impl Host {
-    fn take(launch: &Launch<'_>) -> Result<Self, Error> {
+    fn take(launch: &Launch<'_>, spaces: u64) -> Result<Self, Error> {
         let sources = Sources { files: launch.files, engine: launch.engine };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let staging = rustix::fs::open(launch.staging, flags, Mode::empty())
             .call(|| format!("open({:?})", launch.staging))
             .during(|| "root file system")?;
         let plan = launch.plan;
+        let ahead = launch.ahead.filter(|_| plan.namespaces.user == UserNamespace::Host);
+        let made = |planned: &Mount| {
+            let made = ahead.map(|ahead| ahead.filesystem(planned, plan, spaces)).transpose();
+            made.map(Option::flatten).during(|| format!("mount `{}`", planned.destination))
+        };
+        let source = |planned: &Mount| mounts::take(planned, sources)?.map_or_else(|| made(planned), |taken| Ok(Some(taken)));
         let for_root = ForRoot {
             staging,
-            sources: plan.mounts.iter().map(|planned| mounts::take(planned, sources)).collect::<Result<_, _>>()?,
+            sources: plan.mounts.iter().map(source).collect::<Result<_, _>>()?,
             covers: if plan.masked_paths.is_empty() { None } else { Some(mask::Covers::new()?) },
         };
         Ok(Self { proc: procfs()?, for_root })
@@ -173,8 +179,13 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
             cgroups.push(planned);
         } else if planned.destination == "/dev" && planned.source == MountSource::Tmpfs {
             // Read-only only when everything is in it.
-            let made = mounts::make(&tree, &Mount { readonly: false, ..planned.clone() }, None, &[])?;
-            devices::populate(&made, &plan.devices, plan.namespaces.user != UserNamespace::Host)?;
+            let there = if taken.is_some() { usual_devices() } else { Vec::new() };
+            let made = mounts::make(&tree, &Mount { readonly: false, ..planned.clone() }, taken, &[])?;
+            let missing = plan.devices.iter().filter(|device| !there.contains(device));
+            devices::make(&made, missing, plan.namespaces.user != UserNamespace::Host)?;
+            if there.is_empty() {
+                devices::link(&made)?;
+            }
             tree.add("/dev", made);
             dev_readonly = planned.readonly;
         } else {

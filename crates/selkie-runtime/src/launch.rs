@@ -41,7 +41,7 @@ pub struct Launch<'a> {
     pub hierarchies: &'a [Hierarchy],
     /// Standard streams.
     pub stdio: Stdio<'a>,
-    /// Namespaces that have been made already, for as far as the plan wants such.
+    /// What has been made already, for as far as the plan wants such.
     pub ahead: Option<&'a Ahead>,
     /// Descriptors that the program gets as 3, 4, ...
     pub preserve: &'a [BorrowedFd<'a>],

@@ -20,6 +20,37 @@ pub(crate) struct Sources<'a> {
     pub(crate) engine: &'a Path,
 }
 
+/// Makes the file system of `planned`, mounted nowhere yet.
+///
+/// # Errors
+/// What the kernel refused, and for one that is no file system of its own.
+pub(crate) fn filesystem(planned: &Mount) -> Result<OwnedFd, Error> {
+    let stage = || format!("mount `{}`", planned.destination);
+    let kind = match &planned.source {
+        MountSource::Proc => "proc",
+        MountSource::Sysfs => "sysfs",
+        MountSource::Tmpfs => "tmpfs",
+        MountSource::Devpts => "devpts",
+        MountSource::Mqueue => "mqueue",
+        MountSource::Cgroup | MountSource::Bind { .. } | MountSource::File(_) | MountSource::Engine => {
+            return Err(Error::refused(stage(), "is no file system of its own"));
+        }
+    };
+    let filesystem = Filesystem::new(kind).during(stage)?;
+    for option in &planned.options {
+        filesystem.option(option).during(stage)?;
+    }
+    filesystem.mount(attributes(planned)).during(stage)
+}
+
+fn attributes(planned: &Mount) -> Attributes {
+    Attributes::NONE
+        .and_if(planned.readonly, Attributes::READ_ONLY)
+        .and_if(planned.nosuid, Attributes::NO_SUID)
+        .and_if(planned.nodev, Attributes::NO_DEVICES)
+        .and_if(planned.noexec, Attributes::NO_EXEC)
+}
+
 /// Takes what `planned` binds, as a detached copy; `None` for a file system of its own.
 ///
 /// This happens first of all, while init is still the engine's user in the host's tree: a user of a new user namespace
@@ -67,30 +98,17 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Makes one mount, of what was [taken](take) for it if anything was, and returns a descriptor of its root.
+/// Makes one mount, of what was [taken](take) or made for it if anything was, and returns a descriptor of its root.
 pub(crate) fn make(tree: &Tree<'_>, planned: &Mount, taken: Option<OwnedFd>, hierarchies: &[Hierarchy]) -> Result<OwnedFd, Error> {
     let stage = || format!("mount `{}`", planned.destination);
-    let attributes = Attributes::NONE
-        .and_if(planned.readonly, Attributes::READ_ONLY)
-        .and_if(planned.nosuid, Attributes::NO_SUID)
-        .and_if(planned.nodev, Attributes::NO_DEVICES)
-        .and_if(planned.noexec, Attributes::NO_EXEC);
-    let new = |kind: &str| -> Result<OwnedFd, Error> {
-        let filesystem = Filesystem::new(kind).during(stage)?;
-        for option in &planned.options {
-            filesystem.option(option).during(stage)?;
-        }
-        filesystem.mount(attributes).during(stage)
-    };
     let (made, ordinary) = match &planned.source {
-        MountSource::Proc => (new("proc")?, true),
-        MountSource::Sysfs => (new("sysfs")?, true),
-        MountSource::Tmpfs => (new("tmpfs")?, planned.destination == "/dev"),
-        MountSource::Devpts => (new("devpts")?, true),
-        MountSource::Mqueue => (new("mqueue")?, true),
-        MountSource::Cgroup => return cgroup(tree, planned, attributes, hierarchies),
-        MountSource::Bind { recursive, .. } => (bind(taken, planned, attributes, *recursive)?, false),
-        MountSource::File(_) | MountSource::Engine => (bind(taken, planned, attributes, false)?, false),
+        MountSource::Proc | MountSource::Sysfs | MountSource::Tmpfs | MountSource::Devpts | MountSource::Mqueue => {
+            let ordinary = planned.source != MountSource::Tmpfs || planned.destination == "/dev";
+            (taken.map_or_else(|| filesystem(planned), Ok)?, ordinary)
+        }
+        MountSource::Cgroup => return cgroup(tree, planned, attributes(planned), hierarchies),
+        MountSource::Bind { recursive, .. } => (bind(taken, planned, attributes(planned), *recursive)?, false),
+        MountSource::File(_) | MountSource::Engine => (bind(taken, planned, attributes(planned), false)?, false),
     };
     let target = target(tree, &planned.destination, &made, ordinary)?;
     sys::attach(&made, target, &planned.destination).during(stage)?;

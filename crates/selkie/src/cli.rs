@@ -104,6 +104,12 @@ fn verb(arguments: &[OsString]) -> Option<String> {
     None
 }
 
+/// Returns whether these arguments, as far as their verb tells, start a process in a container.
+pub(crate) fn starts_process(arguments: &[OsString]) -> bool {
+    let only_says = arguments.iter().any(|word| word == "--help" || word.as_encoded_bytes().starts_with(b"--dry-run"));
+    !only_says && verb(arguments).is_some_and(|verb| matches!(verb.as_str(), "run" | "start" | "exec"))
+}
+
 /// Returns the whole command line, for help and completions.
 pub(crate) fn command() -> clap::Command {
     Cli::command().mut_subcommands(flowing)

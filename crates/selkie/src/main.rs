@@ -14,13 +14,15 @@ use selkie::flags;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let [_, verb, rest @ ..] = &arguments[..]
-        && verb == "__monitor"
-    {
-        selkie_engine::monitor::main(rest)
+    if arguments.get(1).is_some_and(|verb| verb == "__monitor") {
+        selkie_engine::monitor::main()
     }
     if arguments.first().is_some_and(|name| std::path::Path::new(name).file_name().is_some_and(|name| name == "podman-init")) {
         return commands::init::main(&arguments);
+    }
+    if cli::starts_process(&arguments) {
+        // It takes as long to start as the command line to be understood; where it is not needed it ends by itself.
+        selkie_engine::monitor::start_ahead();
     }
     match cli::parse(arguments) {
         Ok(cli) => match cli.run() {

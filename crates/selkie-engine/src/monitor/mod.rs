@@ -14,9 +14,9 @@ mod session;
 mod start;
 
 pub(crate) use log::LogTarget;
+pub use order::start_ahead;
 pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, Waiting};
 
-use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
@@ -36,11 +36,12 @@ pub(crate) mod descriptor {
     pub(crate) const ENGINE: i32 = 4;
 }
 
-/// Argument of a monitor that makes the namespaces of a container ahead.
-const NAMESPACES: &str = "--namespaces";
-
 /// Messages between a client and a monitor: one byte, then a body.
 pub mod message {
+    /// Client: a container with namespaces of its own is going to be started.
+    pub const AHEAD: u8 = b'A';
+    /// Client: the orders, in the first of the descriptors that come with it.
+    pub const ORDERS: u8 = b'O';
     /// Monitor: the program runs; body is its pid as text.
     pub const STARTED: u8 = b'S';
     /// Monitor: it could not be started; body is kind, stage and message separated by NUL.
@@ -67,13 +68,12 @@ pub mod message {
     pub const LIMIT: usize = 32 * 1024;
 }
 
-/// Runs the monitor that this process was started as, with the arguments behind its verb, and does not return.
+/// Runs the monitor that this process was started as, and does not return.
 ///
 /// # Errors
 /// Never to a caller; the type lets the steps use `?`. What went wrong is told to the client over the control socket.
-pub fn main(arguments: &[OsString]) -> ! {
-    let namespaces = arguments.iter().any(|argument| argument == NAMESPACES);
-    let status = match run(namespaces) {
+pub fn main() -> ! {
+    let status = match run() {
         Ok(()) => 0,
         Err(_) => 1,
     };
@@ -90,13 +90,13 @@ pub(crate) struct Given {
     subject: OwnedFd,
     /// The container's devpts (session with a terminal), and what the program gets as 3, 4, ...
     further: Vec<OwnedFd>,
-    /// Namespaces of a container.
+    /// Namespaces and file systems of a container.
     ahead: Option<Ahead>,
     /// The host's cgroups.
     layout: Layout,
 }
 
-fn run(namespaces: bool) -> Result<(), Error> {
+fn run() -> Result<(), Error> {
     let action = || Error::system("be a monitor");
     let proof = SingleThreaded::check().map_err(action())?;
     process::set_name(c"selkie-monitor");
@@ -109,12 +109,17 @@ fn run(namespaces: bool) -> Result<(), Error> {
     process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
     let control = process::inherited(descriptor::CONTROL).map_err(action())?;
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
-    // Without them the launch makes its own, and says why it cannot.
-    let ahead = namespaces.then(|| Ahead::make(proof).ok()).flatten();
     let layout = Layout::detect();
-    let mut tag = [0];
-    let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
-    let mut fds = fds.into_iter();
+    let mut ahead = None;
+    let mut fds = loop {
+        let mut tag = [0];
+        let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
+        if tag != [message::AHEAD] {
+            break fds.into_iter();
+        }
+        // Without them the launch makes its own, and says why it cannot.
+        ahead = Ahead::make(proof).ok();
+    };
     let (Some(memory), Some(subject)) = (fds.next(), fds.next()) else {
         // The client has found out that there is nothing to do.
         return Ok(());

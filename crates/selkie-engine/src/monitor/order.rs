@@ -4,15 +4,18 @@ use std::ffi::CString;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
-use selkie_plan::{Plan, Process};
+use selkie_plan::{Plan, Process, Request};
 use selkie_sys::process::{Pid, SingleThreaded, Strings};
 use selkie_sys::spawn::spawn_descriptor;
 use selkie_sys::{Context, mount, socket};
 use serde::{Deserialize, Serialize};
 
 use super::log::LogTarget;
+use super::message;
+use crate::create::has_own_namespaces;
 use crate::error::{Error, Result};
 
 /// What a monitor is to do.
@@ -112,6 +115,17 @@ pub(crate) struct SessionOrder {
     pub(crate) size: Option<(u16, u16)>,
 }
 
+/// The monitor that was started before anything was known.
+static AHEAD: Mutex<Option<Waiting>> = Mutex::new(None);
+
+/// Starts a monitor for the first container or session that this process starts. What is wrong is found out, and told, when that
+/// one is started.
+pub fn start_ahead() {
+    if rustix::process::geteuid().is_root() {
+        *AHEAD.lock().unwrap_or_else(PoisonError::into_inner) = Waiting::spawn().ok();
+    }
+}
+
 /// A monitor that has been started and waits for its orders.
 ///
 /// Starting a program takes as long as planning a container: the two go on at the same time.
@@ -123,17 +137,32 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Starts a monitor; with `namespaces`, it makes those of a container while it waits. It runs from a read-only copy of our own
-    /// mount, so that nothing in a container can ever write to the engine's binary. Without orders it ends when this value goes out
-    /// of scope.
-    pub(crate) fn start(namespaces: bool) -> Result<Self> {
+    /// Returns a monitor: the one that was [started ahead](start_ahead), if there is one. Without orders it ends when this value goes
+    /// out of scope.
+    pub(crate) fn start() -> Result<Self> {
+        let ahead = AHEAD.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ahead.map_or_else(Self::spawn, Ok)
+    }
+
+    /// Starts one that makes namespaces and file systems of a container while it waits.
+    pub(crate) fn start_for(request: &Request) -> Result<Self> {
+        let monitor = Self::start()?;
+        if has_own_namespaces(request) {
+            socket::send(&monitor.control, message::AHEAD, b"", false)
+                .call(|| "sendmsg(monitor)")
+                .map_err(Error::system("start a monitor"))?;
+        }
+        Ok(monitor)
+    }
+
+    /// It runs from a read-only copy of our own mount, so that nothing in a container can ever write to the engine's binary.
+    fn spawn() -> Result<Self> {
         let action = || Error::system("start a monitor");
         let proof = SingleThreaded::check().map_err(action())?;
         let engine = mount::protected_self().map_err(Error::system("protect the engine's own binary"))?;
         let null =
             rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/dev/null\")").map_err(action())?;
-        let arguments = Strings::new(if namespaces { &["selkie", "__monitor", super::NAMESPACES][..] } else { &["selkie", "__monitor"] })
-            .map_err(action())?;
+        let arguments = Strings::new(&["selkie", "__monitor"]).map_err(action())?;
         let environment = Strings::new::<&str>(&[]).map_err(action())?;
         let (control, theirs) = socket::pair().map_err(action())?;
         let null = null.as_fd();
@@ -147,7 +176,7 @@ impl Waiting {
         let memory = memory_file(order)?;
         let mut fds = vec![memory.as_fd(), subject];
         fds.extend_from_slice(further);
-        socket::send_descriptors(&self.control, b"O", &fds).map_err(Error::system("give a monitor its orders"))?;
+        socket::send_descriptors(&self.control, &[message::ORDERS], &fds).map_err(Error::system("give a monitor its orders"))?;
         Ok(self.control)
     }
 }

@@ -110,14 +110,8 @@ struct Subject<'a> {
 }
 
 fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, started: &str) -> Result<Begun> {
-    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let files = rustix::fs::open(&order.running, directory, Mode::empty())
-        .call(|| format!("open({:?})", order.running))
-        .map_err(Error::system("start a monitor"))?;
     let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
     let trace = order.traced.then(|| read_filter(&order.running, TRACE_FILTER)).transpose()?;
-    let log = order.log.clone().map(Log::new);
-    let listener = if log.is_some() || order.attached { Some(listen(order, &files)?) } else { None };
     let layout = subject.layout;
     let cgroup = match &order.plan.cgroup.path {
         Some(_) => Some(Cgroup::create(layout, &order.plan.cgroup)?.0),
@@ -142,7 +136,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         preserve: &preserved,
         held: order.held,
     };
-    let (child, master) = match execute(proof, order, (&launch, subject.control), started) {
+    let Executed { child, master, listener } = match execute(proof, order, (&launch, subject.control), started) {
         Ok(running) => running,
         Err(error) => {
             // The reason for the failure is what the user has to hear.
@@ -157,7 +151,16 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
     // Without it the end only takes longer.
     let mounts = subject.is_watched.then(|| mount_namespace(&child)).flatten();
     drop_privileges()?;
+    let log = order.log.clone().map(Log::new);
     Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup, mounts })
+}
+
+/// A container that runs.
+struct Executed {
+    child: Child,
+    master: Option<OwnedFd>,
+    /// Where those who attach later connect.
+    listener: Option<OwnedFd>,
 }
 
 fn mount_namespace(child: &Child) -> Option<OwnedFd> {
@@ -166,18 +169,16 @@ fn mount_namespace(child: &Child) -> Option<OwnedFd> {
 
 /// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,
 /// what runs can be found, and what cannot be found does not run.
-fn execute(
-    proof: SingleThreaded,
-    order: &StartOrder,
-    (launch, control): (&Launch<'_>, &OwnedFd),
-    began: &str,
-) -> Result<(Child, Option<OwnedFd>)> {
+fn execute(proof: SingleThreaded, order: &StartOrder, (launch, control): (&Launch<'_>, &OwnedFd), began: &str) -> Result<Executed> {
     let started = selkie_runtime::launch(proof, launch)?;
     // It makes the container meanwhile.
-    if let Err(error) = record(order, &started.child, began) {
-        let _ = started.abandon();
-        return Err(error);
-    }
+    let listener = match record(order, &started.child, began).and_then(|()| listen(order)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let _ = started.abandon();
+            return Err(error);
+        }
+    };
     if let Some(store) = order.recorded {
         recording::begin(&order.id, started.child.pid.as_raw_nonzero().get(), store);
     }
@@ -188,9 +189,9 @@ fn execute(
         // What init itself says comes first: one that has failed cannot be watched either.
         return Err(started.abandon().map_or(error, Error::from));
     }
-    let running = started.executed()?;
+    let (child, master) = started.executed()?;
     files::rename(&order.running, STARTING, STATE)?;
-    Ok(running)
+    Ok(Executed { child, master, listener })
 }
 
 /// Tells the client which process waits, and returns when it may go on.
@@ -209,9 +210,16 @@ fn hold(control: &OwnedFd, child: &Child) -> Result<()> {
     }
 }
 
-fn listen(order: &StartOrder, files: &OwnedFd) -> Result<OwnedFd> {
+/// Listens for those who attach later, if there is anything to attach to.
+fn listen(order: &StartOrder) -> Result<Option<OwnedFd>> {
+    if order.log.is_none() && !order.attached {
+        return Ok(None);
+    }
     remove_file(&order.running.join("attach"))?;
-    socket::listen(files, "attach").map_err(Error::system("listen for attach"))
+    let listener = rustix::fs::open(&order.running, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| format!("open({:?})", order.running))
+        .and_then(|files| socket::listen(files, "attach"));
+    listener.map(Some).map_err(Error::system("listen for attach"))
 }
 
 pub(super) fn read_filter(running: &Path, name: &str) -> Result<Vec<Instruction>> {

@@ -20,19 +20,23 @@ pub(crate) struct Part {
     pub(crate) notes: Notes,
 }
 
-/// Nodes that every container has: path, major, minor.
+/// Path, major and minor number of the nodes that every container has.
 const NODES: [(&str, u32, u32); 6] =
     [("/dev/full", 1, 7), ("/dev/null", 1, 3), ("/dev/random", 1, 8), ("/dev/tty", 5, 0), ("/dev/urandom", 1, 9), ("/dev/zero", 1, 5)];
+
+/// Returns the nodes that every container has.
+#[must_use]
+pub fn usual_devices() -> Vec<Device> {
+    NODES
+        .map(|(path, major, minor)| Device { path: path.to_owned(), kind: DeviceKind::Char, major, minor, mode: 0o666, uid: 0, gid: 0 })
+        .to_vec()
+}
 
 /// Computes nodes and rules; `bounding` decides whether other nodes may be made.
 pub(crate) fn part(inputs: &Inputs, namespaces: &Namespaces, bounding: CapSet) -> Result<Part, PlanError> {
     let mut notes = Notes::default();
     let in_user_namespace = namespaces.user != UserNamespace::Host;
-    let mut devices: BTreeMap<String, Device> = NODES
-        .map(|(path, major, minor)| Device { path: path.to_owned(), kind: DeviceKind::Char, major, minor, mode: 0o666, uid: 0, gid: 0 })
-        .into_iter()
-        .map(|device| (device.path.clone(), device))
-        .collect();
+    let mut devices: BTreeMap<String, Device> = usual_devices().into_iter().map(|device| (device.path.clone(), device)).collect();
     let asked = asked(inputs)?;
     let of_host = if inputs.privileged() { of_host(inputs, in_user_namespace) } else { Vec::new() };
     if inputs.privileged() {

@@ -8,6 +8,9 @@ use super::{Inputs, Notes, files, namespaces, security};
 use crate::value::{BindMount, DevptsMount, NamespaceMode, TmpfsMount, UserMount, UsernsMode, format_size, parse_size};
 use crate::{ImageVolumes, Mount, MountSource, Namespace, PlanError, Propagation, UserNamespace};
 
+/// Size of `/dev/shm`, in bytes.
+const SHM_SIZE: u64 = 65536 << 10;
+
 /// The mounts, by destination.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -76,19 +79,42 @@ fn options<const N: usize>(list: [&str; N]) -> Vec<String> {
     list.map(str::to_owned).to_vec()
 }
 
+/// Returns the file systems that a container has whose user asks for nothing else. They can be made before anything is known of the
+/// container but its network and IPC namespaces.
+#[must_use]
+pub fn usual_mounts() -> Vec<Mount> {
+    vec![dev(), devpts(&UserNamespace::Host), shm(SHM_SIZE), mqueue(), Mount { readonly: true, ..sysfs() }]
+}
+
+fn dev() -> Mount {
+    Mount { nosuid: true, noexec: true, options: options(["mode=755", "size=65536k"]), ..mount("/dev", MountSource::Tmpfs) }
+}
+
+fn shm(size: u64) -> Mount {
+    let words = vec![String::from("mode=1777"), format!("size={}", format_size(size))];
+    Mount { options: words, ..confined("/dev/shm", MountSource::Tmpfs) }
+}
+
+fn mqueue() -> Mount {
+    confined("/dev/mqueue", MountSource::Mqueue)
+}
+
+fn sysfs() -> Mount {
+    confined("/sys", MountSource::Sysfs)
+}
+
 /// Computes Podman's default mounts for these namespaces.
 fn defaults(inputs: &Inputs, part: &namespaces::Part, notes: &mut Notes) -> Result<Vec<Mount>, PlanError> {
     let namespaces = &part.namespaces;
     let new_user = namespaces.user != UserNamespace::Host;
-    let dev_options = options(["mode=755", "size=65536k"]);
     let dev_readonly = inputs.read_only() && inputs.request.mounts.read_only_tmpfs == Some(false);
     let mut mounts = vec![proc(inputs, new_user && namespaces.pid == Namespace::Host, notes)];
-    mounts.push(Mount { nosuid: true, noexec: true, options: dev_options, readonly: dev_readonly, ..mount("/dev", MountSource::Tmpfs) });
+    mounts.push(Mount { readonly: dev_readonly, ..dev() });
     mounts.push(devpts(&namespaces.user));
     mounts.extend(shared_memory(inputs, part, dev_readonly, notes)?);
     mounts.push(match namespaces.ipc {
-        Namespace::Private => confined("/dev/mqueue", MountSource::Mqueue),
-        _ if !new_user || of_same_container(inputs) => confined("/dev/mqueue", MountSource::Mqueue),
+        Namespace::Private => mqueue(),
+        _ if !new_user || of_same_container(inputs) => mqueue(),
         _ => confined("/dev/mqueue", bind("/dev/mqueue", false)),
     });
     mounts.extend(sys(inputs, part, notes));
@@ -146,9 +172,8 @@ fn shared_memory(inputs: &Inputs, part: &namespaces::Part, readonly: bool, notes
         notes.warn(format!("`/dev/shm` of container `{name}` is not shared yet: only System V IPC and message queues are"), None);
     }
     let conf = inputs.facts.conf.shm_size.as_deref().map(|text| parse_size("unable to translate --shm-size", text)).transpose()?;
-    let size = inputs.request.mounts.shm_size.or(conf).unwrap_or(65536 << 10);
-    let words = vec![String::from("mode=1777"), format!("size={}", format_size(size))];
-    Ok(Some(Mount { options: words, readonly, ..confined("/dev/shm", MountSource::Tmpfs) }))
+    let size = inputs.request.mounts.shm_size.or(conf).unwrap_or(SHM_SIZE);
+    Ok(Some(Mount { readonly, ..shm(size) }))
 }
 
 /// `/sys` and the cgroups: new ones, or the host's where the kernel refuses a sysfs of a network namespace
@@ -156,7 +181,7 @@ fn shared_memory(inputs: &Inputs, part: &namespaces::Part, readonly: bool, notes
 fn sys(inputs: &Inputs, part: &namespaces::Part, notes: &mut Notes) -> Vec<Mount> {
     let (readonly, cgroup_readonly) = (!inputs.privileged(), !inputs.privileged() && !security::cgroup_unmasked(inputs));
     let sys = if can_mount_sys(part) {
-        Mount { readonly, ..confined("/sys", MountSource::Sysfs) }
+        Mount { readonly, ..sysfs() }
     } else {
         notes.because("mount /sys", "the host's", "the network namespace does not belong to the container's user namespace");
         Mount { readonly, ..confined("/sys", bind("/sys", true)) }

@@ -21,6 +21,30 @@ fn rm_flag_removes_the_container_after_its_end() {
 }
 
 #[test]
+fn file_systems_show_the_namespaces_that_the_container_is_in() {
+    let Some(engine) = engine() else { return };
+    let devices = |flags: &str| script(&engine, &format!("run --rm {flags}"), "cd /sys/class/net; echo *");
+    let hosts = devices("--network host");
+    let mut own: Vec<String> =
+        std::fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    own.sort();
+    let mut seen: Vec<&str> = hosts.split(' ').collect();
+    seen.sort_unstable();
+    assert_eq!(seen, own);
+    // A file of its own there is `bonding_masters`, where the module is loaded.
+    let lo_only = |text: &str| text.split(' ').all(|name| matches!(name, "lo" | "bonding_masters"));
+    assert!(lo_only(&devices("--network none")), "{}", devices("--network none"));
+    assert!(lo_only(&devices("--network none --ipc host")));
+    assert!(devices("--network host --ipc private") == hosts);
+    // A message queue is seen where it was made, and nowhere else.
+    script(&engine, "run -d --name first --ipc shareable", "sleep 60");
+    engine.ok(&["exec", "first", "sh", "-c", ": > /dev/mqueue/q"]);
+    let queues = |flags: &str| script(&engine, &format!("run --rm {flags}"), "cd /dev/mqueue; echo *");
+    assert_eq!((queues("--ipc container:first"), queues("--ipc private")), ("q".to_owned(), "*".to_owned()));
+    engine.ok(&["rm", "-f", "-t", "0", "first"]);
+}
+
+#[test]
 fn files_with_the_id_and_the_pid_are_written() {
     let Some(engine) = engine() else { return };
     let (cidfile, pidfile) = (engine.path("cid"), engine.path("pid"));

@@ -12,6 +12,7 @@
 //! | who holds capabilities on this host? | [`scan`](fn@scan) |
 //! | which container is a process in? | [`engine_of`], [`Placements`] |
 //! | which containers are there, of every engine? | [`containers`] |
+//! | what is in a database of a program in Go? | [`bolt`] |
 //! | is this privileged, and why? | [`privileged`] |
 //! | what can an engine do on this host? | [`doctor`] |
 //! | what does `top` show? | [`top`] |
@@ -28,6 +29,7 @@
 )]
 
 mod accounts;
+pub mod bolt;
 pub mod containers;
 pub mod doctor;
 mod engines;

@@ -84,6 +84,29 @@ pub fn make_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
 /// # Errors
 /// `EFBIG` when it is longer than `limit` bytes, `EINVAL` when it is a FIFO, a device or anything else than a file.
 pub fn read(root: impl AsFd, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+    let Some((found, size)) = regular(root, path)? else { return Ok(None) };
+    if size > limit {
+        return Err(Errno::FBIG).call(|| format!("read({path:?}), {size} bytes where at most {limit} are read,"));
+    }
+    // A file may grow while it is read.
+    let content = up_to(&found, path, size, limit + 1)?;
+    if content.len() > limit {
+        return Err(Errno::FBIG).call(|| format!("read({path:?}), more than {limit} bytes,"));
+    }
+    Ok(Some(content))
+}
+
+/// Reads the first `length` bytes of the regular file `path` beneath `root`, all of a shorter one; `None` when it is missing.
+///
+/// # Errors
+/// `EINVAL` when it is a FIFO, a device or anything else than a file.
+pub fn beginning(root: impl AsFd, path: &Path, length: usize) -> Result<Option<Vec<u8>>> {
+    let Some((found, size)) = regular(root, path)? else { return Ok(None) };
+    up_to(&found, path, size.min(length), length).map(Some)
+}
+
+/// Opens the place of a regular file, and returns its length; `None` when it is missing.
+fn regular(root: impl AsFd, path: &Path) -> Result<Option<(OwnedFd, usize)>> {
     let found = match place(root, path) {
         Ok(found) => found,
         Err(SyscallError { errno: Errno::NOENT | Errno::NOTDIR, .. }) => return Ok(None),
@@ -93,22 +116,22 @@ pub fn read(root: impl AsFd, path: &Path, limit: usize) -> Result<Option<Vec<u8>
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL).call(|| format!("read({path:?}), which is not a regular file,"));
     }
-    if usize::try_from(stat.st_size).map_or(true, |size| size > limit) {
-        return Err(Errno::FBIG).call(|| format!("read({path:?}), {} bytes where at most {limit} are read,", stat.st_size));
-    }
-    let file = reopen(&found, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    let mut content = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0));
+    Ok(Some((found, usize::try_from(stat.st_size).unwrap_or(usize::MAX))))
+}
+
+/// Reads a file whose place is open, as far as `most` bytes; `size` are expected.
+fn up_to(place: &OwnedFd, path: &Path, size: usize, most: usize) -> Result<Vec<u8>> {
+    let file = reopen(place, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    let mut content = Vec::with_capacity(size);
     let mut chunk = [0; 16384];
-    loop {
+    while content.len() < most {
         let length = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut chunk)).call(|| format!("read({path:?})"))?;
         if length == 0 {
-            return Ok(Some(content));
+            break;
         }
-        content.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
-        if content.len() > limit {
-            return Err(Errno::FBIG).call(|| format!("read({path:?}), more than {limit} bytes,"));
-        }
+        content.extend_from_slice(chunk.get(..length.min(most - content.len())).unwrap_or(&[]));
     }
+    Ok(content)
 }
 
 /// Opens what a descriptor of a place refers to.
@@ -261,6 +284,16 @@ mod tests {
         std::fs::write(directory.path().join("root/big"), vec![0; 11]).unwrap();
         assert_eq!(read(&root, Path::new("/big"), 10).unwrap_err().errno, Errno::FBIG);
         assert_eq!(read(&root, Path::new("/big"), 11).unwrap(), Some(vec![0; 11]));
+    }
+
+    #[test]
+    fn beginning_of_a_file_is_no_longer_than_it_may_be() {
+        let (directory, root) = root();
+        std::fs::write(directory.path().join("root/file"), "beginning").unwrap();
+        let read = |length| beginning(&root, Path::new("/file"), length).unwrap().map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!([read(0), read(5), read(100)], ["", "begin", "beginning"].map(|text| Some(text.to_owned())));
+        assert_eq!(beginning(&root, Path::new("/none"), 5).unwrap(), None);
+        assert_eq!(beginning(&root, Path::new("/"), 5).unwrap_err().errno, Errno::INVAL);
     }
 
     #[test]

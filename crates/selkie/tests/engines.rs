@@ -48,7 +48,7 @@ struct Case {
 const CASES: [Case; 9] = [
     Case { start: "podman", engine: "podman", image: "localhost/bb:1", command: "sleep 1000", privileged: true },
     Case { start: "rootless", engine: "podman", image: "", command: "sleep 1000", privileged: false },
-    Case { start: "containerd", engine: "containerd", image: "", command: "/bin/sleep 1000", privileged: true },
+    Case { start: "containerd", engine: "containerd", image: "localhost/bb:1", command: "/bin/sleep 1000", privileged: true },
     Case { start: "docker", engine: "docker", image: "bb:1", command: "sleep 1000", privileged: true },
     Case { start: "runc", engine: "runc", image: "", command: "sleep 1000", privileged: true },
     Case { start: "crun", engine: "crun", image: "", command: "sleep 1000", privileged: true },
@@ -69,6 +69,7 @@ fn every_engine_on_one_machine_is_found_named_and_judged() {
     asked(&mut machine);
     seen_by_another_user(&mut machine);
     stopped(&mut machine);
+    recorded(&mut machine);
 }
 
 fn listed(machine: &mut Machine) {
@@ -284,4 +285,43 @@ fn stopped(machine: &mut Machine) {
         let rules: Vec<&str> = report["files"][0]["findings"].as_array().unwrap().iter().map(|one| one["rule"].as_str().unwrap()).collect();
         assert!(!rules.contains(&"host-directory"), "{name}: what its engine mounts is no finding: {rules:?}");
     }
+}
+
+/// What has no task is in containerd's database alone, which the daemon holds a lock on and writes meanwhile.
+fn recorded(machine: &mut Machine) {
+    if !machine.started.contains("containerd") {
+        return;
+    }
+    let list = |flags: &str, name: &str| {
+        let fields = "{{.Names}} ({{.Image}}) {{.Command}}, {{.State}} {{.Pid}}, {{.Namespace}} {{.CreatedAt}}";
+        format!("$selkie ps {flags} --engine containerd --filter name={name} --format '{fields}'")
+    };
+    machine.ok("ctr task rm containerd-plain");
+    machine.ok("ctr container create --privileged localhost/bb:1 containerd-made /bin/sleep 7");
+    machine.ok("ctr --namespace build container create --rootfs / containerd-built /bin/true");
+    let info = |machine: &mut Machine, words: &str| serde_json::from_str::<Value>(&machine.ok(&format!("ctr {words}"))).unwrap();
+    let created = |about: &Value| about["CreatedAt"].as_str().unwrap().to_owned();
+    let plain = created(&info(machine, "container info containerd-plain"));
+    let made = created(&info(machine, "container info containerd-made"));
+    let built = created(&info(machine, "--namespace build container info containerd-built"));
+    let all = ["plain", "made", "built"].map(|kind| machine.ok(&list("--all", &format!("containerd-{kind}"))));
+    let expected = [
+        format!("containerd-plain (localhost/bb:1) /bin/sleep 1000, stopped 0, default {plain}\n"),
+        format!("containerd-made (localhost/bb:1) /bin/sleep 7, stopped 0, default {made}\n"),
+        format!("build/containerd-built () /bin/true, stopped 0, build {built}\n"),
+    ];
+    assert_eq!(all, expected);
+    assert_eq!(machine.ok(&list("", "containerd-made")), "", "it does not run");
+    let verdict = |machine: &mut Machine, name: &str| {
+        let said = machine.run(&format!("$selkie audit --format json {name}"));
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        let container = &report["files"][0]["containers"][0];
+        assert_eq!((container["unknown"].as_array().unwrap().len(), said.stderr.as_str()), (0, ""), "{name}: {container}");
+        assert_eq!((&container["state"], &container["privileged"]), (&"stopped".into(), &Value::Null), "{name}: {container}");
+        container["verdict"].as_str().unwrap().to_owned()
+    };
+    let verdicts = ["containerd-plain", "containerd-made"].map(|name| verdict(machine, name));
+    assert!(["weakened", "exposed"].contains(&verdicts[0].as_str()) && verdicts[1] == "open", "{verdicts:?}");
+    machine.ok("ctr container rm containerd-made");
+    assert_eq!(machine.ok(&list("--all", "containerd-made")), "");
 }

@@ -1,4 +1,5 @@
-//! containerd: `io.containerd.runtime.v2.task/NAMESPACE/ID/config.json` beneath its run directory, of running containers only.
+//! containerd: `io.containerd.runtime.v2.task/NAMESPACE/ID/config.json` beneath its run directory, of containers that have a task
+//! only; of all there is its [database](super::metadata).
 //!
 //! The namespace says who used containerd: `moby` is Docker, `k8s.io` a kubelet, `default` is ctr and nerdctl.
 
@@ -6,6 +7,9 @@ use super::HostContainer;
 use super::spec::Spec;
 use crate::engines::{is_id, is_name};
 use crate::{Engine, Owner};
+
+/// What a pod's own container is called, which holds its namespaces and has no name.
+pub(super) const POD: &str = "POD";
 
 /// Returns whose the container `id` of a namespace is; `None` when one of both names is none that containerd takes.
 pub(super) fn owner(namespace: &str, id: &str) -> Option<Owner> {
@@ -24,9 +28,8 @@ pub(super) fn container(namespace: &str, owner: Owner, spec: Option<Spec>, pid: 
     let Owner { engine, id } = owner;
     let spec = spec.unwrap_or_default();
     let cri = |key: &str| spec.annotation(&format!("io.kubernetes.cri.{key}"));
-    // A pod's own container, which holds its namespaces, has no name.
     let name = match cri("container-type").as_deref() {
-        Some("sandbox") => Some("POD".to_owned()),
+        Some("sandbox") => Some(POD.to_owned()),
         _ => cri("container-name").or_else(|| spec.annotation("nerdctl/name")),
     };
     HostContainer {

@@ -7,7 +7,7 @@ use std::path::Path;
 use selkie_sys::Result;
 
 use super::tree::Tree;
-use super::{HostContainer, bare, containerd, docker, machine, spec, storage};
+use super::{Configuration, HostContainer, bare, containerd, docker, machine, metadata, spec, storage};
 use crate::{Cgroups, Engine, Owner, Placed, procfs};
 
 /// How much is read.
@@ -81,16 +81,14 @@ pub struct Found {
 }
 
 /// How many containers are kept: more are no host's.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 /// Storage drivers of containers/storage that have a directory of containers.
 const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
-/// Run directories of containerd: its own, those that distributions of Kubernetes bring, and Docker's.
-const CONTAINERDS: [&str; 5] = [
-    "run/containerd",
-    "run/k3s/containerd",
-    "run/k0s/containerd",
-    "var/snap/microk8s/common/run/containerd",
-    "run/docker/containerd/daemon",
+/// Run directories of containerds that distributions of Kubernetes bring, with the roots that they have: k3s and RKE2, k0s, microk8s.
+const CONTAINERDS: [(&str, &[&str]); 3] = [
+    ("run/k3s/containerd", &["var/lib/rancher/k3s/agent/containerd", "var/lib/rancher/rke2/agent/containerd"]),
+    ("run/k0s/containerd", &["var/lib/k0s/containerd"]),
+    ("var/snap/microk8s/common/run/containerd", &["var/snap/microk8s/common/var/lib/containerd"]),
 ];
 /// Where LXD and Incus have a directory, or a link to one, a container.
 const LXDS: [&str; 3] = ["var/lib/incus/containers", "var/lib/lxd/containers", "var/snap/lxd/common/lxd/containers"];
@@ -104,12 +102,8 @@ pub fn find(root: &Path, scope: Scope<'_>) -> Result<Found> {
     let mut finder = Finder { scope, containers: BTreeMap::new(), stores: Vec::new(), denied: Vec::new() };
     let mut host = Tree::open(root)?;
     finder.host(&mut host);
-    for (uid, home) in users(&mut host) {
-        if let Some(mut tree) = host.of_user(&home, uid).filter(|_| !home.is_empty()) {
-            finder.home(&mut tree);
-            finder.denied.extend(tree.denied().into_iter().map(|path| format!("{home}/{path}")));
-        }
-    }
+    let users = users(&mut host);
+    finder.homes(&host, &users, Finder::home);
     for name in host.list("run/user") {
         let path = format!("run/user/{name}");
         if let Some(uid) = procfs::number(name.as_bytes())
@@ -118,6 +112,9 @@ pub fn find(root: &Path, scope: Scope<'_>) -> Result<Found> {
             finder.runtime(&mut tree);
             finder.denied.extend(tree.denied().into_iter().map(|inner| format!("{path}/{inner}")));
         }
+    }
+    if scope.is_all() {
+        finder.homes(&host, &users, Finder::databases);
     }
     finder.denied.sort();
     let mut denied = host.denied();
@@ -145,10 +142,15 @@ impl Finder<'_> {
         let graph = setting(host.text("etc/containers/storage.conf").as_deref(), "graphroot");
         self.store(host, &graph.unwrap_or_else(|| "var/lib/containers/storage".to_owned()), "run/containers/storage");
         let root = host.record("etc/docker/daemon.json").and_then(|file| super::json::text(&super::json::parse(&file)?, "data-root"));
-        self.docker(host, root.as_deref().unwrap_or("var/lib/docker"));
-        for place in CONTAINERDS {
-            self.containerd(host, place);
+        let docker = root.as_deref().unwrap_or("var/lib/docker");
+        self.docker(host, docker);
+        let config = if self.scope.is_all() { host.text("etc/containerd/config.toml") } else { None };
+        let root = setting(config.as_deref(), "root");
+        self.containerd(host, "run/containerd", &[root.as_deref().unwrap_or("var/lib/containerd")]);
+        for (run, roots) in CONTAINERDS {
+            self.containerd(host, run, roots);
         }
+        self.containerd(host, "run/docker/containerd/daemon", &[&format!("{docker}/containerd/daemon")]);
         for name in host.list("run/systemd/machines") {
             // `unit:NAME` is a link to NAME.
             if let Some(text) = host.text(&format!("run/systemd/machines/{name}")) {
@@ -167,7 +169,7 @@ impl Finder<'_> {
             let place = format!("var/lib/lxc/{name}/config");
             if let Some(config) = host.text(&place) {
                 let found = machine::lxc(&name, &config);
-                self.add(host, found.map(|found| HostContainer { configuration: Some(absolute(&place)), ..found }));
+                self.add(host, found.map(|found| HostContainer { configuration: Some(file(&place)), ..found }));
             }
         }
         for place in LXDS {
@@ -183,6 +185,16 @@ impl Finder<'_> {
         }
     }
 
+    /// What `read` finds beneath each user's home.
+    fn homes(&mut self, host: &Tree, users: &BTreeMap<u32, String>, read: fn(&mut Self, &mut Tree)) {
+        for (uid, home) in users {
+            if let Some(mut tree) = host.of_user(home, *uid).filter(|_| !home.is_empty()) {
+                read(self, &mut tree);
+                self.denied.extend(tree.denied().into_iter().map(|path| format!("{home}/{path}")));
+            }
+        }
+    }
+
     /// What is beneath a user's home.
     fn home(&mut self, tree: &mut Tree) {
         if !tree.has(".local/share") {
@@ -193,12 +205,19 @@ impl Finder<'_> {
         self.docker(tree, ".local/share/docker");
     }
 
+    /// The databases beneath a user's home, which complete what is beneath the run directory.
+    fn databases(&mut self, tree: &mut Tree) {
+        if tree.has(".local/share") {
+            self.recorded(tree, &[".local/share/containerd", ".local/share/docker/containerd/daemon"]);
+        }
+    }
+
     /// What is beneath a user's run directory.
     fn runtime(&mut self, tree: &mut Tree) {
         self.bare(tree, "");
         self.pids(tree, "containers");
-        self.containerd(tree, "docker/containerd/daemon");
-        self.containerd(tree, "containerd");
+        self.containerd(tree, "docker/containerd/daemon", &[]);
+        self.containerd(tree, "containerd", &[]);
     }
 
     /// A store of containers/storage.
@@ -222,7 +241,7 @@ impl Finder<'_> {
                         && let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file))
                     {
                         storage::describe(&mut container, spec);
-                        container.configuration = tree.user.is_none().then(|| absolute(&config));
+                        container.configuration = tree.user.is_none().then(|| file(&config));
                     }
                     self.add(tree, Some(container));
                 }
@@ -266,12 +285,13 @@ impl Finder<'_> {
             let host = if self.scope.is_all() { tree.record(&format!("{place}/hostconfig.json")) } else { None };
             // A record in a directory of another name is nobody's.
             let found = docker::container(&config, host.as_deref()).filter(|container| container.owner.id == id);
-            let configuration = (tree.user.is_none() && host.is_some()).then(|| absolute(&format!("{place}/hostconfig.json")));
+            let configuration = (tree.user.is_none() && host.is_some()).then(|| file(&format!("{place}/hostconfig.json")));
             self.add(tree, found.map(|found| HostContainer { configuration, ..found }));
         }
     }
 
-    fn containerd(&mut self, tree: &mut Tree, run: &str) {
+    /// The containers of one containerd: those with a task beneath its run directory, those without in its database, beneath its root.
+    fn containerd(&mut self, tree: &mut Tree, run: &str, roots: &[&str]) {
         for tasks in ["io.containerd.runtime.v2.task", "io.containerd.runtime.v1.linux"] {
             for namespace in tree.list(&format!("{run}/{tasks}")) {
                 for id in tree.list(&format!("{run}/{tasks}/{namespace}")) {
@@ -287,10 +307,22 @@ impl Finder<'_> {
                         |tree: &mut Tree, file: &str, wanted: bool| if wanted { tree.record(&format!("{place}/{file}")) } else { None };
                     let spec = read(tree, "config.json", named || self.scope.is_all()).and_then(|file| spec::parse(&file));
                     let pid = read(tree, "init.pid", open).and_then(|file| procfs::number(file.trim_ascii()));
-                    let configuration = (tree.user.is_none() && spec.is_some()).then(|| absolute(&format!("{place}/config.json")));
+                    let configuration = (tree.user.is_none() && spec.is_some()).then(|| file(&format!("{place}/config.json")));
                     let found = containerd::container(&namespace, owner, spec, pid);
                     self.add(tree, Some(HostContainer { configuration, ..found }));
                 }
+            }
+        }
+        if self.scope.is_all() {
+            self.recorded(tree, roots);
+        }
+    }
+
+    /// What databases of containerd tell.
+    fn recorded(&mut self, tree: &mut Tree, roots: &[&str]) {
+        for root in roots {
+            for container in metadata::read(tree, root).into_values() {
+                self.add(tree, Some(container));
             }
         }
     }
@@ -324,7 +356,7 @@ impl Finder<'_> {
             if self.scope.is_all()
                 && let Some(spec) = tree.record(&config).and_then(|file| spec::parse(&file))
             {
-                container.configuration = Some(absolute(&config));
+                container.configuration = Some(file(&config));
                 container.bounding = container.bounding.or(spec.bounding);
                 container.filter = spec.filter;
                 container.command = spec.command;
@@ -349,9 +381,9 @@ impl Finder<'_> {
     }
 }
 
-/// Returns a path beneath the root as people have it.
-fn absolute(path: &str) -> String {
-    format!("/{}", path.trim_start_matches('/'))
+/// The file that configures a container, by its path beneath the root.
+fn file(path: &str) -> Configuration {
+    Configuration::File(format!("/{}", path.trim_start_matches('/')))
 }
 
 /// Returns the store that a bundle of Podman's or CRI-O's is in: `STORE/DRIVER-containers/ID/userdata`.
@@ -386,7 +418,9 @@ fn users(host: &mut Tree) -> BTreeMap<u32, String> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::metadata::made::{database, envelope};
     use super::*;
+    use crate::bolt::made::Node;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const OTHER: &str = "f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -459,14 +493,66 @@ mod tests {
                 "youki y None None Some(107)",
             ]
         );
-        let configured: Vec<&str> = found.containers.iter().filter_map(|container| container.configuration.as_deref()).collect();
+        let path = |configuration: &Configuration| match configuration {
+            Configuration::File(path) => path.clone(),
+            Configuration::Specification(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let configured = found.containers.iter().filter_map(|container| container.configuration.as_ref().map(path));
         let web = format!("/var/lib/containers/storage/overlay-containers/{ID}/userdata/config.json");
         let dock = format!("/var/lib/docker/containers/{ID}/hostconfig.json");
         let pod = format!("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{OTHER}/config.json");
-        assert_eq!(configured.into_iter().collect::<BTreeSet<_>>(), [web.as_str(), &dock, &pod, "/var/lib/lxc/old/config"].into());
+        assert_eq!(configured.collect::<BTreeSet<_>>(), [web, dock, pod, "/var/lib/lxc/old/config".to_owned()].into());
         let mine = found.containers.iter().find(|container| container.title() == "mine").unwrap();
         assert_eq!(mine.start, Some(9));
         assert_eq!(found.denied, Vec::<String>::new());
+    }
+
+    #[test]
+    fn find_reads_containerds_databases_and_believes_tasks_first() {
+        let host = host(&[
+            ("etc/passwd", "u:x:1000:1000::/home/u:/bin/sh\n"),
+            ("etc/containerd/config.toml", "version = 2\nroot = \"/srv/containerd\"\n"),
+            ("run/containerd/io.containerd.runtime.v2.task/default/redis/config.json", r#"{"process": {"args": ["now"]}}"#),
+            ("run/containerd/io.containerd.runtime.v2.task/default/redis/init.pid", "104"),
+            ("run/user/1000/containerd/io.containerd.runtime.v2.task/default/mine/init.pid", "105"),
+        ]);
+        let container =
+            |image: &str| Node::inline([("image", Node::text(image)), ("spec", envelope(r#"{"process": {"args": ["then"]}}"#))]);
+        for (root, ids) in [
+            ("srv/containerd", &["made", "redis"][..]),
+            ("var/lib/containerd", &["not-there"]),
+            ("var/lib/rancher/k3s/agent/containerd", &["k3s"]),
+            ("home/u/.local/share/containerd", &["made", "mine"]),
+        ] {
+            let containers = ids.iter().map(|id| ((*id).to_owned(), container(root))).collect();
+            let place = host.path().join(root).join("io.containerd.metadata.v1.bolt");
+            std::fs::create_dir_all(&place).unwrap();
+            let database = database([("default", Node::leaf([("containers", Node::Leaf(containers))]))]);
+            std::fs::write(place.join("meta.db"), database).unwrap();
+        }
+        let found = find(host.path(), Scope::All).unwrap();
+        let mut lines: Vec<String> = Vec::new();
+        for container in &found.containers {
+            let (image, command) = (container.image.as_deref().unwrap_or_default(), container.command.join(" "));
+            let from = match &container.configuration {
+                Some(Configuration::File(path)) => path,
+                Some(Configuration::Specification(_)) => "database",
+                None => "",
+            };
+            lines.push(format!("{} {:?} {:?} {image} {command} {from}", container.title(), container.user, container.pid));
+        }
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "k3s None None var/lib/rancher/k3s/agent/containerd then database",
+                "made None None srv/containerd then database",
+                "made Some(1000) None home/u/.local/share/containerd then ",
+                "mine Some(1000) Some(105) home/u/.local/share/containerd then ",
+                "redis None Some(104) srv/containerd now /run/containerd/io.containerd.runtime.v2.task/default/redis/config.json",
+            ]
+        );
+        assert_eq!(running(&host, &["/default/redis"]), ["containerd mine Some(1000) None Some(105)"]);
     }
 
     #[test]

@@ -35,8 +35,7 @@ pub(super) fn texts(value: &Value, key: &str) -> Vec<String> {
 
 /// Returns the digest at `key`: `sha256:` and 64 digits.
 pub(super) fn digest(value: &Value, key: &str) -> Option<String> {
-    let text = value.get(key)?.as_str()?;
-    text.strip_prefix("sha256:").filter(|digits| crate::engines::is_id(digits)).map(|_| text.to_owned())
+    value.get(key)?.as_str().filter(|text| crate::engines::is_digest(text)).map(str::to_owned)
 }
 
 /// Returns a process id at `key`; `None` for 0, which engines write for none.

@@ -1,5 +1,7 @@
 //! What is known of one container of any engine.
 
+use std::sync::Arc;
+
 use selkie_caps::CapSet;
 
 use super::Filter;
@@ -29,8 +31,8 @@ pub struct HostContainer {
     pub bounding: Option<CapSet>,
     /// What it is configured to allow of the system calls that matter.
     pub filter: Option<Filter>,
-    /// The file that configures it: a `config.json` of the OCI, Docker's `hostconfig.json`, or LXC's. Only of the host's engines: a user may put anything there.
-    pub configuration: Option<String>,
+    /// What configures it. Only of the host's engines: a user may put anything there.
+    pub configuration: Option<Configuration>,
     /// What it runs.
     pub command: Vec<String>,
     /// When it was created, RFC 3339.
@@ -41,6 +43,15 @@ pub struct HostContainer {
     pub start: Option<u64>,
     /// Its engine's word for its state, where the engine was asked.
     pub state: Option<&'static str>,
+}
+
+/// What configures a container, in whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Configuration {
+    /// The path of a file: a `config.json` of the OCI, Docker's `hostconfig.json`, or LXC's.
+    File(String),
+    /// What a `config.json` of the OCI would say, out of a database.
+    Specification(Arc<[u8]>),
 }
 
 impl HostContainer {
@@ -80,7 +91,7 @@ impl HostContainer {
     }
 
     /// Takes from `other`, a record of the same container in another file, what this one lacks.
-    pub(super) fn complete_from(&mut self, other: Self) {
+    pub(super) fn complete_from(&mut self, mut other: Self) {
         fn or<T>(mine: &mut Option<T>, other: Option<T>) {
             if mine.is_none() {
                 *mine = other;
@@ -89,6 +100,10 @@ impl HostContainer {
         or(&mut self.name, other.name);
         or(&mut self.image, other.image);
         or(&mut self.digest, other.digest);
+        // Who knows the pod knows the namespace that it is in: containerd's own stands where no pod is known.
+        if self.pod.is_none() && other.pod.is_some() && other.namespace.is_some() {
+            self.namespace = other.namespace.take();
+        }
         or(&mut self.pod, other.pod);
         or(&mut self.namespace, other.namespace);
         or(&mut self.privileged, other.privileged);

@@ -12,6 +12,8 @@ const ENTRIES: usize = 16_384;
 const RECORD: usize = 4 << 20;
 /// How long a list of all of them may be.
 const LIST: usize = 32 << 20;
+/// How long a database of the host's own may be: it is held in memory, and never gets shorter.
+const DATABASE: usize = 128 << 20;
 
 /// A directory that nothing leads out of.
 #[derive(Debug)]
@@ -84,6 +86,17 @@ impl Tree {
     /// Reads a list; `None` as for [`Self::record`].
     pub(super) fn long(&mut self, path: &str) -> Option<Vec<u8>> {
         self.read(path, LIST)
+    }
+
+    /// Reads a database, a user's only as far as a list; `None` as for [`Self::record`].
+    pub(super) fn database(&mut self, path: &str) -> Option<Vec<u8>> {
+        self.read(path, if self.user.is_none() { DATABASE } else { LIST })
+    }
+
+    /// Reads the first bytes of a file; `None` when it is missing, or no file.
+    pub(super) fn head(&mut self, path: &str, length: usize) -> Option<Vec<u8>> {
+        let read = root::beginning(&self.directory, Path::new(path), length);
+        self.seen(path, read)
     }
 
     /// Reads a record as text; bytes that are none are replaced.

@@ -108,9 +108,20 @@ start_containerd() {
   # Of its daemon the kubelet's half is not needed.
   printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' > /run/containerd.toml
   containerd --config /run/containerd.toml > /run/containerd.log 2>&1 &
-  until_true ctr version &&
-    ctr run -d --rootfs "$works/rootfs" containerd-plain /bin/sleep 1000 &&
-    ctr run -d --rootfs --privileged "$works/rootfs" containerd-full /bin/sleep 1000
+  until_true ctr version && containerd_image && ctr image import /run/image.tar &&
+    ctr run -d localhost/bb:1 containerd-plain /bin/sleep 1000 &&
+    ctr run -d --privileged localhost/bb:1 containerd-full /bin/sleep 1000
+}
+
+# Makes an archive of an image of one layer, as `docker save` does.
+containerd_image() {
+  case $(uname -m) in aarch64) architecture=arm64 ;; *) architecture=amd64 ;; esac
+  mkdir /run/image
+  cp "$works/bb.tar" /run/image/layer.tar
+  printf '{"architecture":"%s","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    $architecture "$(sha256sum < "$works/bb.tar" | cut -d ' ' -f 1)" > /run/image/config.json
+  printf '[{"Config":"config.json","RepoTags":["localhost/bb:1"],"Layers":["layer.tar"]}]' > /run/image/manifest.json
+  tar -C /run/image -cf /run/image.tar manifest.json config.json layer.tar
 }
 
 start_docker() {

@@ -1,12 +1,13 @@
 //! Containers of other engines as subjects: what the kernel says of their first processes, and the flag of their engine. Of those
-//! that do not run, the file that configures them, where their engine keeps one, else the flag and the capabilities.
+//! that do not run, what configures them, where their engine keeps it, else the flag and the capabilities.
 
 use std::path::{Component, Path};
 
 use selkie_audit::{
-    Basis, Confinement, Engine, Entry, FILE_LIMIT, FileType, Learned, Located, Mount, Namespace, Seen, Subject, UNKNOWN_OF_STOPPED, check,
+    Basis, Confinement, Engine, Entry, FILE_LIMIT, FileType, Finding, Learned, Located, Mount, Namespace, Seen, Subject,
+    UNKNOWN_OF_STOPPED, check,
 };
-use selkie_host::containers::HostContainer;
+use selkie_host::containers::{Configuration, HostContainer};
 use selkie_host::privileged::{self, Devices, Facts};
 use selkie_host::{Buffer, Namespace as Kind, Procfs};
 
@@ -61,20 +62,19 @@ fn checked(container: &HostContainer, subject: Subject, learned: &[Learned]) -> 
     Entry { name: container.owner.engine.word().to_owned(), kind: None, subjects: vec![subject], findings }
 }
 
-/// Audits one that does not run by the file that configures it; `None` without one that can be read.
+/// Audits one that does not run by what configures it; `None` without anything that can be read.
 fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
-    let path = container.configuration.as_deref()?;
     let whole = |path: &str| files::read(path, FILE_LIMIT).ok().filter(|bytes| bytes.len() <= FILE_LIMIT);
-    let (mut subject, findings) = match container.owner.engine {
-        selkie_host::Engine::Docker if path.ends_with("/hostconfig.json") => {
+    let (mut subject, findings) = match (container.configuration.as_ref()?, container.owner.engine) {
+        (Configuration::File(path), selkie_host::Engine::Docker) if path.ends_with("/hostconfig.json") => {
             let beside = path.replace("hostconfig.json", "config.v2.json");
             (selkie_audit::docker(container.title(), &whole(&beside)?, &whole(path)?)?, Vec::new())
         }
-        engine => {
+        (Configuration::File(path), engine) => {
             let kind = if engine == selkie_host::Engine::Lxc { FileType::Lxc } else { FileType::Oci };
-            let file = files::parse(path, &whole(path)?, Some(kind)).ok()?;
-            (file.subjects.into_iter().next()?, file.findings)
+            only(path, &whole(path)?, kind)?
         }
+        (Configuration::Specification(bytes), _) => only("config.json", bytes, FileType::Oci)?,
     };
     subject.name = container.title().to_owned();
     subject.basis = Basis::Planned;
@@ -82,10 +82,7 @@ fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
     if let Some(flag) = container.privileged {
         subject.privileged = Some(Located::nowhere(flag));
     }
-    // Its engine mounts what it keeps for it beside that file.
-    let beside = Path::new(path).parent()?;
-    let is_own = |source: &Path| source.starts_with(beside) && !source.components().any(|part| part == Component::ParentDir);
-    subject.mounts.retain(|mount| !is_own(Path::new(&mount.value.source)));
+    subject.mounts.retain(|mount| !is_own(container, Path::new(&mount.value.source)));
     let mut entry = checked(container, subject, learned);
     entry.findings.extend(findings);
     // As of what runs: its engine is the entry's name, and no file was given that lines could be of.
@@ -99,6 +96,31 @@ fn configured(container: &HostContainer, learned: &[Learned]) -> Option<Entry> {
         finding.fix.changes.clear();
     }
     Some(entry)
+}
+
+/// Reads the only subject of a file, with what is found in the file itself.
+fn only(name: &str, bytes: &[u8], kind: FileType) -> Option<(Subject, Vec<Finding>)> {
+    let file = files::parse(name, bytes, Some(kind)).ok()?;
+    Some((file.subjects.into_iter().next()?, file.findings))
+}
+
+/// Tells what its engine mounts of what it keeps for the container.
+fn is_own(container: &HostContainer, source: &Path) -> bool {
+    if source.components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
+    let beside = match &container.configuration {
+        Some(Configuration::File(path)) => Path::new(path).parent(),
+        _ => None,
+    };
+    beside.is_some_and(|beside| source.starts_with(beside))
+        || container.owner.engine == selkie_host::Engine::Containerd && source.to_str().is_some_and(is_of_pod)
+}
+
+/// Tells names and addresses that containerd writes for a pod, and what the kubelet makes of its volumes: beneath the pod's id.
+fn is_of_pod(source: &str) -> bool {
+    let within = |place: &str| source.split_once(place).is_some_and(|(_, rest)| rest.contains('/'));
+    within("/io.containerd.grpc.v1.cri/sandboxes/") || source.starts_with("/var/lib/kubelet/pods/") && within("/pods/")
 }
 
 /// Says, once and beside the data, what is not known of those that do not run.
@@ -209,7 +231,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(path(name), text.replace("HERE", directory.path().to_str().unwrap())).unwrap();
         }
-        let configuration = files.first().map(|(name, _)| path(name));
+        let configuration = files.first().map(|(name, _)| Configuration::File(path(name)));
         let container = HostContainer { configuration, name: Some("web".to_owned()), ..HostContainer::unknown(engine, "id") };
         (directory, container)
     }
@@ -254,6 +276,39 @@ mod tests {
         assert_eq!((&entry.subjects[0].basis, entry.subjects[0].name.as_str()), (&Basis::Planned, "web"));
         assert_eq!((rules(&entry), entry.findings[0].subject.as_str()), (vec!["capability-outside"], "web"));
         assert!(entry.findings.iter().all(|finding| finding.place.is_none() && finding.fix.changes.is_empty()), "{entry:?}");
+    }
+
+    #[test]
+    fn stopped_one_out_of_a_database_is_judged_by_its_specification_without_what_a_kubelet_mounts() {
+        let rules_of = |source: &str| {
+            let mounts = format!(r#"[{{"destination": "/m", "type": "bind", "source": "{source}"}}]"#);
+            let text = format!(r#"{{"ociVersion": "1", "process": {{"noNewPrivileges": true}}, "mounts": {mounts}}}"#);
+            let configuration = Some(Configuration::Specification(text.into_bytes().into()));
+            let container = HostContainer { configuration, ..HostContainer::unknown(selkie_host::Engine::Containerd, "id") };
+            let entry = audited(&container);
+            assert_eq!((&entry.subjects[0].basis, entry.subjects[0].name.as_str()), (&Basis::Planned, "id"));
+            rules(&entry).contains(&"host-directory")
+        };
+        let own = [
+            "/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/0a1/resolv.conf",
+            "/var/lib/kubelet/pods/0a1/volumes/kubernetes.io~projected/token",
+            "/var/lib/kubelet/pods/0a1/etc-hosts",
+        ];
+        assert_eq!(own.map(rules_of), [false; 3]);
+        let others = [
+            "/var/lib/kubelet/pods",
+            "/var/lib/kubelet/pods/0a1/../..",
+            "/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/0a1",
+            "/etc",
+        ];
+        assert_eq!(others.map(rules_of), [true; 4]);
+    }
+
+    #[test]
+    fn stopped_one_whose_specification_is_none_is_judged_by_flag_and_capabilities() {
+        let configuration = Some(Configuration::Specification(b"[]"[..].into()));
+        let container = HostContainer { configuration, ..HostContainer::unknown(selkie_host::Engine::Containerd, "id") };
+        assert_eq!(audited(&container).subjects[0].basis, Basis::Stopped);
     }
 
     #[test]

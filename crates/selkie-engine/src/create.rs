@@ -67,7 +67,7 @@ impl Engine {
                 create_command: command,
                 to_start,
             };
-            self.write_new(record)
+            self.write_new(record, monitor.as_ref())
         });
         match made {
             Ok((record, plan, root)) => Ok(Created { record, plan, root, lock, monitor }),
@@ -110,7 +110,7 @@ impl Engine {
         planned
     }
 
-    fn write_new(&self, record: Record) -> Result<(Record, Option<Plan>, OwnedFd)> {
+    fn write_new(&self, record: Record, monitor: Option<&Waiting>) -> Result<(Record, Option<Plan>, OwnedFd)> {
         let directory = self.store.records(&record.id);
         let root = self.mount_root(&record)?;
         // Until the plan is written.
@@ -129,6 +129,9 @@ impl Engine {
         if let Some(planned) = &mut planned {
             planned.warnings.extend(refused_program(planned, &root));
             write_json(&directory, "plan.json", planned, Durability::Volatile)?;
+            if let Some(monitor) = monitor {
+                self.begin(&record.id, monitor)?;
+            }
         }
         record.write(&directory)?;
         if record.durability() == Durability::Durable {

@@ -148,7 +148,14 @@ fn kernel() -> KernelFacts {
 }
 
 fn thermal_throttle() -> Vec<String> {
-    let mut paths: Vec<String> = std::fs::read_dir("/sys/devices/system/cpu")
+    let cpus = Path::new("/sys/devices/system/cpu");
+    // All processors that are online have one, or none has (thermal_throttle_init_device in the kernel's therm_throt.c). Whether the
+    // first is online is said only where it can be anything else.
+    let first = cpus.join("cpu0");
+    if first.exists() && !first.join("online").exists() && !first.join("thermal_throttle").exists() {
+        return Vec::new();
+    }
+    let mut paths: Vec<String> = std::fs::read_dir(cpus)
         .into_iter()
         .flatten()
         .flatten()

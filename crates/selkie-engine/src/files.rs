@@ -141,6 +141,10 @@ pub(crate) fn make_directories(path: &Path) -> Result<()> {
 
 /// Removes `path` and everything in it, which may be missing.
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+    // Often nothing is in it.
+    if rustix::fs::rmdir(path).is_ok() {
+        return Ok(());
+    }
     match std::fs::remove_dir_all(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::File { action: "remove", path: path.to_path_buf(), source })

@@ -11,6 +11,7 @@ use crate::files;
 use crate::id::ContainerId;
 use crate::record::{Container, Record, STARTING, STATE};
 use crate::recording;
+use crate::rootfs;
 use crate::store::Store;
 
 /// Removed containers are renamed first, with this in front of their ids, and deleted then.
@@ -147,9 +148,7 @@ impl Store {
             }
             _ => {}
         }
-        for layer in ["upper", "work"] {
-            files::remove_tree(&hidden.join(layer))?;
-        }
+        rootfs::remove_writable(&hidden)?;
         Ok(hidden)
     }
 }

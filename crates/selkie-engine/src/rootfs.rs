@@ -150,6 +150,18 @@ fn make_writable(directory: &Path) -> Result<()> {
     files::remove_tree(&work.join("work/incompat"))
 }
 
+/// Removes the directories of the writable layer.
+pub(crate) fn remove_writable(directory: &Path) -> Result<()> {
+    let work = directory.join("work");
+    // This is all that overlay leaves there, and its place is known: to look for it takes longer.
+    let _ = rustix::fs::unlink(work.join("work/incompat/volatile/dirty"));
+    for left in ["work/incompat/volatile", "work/incompat", "work"] {
+        let _ = rustix::fs::rmdir(work.join(left));
+    }
+    files::remove_tree(&directory.join("upper"))?;
+    files::remove_tree(&work)
+}
+
 /// Mounts `layers`, whose writable directories are there.
 fn overlay_at(layers: &Layers<'_>) -> selkie_sys::Result<OwnedFd> {
     match overlay_of(Lower::Each(layers.lower), layers) {

@@ -15,6 +15,7 @@ use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter::{self, Filter};
+use crate::id::ContainerId;
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
 use crate::record::{Container, Record, RootSource, STARTING, Status};
 use crate::store::Lock;
@@ -83,12 +84,16 @@ impl Engine {
     /// # Errors
     /// What could not be planned or made. The container stays as created, or is removed if that was asked for.
     pub fn start_created(&self, created: Created, options: &StartOptions<'_>) -> Result<Attached> {
-        let Created { record, plan: planned, root, lock, monitor } = created;
-        let started = monitor.map_or_else(|| Waiting::start_for(&record.request), Ok).and_then(|monitor| match planned {
-            Some(planned) => self.launch(&record, &planned, Made { root, lock: &lock, monitor }, options),
-            None => self.plan_and_launch(&record, Made { root, lock: &lock, monitor }, options),
-        });
-        drop(lock);
+        let Created { record, plan: planned, root, lock: held, monitor } = created;
+        let lock = &held;
+        let started = match (monitor, planned) {
+            // It knows the plan.
+            (Some(monitor), Some(planned)) => self.launch(&record, &planned, Made { root, lock, monitor }, options),
+            (monitor, _) => monitor
+                .map_or_else(|| Waiting::start_for(&record.request), Ok)
+                .and_then(|monitor| self.plan_and_launch(&record, Made { root, lock, monitor }, options)),
+        };
+        drop(held);
         if started.is_err() && record.request.lifecycle.remove {
             // The reason for the failure is what the user has to hear.
             let _ = Container::load(&self.store, &record.id).and_then(|container| self.remove(&container, true));
@@ -132,15 +137,23 @@ impl Engine {
         }
         write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
         drop(ids);
+        self.begin(&record.id, &made.monitor)?;
         self.launch(record, &planned, made, options)
+    }
+
+    /// Notes that a container is being started, which has a plan by now, and tells the monitor: from here on there may be something
+    /// of it in the kernel.
+    pub(crate) fn begin(&self, id: &ContainerId, monitor: &Waiting) -> Result<()> {
+        let running = self.store.running(id);
+        files::make_directories(&running)?;
+        self.store.clear_running(id)?;
+        files::write_new(&running, STARTING, b"", 0o600)?;
+        monitor.planned(&self.store.records(id))
     }
 
     fn launch(&self, record: &Record, planned: &Plan, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
         let Made { root, lock, monitor } = made;
         let running = self.store.running(&record.id);
-        files::make_directories(&running)?;
-        self.store.clear_running(&record.id)?;
-        files::write_new(&running, STARTING, b"", 0o600)?;
         let filtered = self.write_run_files(planned, &running, options.filter_for)?;
         if options.trace {
             filter::place_trace((&running, TRACE_FILTER))?;
@@ -149,7 +162,6 @@ impl Engine {
         let order = Order {
             task: Task::Start(Box::new(StartOrder {
                 id: record.id.to_string(),
-                plan: planned.clone(),
                 container: self.store.records(&record.id),
                 running,
                 staging: self.store.staging(),

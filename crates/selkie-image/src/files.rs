@@ -35,6 +35,9 @@ pub(crate) fn sync(directory: &Path) -> Result<()> {
     std::fs::File::open(directory).and_then(|file| file.sync_all()).map_err(Error::file("sync", directory))
 }
 
+/// How long most files are at most.
+const USUAL: usize = 8 << 10;
+
 /// Reads at most `limit` bytes of `path`; `None` when it is missing.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = match std::fs::File::open(path) {
@@ -42,7 +45,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::File { action: "read", path: path.to_path_buf(), source }),
     };
-    let mut content = Vec::new();
+    // Without room std reads a few bytes at a time at first; most of these files are short.
+    let mut content = Vec::with_capacity(usize::try_from(limit + 1).unwrap_or(usize::MAX).min(USUAL));
     file.take(limit + 1).read_to_end(&mut content).map_err(Error::file("read", path))?;
     if content.len() as u64 > limit {
         return Err(Error::TooLong { what: format!("`{}`", path.display()), limit });

@@ -17,8 +17,11 @@ pub(crate) use log::LogTarget;
 pub use order::start_ahead;
 pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, Waiting};
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use selkie_caps::CapSet;
 use selkie_runtime::Ahead;
@@ -26,6 +29,7 @@ use selkie_runtime::cgroup::Layout;
 use selkie_sys::process::SingleThreaded;
 use selkie_sys::{Context, capability, process, socket};
 
+use self::start::Planned;
 use crate::error::Error;
 
 /// Descriptors that a monitor is started with.
@@ -40,6 +44,8 @@ pub(crate) mod descriptor {
 pub mod message {
     /// Client: a container with namespaces of its own is going to be started.
     pub const AHEAD: u8 = b'A';
+    /// Client: the container is planned; body is the directory of its records.
+    pub const PLANNED: u8 = b'P';
     /// Client: the orders, in the first of the descriptors that come with it.
     pub const ORDERS: u8 = b'O';
     /// Monitor: the program runs; body is its pid as text.
@@ -80,6 +86,9 @@ pub fn main() -> ! {
     process::exit_now(status)
 }
 
+/// The longest path, as Linux has it.
+const PATH_MAX: usize = 4096;
+
 /// What a monitor is given besides its orders.
 pub(crate) struct Given {
     /// The client that started it.
@@ -92,6 +101,8 @@ pub(crate) struct Given {
     further: Vec<OwnedFd>,
     /// Namespaces and file systems of a container.
     ahead: Option<Ahead>,
+    /// The plan of a container, and what is made of it.
+    planned: Option<Result<Planned, Error>>,
     /// The host's cgroups.
     layout: Layout,
 }
@@ -110,22 +121,26 @@ fn run() -> Result<(), Error> {
     let control = process::inherited(descriptor::CONTROL).map_err(action())?;
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
     let layout = Layout::detect();
-    let mut ahead = None;
+    let (mut ahead, mut planned) = (None, None);
+    let mut message = [0; 1 + PATH_MAX];
     let mut fds = loop {
-        let mut tag = [0];
-        let (_, fds) = socket::receive_with_descriptors(&control, &mut tag).call(|| "recvmsg()").map_err(action())?;
-        if tag != [message::AHEAD] {
-            break fds.into_iter();
+        let (length, fds) = socket::receive_with_descriptors(&control, &mut message).call(|| "recvmsg()").map_err(action())?;
+        match message.get(..length) {
+            // Without them the launch makes its own, and says why it cannot.
+            Some([message::AHEAD]) => ahead = Ahead::make(proof).ok(),
+            Some([message::PLANNED, records @ ..]) => planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout)),
+            _ => break fds.into_iter(),
         }
-        // Without them the launch makes its own, and says why it cannot.
-        ahead = Ahead::make(proof).ok();
     };
     let (Some(memory), Some(subject)) = (fds.next(), fds.next()) else {
-        // The client has found out that there is nothing to do.
+        // The client has found out that there is nothing to do, or is gone.
+        if let Some(Ok(planned)) = planned {
+            planned.abandon();
+        }
         return Ok(());
     };
     let order = read_order(memory)?;
-    let given = Given { control, engine, subject, further: fds.collect(), ahead, layout };
+    let given = Given { control, engine, subject, further: fds.collect(), ahead, planned, layout };
     match order.task {
         Task::Start(start) => start::run(proof, &order.after, start, given),
         Task::Session(session) => session::run(proof, session, given),

@@ -3,11 +3,12 @@
 use std::ffi::CString;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
-use selkie_plan::{Plan, Process, Request};
+use selkie_plan::{Process, Request};
 use selkie_sys::process::{Pid, SingleThreaded, Strings};
 use selkie_sys::spawn::spawn_descriptor;
 use selkie_sys::{Context, mount, socket};
@@ -38,7 +39,6 @@ pub(crate) enum Task {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StartOrder {
     pub(crate) id: String,
-    pub(crate) plan: Plan,
     /// Directory of the records.
     pub(crate) container: PathBuf,
     /// Directory of the running state; holds the generated files and the filter.
@@ -169,6 +169,14 @@ impl Waiting {
         let keep = [null, null, null, theirs.as_fd(), engine.as_fd()];
         let child = spawn_descriptor(proof, engine.as_fd(), &arguments, &environment, &keep).map_err(action())?;
         Ok(Self { control, pid: child.pid })
+    }
+
+    /// Says that the plan of the container is in `records`, and that the start of the container has been noted: a monitor that waits
+    /// makes the cgroups meanwhile.
+    pub(crate) fn planned(&self, records: &Path) -> Result<()> {
+        socket::send(&self.control, message::PLANNED, records.as_os_str().as_bytes(), false)
+            .call(|| "sendmsg(monitor)")
+            .map_err(Error::system("tell a monitor the plan"))
     }
 
     /// Gives it its orders, the descriptor that they are about, and those that go to the program. Returns the connection to it.

@@ -20,7 +20,7 @@ use crate::start::FILTER;
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
     // Only the monitor of a container becomes `selkie` again.
-    let Given { control, engine: _, subject: target, further, ahead: _, layout } = given;
+    let Given { control, engine: _, subject: target, further, ahead: _, planned: _, layout } = given;
     let mut relay = match begin(proof, &order, Subject { target: &target, further, layout: &layout }) {
         Ok(relay) => relay,
         Err(error) => {

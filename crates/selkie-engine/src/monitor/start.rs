@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
+use selkie_plan::Plan;
 use selkie_runtime::cgroup::{Cgroup, Layout};
 use selkie_runtime::{Ahead, Launch, Stdio};
 use selkie_sys::process::{self, Child, Ended, SingleThreaded, Strings};
@@ -35,22 +36,21 @@ struct Watch {
 
 /// Everything between the start of a container and its end.
 pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
-    let Given { control, engine, subject: root, mut further, ahead, layout } = given;
+    let Given { control, engine, subject: root, mut further, ahead, planned, layout } = given;
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
     // The removal is the business of the client that waits for the end, if it is still there.
     let is_watched = order.attached && after.remove;
-    let begun = begin(
-        proof,
-        &order,
-        Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched },
-        &started,
-    );
+    let planned = planned.unwrap_or_else(|| Planned::make(&order.container, &layout));
+    let subject = Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched };
+    let begun = planned.and_then(|planned| begin(proof, &order, planned, subject, &started));
     drop(lock);
     let Begun { mut relay, cgroup, mounts } = match begun {
         Ok(begun) => begun,
         Err(error) => {
+            let _ = remove_file(&order.running.join(STATE));
+            let _ = remove_file(&order.running.join(STARTING));
             report_failure(&control, &error);
             return Err(error);
         }
@@ -109,20 +109,62 @@ struct Subject<'a> {
     is_watched: bool,
 }
 
-fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, started: &str) -> Result<Begun> {
+/// A plan, with the cgroups that are made of it.
+pub(super) struct Planned {
+    plan: Plan,
+    cgroup: Option<Cgroup>,
+}
+
+impl Planned {
+    /// Reads the plan that is in `records`, and makes its cgroups.
+    pub(super) fn make(records: &Path, layout: &Layout) -> Result<Self> {
+        let path = records.join("plan.json");
+        let gone = || Error::File { action: "read", path: path.clone(), source: std::io::ErrorKind::NotFound.into() };
+        let plan: Plan = files::read_json(&path)?.ok_or_else(gone)?;
+        let cgroup = match &plan.cgroup.path {
+            Some(_) => Some(Cgroup::create(layout, &plan.cgroup)?.0),
+            None => None,
+        };
+        Ok(Self { plan, cgroup })
+    }
+
+    /// Takes the cgroups away again: nothing is in them.
+    pub(super) fn abandon(self) {
+        if let Some(cgroup) = self.cgroup {
+            // Nobody is left to hear of an error; the next command that has to do with the container finds it.
+            let _ = cgroup.remove();
+        }
+    }
+}
+
+fn begin(proof: SingleThreaded, order: &StartOrder, planned: Planned, subject: Subject<'_>, started: &str) -> Result<Begun> {
+    let (executed, ends) = match start(proof, order, &planned, subject, started) {
+        Ok(running) => running,
+        // The reason for the failure is what the user has to hear.
+        Err(error) => {
+            planned.abandon();
+            return Err(error);
+        }
+    };
+    let Executed { child, master, listener } = executed;
+    // Without it the end only takes longer.
+    let mounts = subject.is_watched.then(|| mount_namespace(&child)).flatten();
+    drop_privileges()?;
+    let log = order.log.clone().map(Log::new);
+    let relay = Relay::new(child, ends.streams(master)?, log, listener, Vec::new());
+    Ok(Begun { relay, cgroup: planned.cgroup, mounts })
+}
+
+fn start(proof: SingleThreaded, order: &StartOrder, planned: &Planned, subject: Subject<'_>, started: &str) -> Result<(Executed, Ends)> {
+    let Planned { plan, cgroup } = planned;
     let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
     let trace = order.traced.then(|| read_filter(&order.running, TRACE_FILTER)).transpose()?;
-    let layout = subject.layout;
-    let cgroup = match &order.plan.cgroup.path {
-        Some(_) => Some(Cgroup::create(layout, &order.plan.cgroup)?.0),
-        None => None,
-    };
-    let hierarchies = layout.used(&order.plan.cgroup);
+    let hierarchies = subject.layout.used(&plan.cgroup);
     let preserved: Vec<_> = subject.further.iter().map(AsFd::as_fd).collect();
-    let ends = Ends::new(order)?;
+    let ends = if plan.process.terminal { Ends { theirs: None, ours: None } } else { pipes(order.interactive)? };
     let launch = Launch {
         id: &order.id,
-        plan: &order.plan,
+        plan,
         filter: filter.as_deref(),
         trace: trace.as_deref(),
         root: subject.root.as_fd(),
@@ -136,23 +178,8 @@ fn begin(proof: SingleThreaded, order: &StartOrder, subject: Subject<'_>, starte
         preserve: &preserved,
         held: order.held,
     };
-    let Executed { child, master, listener } = match execute(proof, order, (&launch, subject.control), started) {
-        Ok(running) => running,
-        Err(error) => {
-            // The reason for the failure is what the user has to hear.
-            if let Some(cgroup) = &cgroup {
-                let _ = cgroup.remove();
-            }
-            let _ = remove_file(&order.running.join(STATE));
-            let _ = remove_file(&order.running.join(STARTING));
-            return Err(error);
-        }
-    };
-    // Without it the end only takes longer.
-    let mounts = subject.is_watched.then(|| mount_namespace(&child)).flatten();
-    drop_privileges()?;
-    let log = order.log.clone().map(Log::new);
-    Ok(Begun { relay: Relay::new(child, ends.streams(master)?, log, listener, Vec::new()), cgroup, mounts })
+    let executed = execute(proof, order, (&launch, subject.control), started)?;
+    Ok((executed, ends))
 }
 
 /// A container that runs.
@@ -250,10 +277,6 @@ struct Ends {
 }
 
 impl Ends {
-    fn new(order: &StartOrder) -> Result<Self> {
-        if order.plan.process.terminal { Ok(Self { theirs: None, ours: None }) } else { pipes(order.interactive) }
-    }
-
     fn stdio(&self, size: Option<(u16, u16)>) -> Stdio<'_> {
         match &self.theirs {
             Some([stdin, stdout, stderr]) => Stdio::Descriptors { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() },

@@ -49,6 +49,18 @@ fn client_and_monitor_of_run_rm_killed_together_leave_what_the_next_command_remo
 }
 
 #[test]
+fn client_and_monitor_of_run_killed_together_leave_what_the_next_command_removes() {
+    let Some(watched) = Watched::new() else { return };
+    for delay in milliseconds(0..30, 1) {
+        let mut client = watched.container("run --name a", "true").spawn().unwrap();
+        std::thread::sleep(delay);
+        watched.kill_all();
+        client.wait().unwrap();
+        next_command_repairs(&watched, &format!("run and its monitor killed after {delay:?}"));
+    }
+}
+
+#[test]
 fn client_of_create_killed_after_any_delay_leaves_nothing() {
     let Some(watched) = Watched::new() else { return };
     for delay in milliseconds(0..20, 1) {

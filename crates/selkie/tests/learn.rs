@@ -138,6 +138,16 @@ fn service_without_an_oracle_is_known_by_what_it_does() {
 }
 
 #[test]
+fn service_that_listens_nowhere_and_is_refused_something_is_given_its_time() {
+    let Some(engine) = engine() else { return };
+    // The kernel's log is not in a container's reach; that it cannot be read changes nothing.
+    let report = proven(&engine, "auto", &[], &["sh", "-c", "busybox dmesg; exec busybox sleep 1000"]);
+    assert_eq!(report["required"], serde_json::json!([]));
+    assert_eq!(report["relative_to"]["oracle"], "it keeps running");
+    nothing_is_left(&engine);
+}
+
+#[test]
 fn service_that_goes_on_as_root_has_not_passed() {
     let Some(engine) = engine() else { return };
     for rung in rungs(&engine) {

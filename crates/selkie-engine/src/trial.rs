@@ -112,6 +112,8 @@ impl Engine {
     fn run_trial(&self, mut order: Order, words: &mut Words<'_>, output: &mut dyn Write) -> Result<()> {
         order.request.lifecycle.remove = true;
         order.request.lifecycle.detach = false;
+        // Nobody writes it for a run, which would take away a file of somebody else at its end.
+        order.request.lifecycle.cidfile = None;
         let created = self.create(order.request, Vec::new(), true)?;
         let record = created.record.clone();
         tell(

@@ -148,6 +148,17 @@ fn service_that_listens_nowhere_and_is_refused_something_is_given_its_time() {
 }
 
 #[test]
+fn runs_of_a_container_with_a_name_do_not_meet() {
+    let Some(engine) = engine() else { return };
+    let flags = ["--name", "web", "--cidfile", &engine.rootfs().replace("rootfs", "id")];
+    std::fs::write(flags[3], "somebody else's").unwrap();
+    let report = proven(&engine, "auto", &flags, &["sh", "-c", "busybox chown 5 /etc/group && busybox chroot / true"]);
+    assert_eq!(names(&report["required"]), ["CAP_CHOWN", "CAP_SYS_CHROOT"]);
+    assert_eq!(std::fs::read_to_string(flags[3]).unwrap(), "somebody else's");
+    nothing_is_left(&engine);
+}
+
+#[test]
 fn service_that_goes_on_as_root_has_not_passed() {
     let Some(engine) = engine() else { return };
     for rung in rungs(&engine) {

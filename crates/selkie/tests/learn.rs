@@ -159,6 +159,20 @@ fn runs_of_a_container_with_a_name_do_not_meet() {
 }
 
 #[test]
+fn of_two_that_would_do_the_less_dangerous_one_is_proven() {
+    let Some(engine) = engine() else { return };
+    if !rungs(&engine).contains(&"bpf") {
+        return;
+    }
+    let command = ["busybox", "ionice", "-c", "1", "busybox", "true"];
+    let report = proven(&engine, "bpf", &["--cap-add", "sys_admin,sys_nice"], &command);
+    assert_eq!(names(&report["required"]), ["CAP_SYS_NICE"]);
+    let said = learn(&engine, "bpf", &[], &command);
+    assert!(said.stderr.contains("the workload asks for SYS_NICE, which reaches"), "{said:?}");
+    assert!(said.stderr.contains("needs SYS_ADMIN or SYS_NICE, asked by ioprio_check_cap"), "{said:?}");
+}
+
+#[test]
 fn service_that_goes_on_as_root_has_not_passed() {
     let Some(engine) = engine() else { return };
     for rung in rungs(&engine) {

@@ -3,11 +3,11 @@
 use selkie_caps::{CapSet, Capability};
 use serde::Serialize;
 
-use crate::classify::site;
+use crate::classify::{Class, class, site};
 use crate::denial::Denial;
 use crate::operation::{operation, result, safe};
 use crate::refusal::Cause;
-use crate::trace::{Call, Detail};
+use crate::trace::{Call, Check, Detail};
 
 /// A refusal, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +40,9 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
     let what = operation(call);
     let result = result(call);
     let process = format!("{}({})", safe(&call.comm), call.pid);
-    let asked = call.denied.iter().find_map(site).map(str::to_owned);
+    // clone(2) asks for its memory before it asks for what it is refused.
+    let is_noise = |check: &&Check| matches!(class(check, true), Class::MemoryOvercommit | Class::Overlay);
+    let asked = call.denied.iter().filter(|check| !is_noise(check)).find_map(site).map(str::to_owned);
     let by = asked.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
     let capabilities = cause.capabilities();
     let names = listed(capabilities, "and");
@@ -210,6 +212,20 @@ mod tests {
         assert_eq!(explained.sentence, "nginx(7): bind(0.0.0.0:80) = EACCES: needs NET_BIND_SERVICE, asked by __inet_bind");
         assert_eq!(explained.fix.as_deref(), Some("--cap-add NET_BIND_SERVICE"));
         assert_eq!(explained.without.as_deref(), Some("--sysctl net.ipv4.ip_unprivileged_port_start=80, or a port from 1024 on"));
+    }
+
+    #[test]
+    fn memory_of_a_new_process_is_not_what_asked() {
+        let asked = |frame: &str| Check {
+            capability: Capability::SysAdmin,
+            denied: true,
+            flags: Flags::default(),
+            stack: vec!["cap_capable".to_owned(), frame.to_owned()],
+        };
+        let denied = vec![asked("security_vm_enough_memory_mm"), asked("copy_namespaces")];
+        let call = Call { syscall: "clone".to_owned(), result: -1, denied, ..Call::default() };
+        let cause = Cause::Capability { capabilities: CapSet::EMPTY.with(Capability::SysAdmin) };
+        assert_eq!(explain(&call, &cause).site.as_deref(), Some("copy_namespaces"));
     }
 
     #[test]

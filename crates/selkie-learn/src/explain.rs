@@ -3,11 +3,11 @@
 use selkie_caps::{CapSet, Capability};
 use serde::Serialize;
 
-use crate::classify::{Class, class, site};
+use crate::classify::asked;
 use crate::denial::Denial;
 use crate::operation::{operation, result, safe};
 use crate::refusal::Cause;
-use crate::trace::{Call, Check, Detail};
+use crate::trace::{Call, Detail};
 
 /// A refusal, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,9 +40,7 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
     let what = operation(call);
     let result = result(call);
     let process = format!("{}({})", safe(&call.comm), call.pid);
-    // clone(2) asks for its memory before it asks for what it is refused.
-    let is_noise = |check: &&Check| matches!(class(check, true), Class::MemoryOvercommit | Class::Overlay);
-    let asked = call.denied.iter().filter(|check| !is_noise(check)).find_map(site).map(str::to_owned);
+    let asked = asked(&call.denied).map(str::to_owned);
     let by = asked.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
     let capabilities = cause.capabilities();
     let names = listed(capabilities, "and");

@@ -52,6 +52,16 @@ fn logs_select_lines_and_show_times() {
 }
 
 #[test]
+fn working_directory_that_is_mistyped_is_not_made() {
+    let Some(engine) = engine() else { return };
+    let said = container(&engine, "run --rm -w /nosuch", "pwd");
+    assert_eq!((said.code, said.stderr.trim_end()), (126, "Error: workdir \"/nosuch\": does not exist in the container"));
+    // What is mounted there is seen by the runtime only.
+    assert_eq!(script(&engine, "run --rm -w /t/x --tmpfs /t", "pwd"), "/t/x");
+    assert_eq!(script(&engine, "run --rm -w /tmp", "pwd"), "/tmp");
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

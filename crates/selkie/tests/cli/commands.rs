@@ -62,6 +62,17 @@ fn working_directory_that_is_mistyped_is_not_made() {
 }
 
 #[test]
+fn id_file_that_exists_is_not_written_over() {
+    let Some(engine) = engine() else { return };
+    let file = engine.path("cid");
+    std::fs::write(&file, "another's").unwrap();
+    let said = container(&engine, &format!("run --rm --cidfile {}", file.display()), "true");
+    let expected = format!("Error: container id file exists. Ensure another container is not using it or delete {}", file.display());
+    assert_eq!((said.code, said.stderr.trim_end()), (125, expected.as_str()));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "another's");
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

@@ -73,6 +73,20 @@ fn id_file_that_exists_is_not_written_over() {
 }
 
 #[test]
+fn lines_of_several_containers_say_whose_they_are() {
+    let Some(engine) = engine() else { return };
+    for name in ["a", "b"] {
+        script(&engine, &format!("run --name {name}"), &format!("echo {name}"));
+    }
+    let id = |name: &str| engine.ok(&["inspect", "--format", "{{truncate .Id 12}}", name]);
+    assert_eq!(engine.ok(&["logs", "a", "b"]), format!("{} a\n{} b", id("a"), id("b")));
+    assert_eq!(engine.ok(&["logs", "--names", "a", "b"]), "a a\nb b");
+    assert_eq!(engine.ok(&["logs", "--names", "a"]), "a");
+    assert_eq!(engine.ok(&["logs", "--color", "--names", "a", "b"]), "\u{1b}[37ma\u{1b}[0m a\n\u{1b}[31mb\u{1b}[0m b");
+    assert_eq!(engine.ok(&["logs", "--since", "2020-01-01", "--until", "2100-01-01 10:00", "a"]), "a");
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

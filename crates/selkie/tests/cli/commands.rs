@@ -87,6 +87,16 @@ fn lines_of_several_containers_say_whose_they_are() {
 }
 
 #[test]
+fn inspect_shows_binds_and_devices_as_they_were_given_and_has_the_fields_of_a_network() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a -v /tmp:/x:ro -v /etc:/y:nosuid,rslave --device /dev/null:/dev/none", "true");
+    let shown = |field: &str| engine.ok(&["inspect", "--format", field, "a"]);
+    assert_eq!(shown("{{json .HostConfig.Binds}}"), r#"["/tmp:/x:ro,rprivate,rbind","/etc:/y:rw,nosuid,rslave,rbind"]"#);
+    assert_eq!(shown("{{range .HostConfig.Devices}}{{.PathInContainer}}{{end}}"), "/dev/none");
+    assert_eq!(shown("{{.NetworkSettings.IPAddress}}|{{.NetworkSettings.Gateway}}|{{len .NetworkSettings.Networks}}"), "||0");
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

@@ -97,6 +97,18 @@ fn inspect_shows_binds_and_devices_as_they_were_given_and_has_the_fields_of_a_ne
 }
 
 #[test]
+fn variables_of_the_caller_are_passed_by_their_beginning() {
+    let Some(engine) = engine() else { return };
+    let rootfs = engine.rootfs();
+    let mut command = engine.command(&["run", "--rm", "-e", "SOME*", "--rootfs", &rootfs, "env"]);
+    let output = command.env("SOME_A", "1").env("SOME_B", "2").env("OTHER", "3").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut passed: Vec<&str> = said.lines().filter(|line| line.starts_with("SOME") || line.starts_with("OTHER")).collect();
+    passed.sort_unstable();
+    assert_eq!(passed, ["SOME_A=1", "SOME_B=2"]);
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

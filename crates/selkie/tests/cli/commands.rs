@@ -109,6 +109,14 @@ fn variables_of_the_caller_are_passed_by_their_beginning() {
 }
 
 #[test]
+fn version_is_one_object_and_a_short_flag() {
+    let Some(engine) = engine() else { return };
+    let version: Value = serde_json::from_str(&engine.ok(&["version", "--format", "json"])).unwrap();
+    assert_eq!(version["Client"]["Version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(engine.ok(&["-v"]), engine.ok(&["--version"]));
+}
+
+#[test]
 fn logs_follow_until_the_container_ends() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 0.3; echo two");

@@ -155,7 +155,11 @@ impl Engine {
     /// # Errors
     /// [`Error::State`] when it does not run.
     pub fn pause(&self, container: &Container) -> Result<()> {
-        container.running(&format!("{:?} is not running, can't pause", container.record.name.as_str()))?;
+        let name = container.record.name.as_str();
+        if container.status == Status::Paused {
+            return Err(Error::State { operation: format!("{name:?} is already paused") });
+        }
+        container.running(&format!("{name:?} is not running, can't pause"))?;
         self.cgroup(container)?.freeze(true)?;
         files::write(&self.store.running(container.id()), "paused", b"", 0o600, Durability::Volatile)
     }
@@ -179,6 +183,9 @@ impl Engine {
     pub fn rename(&self, container: &Container, name: &str) -> Result<()> {
         let name = Name::parse(name)?;
         let _lock = self.store.lock(container.id())?;
+        if name == container.record.name {
+            return Ok(());
+        }
         if let Some(owner) = self.store.take_name(&name, container.id())? {
             return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
         }

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use selkie_plan::value::RestartPolicy;
 use selkie_runtime::cgroup::Cgroup;
 use selkie_sys::{Errno, process};
 
@@ -30,12 +31,33 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 impl Engine {
-    /// Stops a container: its stop signal first, SIGKILL after the timeout. One that does not run is left as it is.
+    /// Stops a container: its stop signal first, SIGKILL after the timeout. One that does not run is left as it is, and its restart
+    /// policy does not start it again.
     ///
     /// # Errors
     /// When the kernel refuses the signal, or the container does not end.
     pub fn stop(&self, container: &Container, options: StopOptions) -> Result<()> {
-        let Some(live) = &container.live else { return self.clean_up_if_unused(container) };
+        if container.live.is_some() {
+            return self.stop_running(container, options);
+        }
+        if container.status == Status::Exited && container.record.request.lifecycle.restart != RestartPolicy::No {
+            let lock = self.store.lock(container.id())?;
+            // It may have been started again while we waited.
+            let container = Container::load(&self.store, container.id())?;
+            if container.live.is_some() {
+                drop(lock);
+                return self.stop_running(&container, options);
+            }
+            // After a reboot nothing waits to start it, and there is no directory.
+            if self.store.running(container.id()).exists() {
+                self.mark_stopped(&container)?;
+            }
+        }
+        self.clean_up_if_unused(container)
+    }
+
+    fn stop_running(&self, container: &Container, options: StopOptions) -> Result<()> {
+        let Some(live) = &container.live else { return Ok(()) };
         self.mark_stopped(container)?;
         if container.status == Status::Paused {
             // A frozen process cannot act on a signal.

@@ -111,6 +111,10 @@ impl Engine {
             Status::Paused => {
                 return Err(Error::State { operation: format!("container {} is paused and cannot be started", container.id()) });
             }
+            // By its restart policy, and somebody has stopped it in between.
+            Status::Exited if options.restarts > 0 && self.was_stopped_by_user(&container) => {
+                return Err(Error::State { operation: format!("container {} was stopped", container.id()) });
+            }
             Status::Created | Status::Exited => {}
         }
         let monitor = Waiting::start(has_own_namespaces(&container.record.request))?;

@@ -211,6 +211,28 @@ fn restart_on_failure_gives_up_after_its_count() {
 }
 
 #[test]
+fn stop_between_two_restarts_ends_them() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a --restart always", "false");
+    let count = || engine.ok(&["inspect", "--format", "{{.RestartCount}} {{.State.Status}}", "a"]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // The next start is 0.4 s away.
+    while count() != "2 exited" {
+        assert!(Instant::now() < deadline, "{}", count());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    engine.ok(&["stop", "-t", "0", "a"]);
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(count(), "2 exited");
+    // It is started again by hand, with its policy.
+    engine.ok(&["start", "a"]);
+    while count() != "1 exited" {
+        assert!(Instant::now() < deadline, "{}", count());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
 fn filters_of_ps_select() {
     let Some(engine) = engine() else { return };
     container(&engine, "run -d --name run1 --label l=1", "sleep 60");

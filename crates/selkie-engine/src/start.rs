@@ -69,6 +69,12 @@ impl std::fmt::Debug for Warn<'_> {
     }
 }
 
+/// Writes a number of a process to the file of a flag, if it was given.
+fn write_pid(file: Option<&str>, pid: i32) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, pid.to_string()).map_err(|source| Error::File { action: "write", path: file.into(), source })
+}
+
 /// What a start needs besides the plan.
 struct Made<'a> {
     root: OwnedFd,
@@ -178,14 +184,9 @@ impl Engine {
         let mut further = vec![lock.as_fd()];
         further.extend_from_slice(&options.preserve);
         let ours = monitor.order(&order, root.as_fd(), &further)?;
-        if let Some(file) = &lifecycle.conmon_pidfile {
-            std::fs::write(file, pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
-                action: "write",
-                path: file.into(),
-                source,
-            })?;
-        }
+        write_pid(lifecycle.conmon_pidfile.as_deref(), pid.as_raw_nonzero().get())?;
         let pid = await_started(&ours, record.id.as_str(), options.hold)?;
+        write_pid(lifecycle.pidfile.as_deref(), pid)?;
         Ok(Attached::new(ours, pid, options.attach))
     }
 

@@ -112,8 +112,10 @@ impl Engine {
     fn run_trial(&self, mut order: Order, words: &mut Words<'_>, output: &mut dyn Write) -> Result<()> {
         order.request.lifecycle.remove = true;
         order.request.lifecycle.detach = false;
-        // Nobody writes it for a run, which would take away a file of somebody else at its end.
+        // Several runs are made, and files of others would go at the end of each.
         order.request.lifecycle.cidfile = None;
+        order.request.lifecycle.pidfile = None;
+        order.request.lifecycle.conmon_pidfile = None;
         let created = self.create(order.request, Vec::new(), true)?;
         let record = created.record.clone();
         tell(

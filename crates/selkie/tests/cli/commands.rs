@@ -31,6 +31,13 @@ fn files_with_the_id_and_the_pid_are_written() {
     assert_eq!(std::fs::read_to_string(&pidfile).unwrap().trim(), pid);
     engine.ok(&["rm", "-f", "-t", "0", "a"]);
     assert!(!cidfile.exists());
+    // Each start writes it anew, not only the one of `run`.
+    container(&engine, &format!("create --name b --pidfile {}", pidfile.display()), "sleep 60");
+    for words in ["start b", "restart -t 0 b"] {
+        assert_eq!(run(&engine, words).code, 0, "{words}");
+        let pid = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "b"]);
+        assert_eq!(std::fs::read_to_string(&pidfile).unwrap(), pid, "{words}");
+    }
 }
 
 #[test]

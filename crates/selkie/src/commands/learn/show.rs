@@ -194,10 +194,10 @@ pub(crate) fn failure(failure: &learn::Failure) -> Failure {
     }
 }
 
-/// An operation with what it returned; netlink refuses in its answer to a call that succeeds.
+/// An operation with what it returned; netlink refuses in its answer to a call that succeeds, chmod(2) leaves a bit out.
 fn refused(operation: &str, result: &str) -> String {
     if result.parse::<i64>().is_ok_and(|result| result >= 0) {
-        format!("{operation} was refused in its answer")
+        format!("{operation} was refused, without an error of the call")
     } else {
         format!("{operation} = {result}")
     }
@@ -208,8 +208,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusal_in_the_answer_of_a_call_that_succeeds() {
-        assert_eq!(refused("sendto(NETLINK_ROUTE, RTM_NEWLINK)", "40"), "sendto(NETLINK_ROUTE, RTM_NEWLINK) was refused in its answer");
+    fn refusal_of_a_call_that_succeeds() {
+        let expected = "sendto(NETLINK_ROUTE, RTM_NEWLINK) was refused, without an error of the call";
+        assert_eq!(refused("sendto(NETLINK_ROUTE, RTM_NEWLINK)", "40"), expected);
         assert_eq!(refused("setuid(33)", "EPERM"), "setuid(33) = EPERM");
     }
 }

@@ -6,7 +6,7 @@
 //! Caused by: cause
 //! Hint: what to do
 //! ```
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where errors, help and warnings are printed")]
+#![expect(clippy::print_stderr, reason = "this is where errors and warnings are printed")]
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use selkie_plan::PlanError;
 
+use super::out;
 use super::text::printable;
 use crate::exit::ENGINE;
 
@@ -164,12 +165,10 @@ pub(crate) enum Stop {
 /// Prints it and returns its exit code.
 pub(crate) fn stop(stop: Stop) -> ExitCode {
     match stop {
-        Stop::Answer(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Stop::Answer(text) => out::painted(&text).map_or_else(|failure| show(&failure), |()| ExitCode::SUCCESS),
         Stop::NoCommand(text) => {
-            print!("{text}");
+            // The error below is the one to tell.
+            let _ = out::painted(&text);
             eprintln!("Error: missing command 'selkie COMMAND'");
             ExitCode::from(ENGINE)
         }

@@ -40,7 +40,11 @@ impl Attached {
 
     /// Receives the next message into `buffer`, which has to hold [`Self::BUFFER`] bytes. Waits for it.
     pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Event<'b> {
-        let length = socket::receive(&self.socket, buffer, false).unwrap_or(0);
+        let length = match socket::receive(&self.socket, buffer, false) {
+            // It has hung up without reading all of our input. The kernel says so once, before what it had sent.
+            Err(Errno::CONNRESET) => socket::receive(&self.socket, buffer, false).unwrap_or(0),
+            received => received.unwrap_or(0),
+        };
         match buffer.get(..length).and_then(<[u8]>::split_first) {
             Some((&message::OUTPUT, data)) => Event::Output(data),
             Some((&message::ERROR, data)) => Event::Error(data),

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use selkie_plan::value::RestartPolicy;
 use selkie_runtime::cgroup::Cgroup;
 use selkie_sys::{Errno, process};
 
@@ -30,12 +31,33 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 impl Engine {
-    /// Stops a container: its stop signal first, SIGKILL after the timeout. One that does not run is left as it is.
+    /// Stops a container: its stop signal first, SIGKILL after the timeout. One that does not run is left as it is, and its restart
+    /// policy does not start it again.
     ///
     /// # Errors
     /// When the kernel refuses the signal, or the container does not end.
     pub fn stop(&self, container: &Container, options: StopOptions) -> Result<()> {
-        let Some(live) = &container.live else { return self.clean_up_if_unused(container) };
+        if container.live.is_some() {
+            return self.stop_running(container, options);
+        }
+        if container.status == Status::Exited && container.record.request.lifecycle.restart != RestartPolicy::No {
+            let lock = self.store.lock(container.id())?;
+            // It may have been started again while we waited.
+            let container = Container::load(&self.store, container.id())?;
+            if container.live.is_some() {
+                drop(lock);
+                return self.stop_running(&container, options);
+            }
+            // After a reboot nothing waits to start it, and there is no directory.
+            if self.store.running(container.id()).exists() {
+                self.mark_stopped(&container)?;
+            }
+        }
+        self.clean_up_if_unused(container)
+    }
+
+    fn stop_running(&self, container: &Container, options: StopOptions) -> Result<()> {
+        let Some(live) = &container.live else { return Ok(()) };
         self.mark_stopped(container)?;
         if container.status == Status::Paused {
             // A frozen process cannot act on a signal.
@@ -155,7 +177,11 @@ impl Engine {
     /// # Errors
     /// [`Error::State`] when it does not run.
     pub fn pause(&self, container: &Container) -> Result<()> {
-        container.running(&format!("{:?} is not running, can't pause", container.record.name.as_str()))?;
+        let name = container.record.name.as_str();
+        if container.status == Status::Paused {
+            return Err(Error::State { operation: format!("{name:?} is already paused") });
+        }
+        container.running(&format!("{name:?} is not running, can't pause"))?;
         self.cgroup(container)?.freeze(true)?;
         files::write(&self.store.running(container.id()), "paused", b"", 0o600, Durability::Volatile)
     }
@@ -179,6 +205,9 @@ impl Engine {
     pub fn rename(&self, container: &Container, name: &str) -> Result<()> {
         let name = Name::parse(name)?;
         let _lock = self.store.lock(container.id())?;
+        if name == container.record.name {
+            return Ok(());
+        }
         if let Some(owner) = self.store.take_name(&name, container.id())? {
             return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
         }

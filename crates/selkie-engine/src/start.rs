@@ -70,6 +70,12 @@ impl std::fmt::Debug for Warn<'_> {
     }
 }
 
+/// Writes a number of a process to the file of a flag, if it was given.
+fn write_pid(file: Option<&str>, pid: i32) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, pid.to_string()).map_err(|source| Error::File { action: "write", path: file.into(), source })
+}
+
 /// What a start needs besides the plan.
 struct Made<'a> {
     root: OwnedFd,
@@ -115,6 +121,10 @@ impl Engine {
             Status::Running => return self.attach(&container),
             Status::Paused => {
                 return Err(Error::State { operation: format!("container {} is paused and cannot be started", container.id()) });
+            }
+            // By its restart policy, and somebody has stopped it in between.
+            Status::Exited if options.restarts > 0 && self.was_stopped_by_user(&container) => {
+                return Err(Error::State { operation: format!("container {} was stopped", container.id()) });
             }
             Status::Created | Status::Exited => {}
         }
@@ -186,14 +196,9 @@ impl Engine {
         let mut further = vec![lock.as_fd()];
         further.extend_from_slice(&options.preserve);
         let ours = monitor.order(&order, root.as_fd(), &further)?;
-        if let Some(file) = &lifecycle.conmon_pidfile {
-            std::fs::write(file, pid.as_raw_nonzero().to_string()).map_err(|source| Error::File {
-                action: "write",
-                path: file.into(),
-                source,
-            })?;
-        }
+        write_pid(lifecycle.conmon_pidfile.as_deref(), pid.as_raw_nonzero().get())?;
         let pid = await_started(&ours, record.id.as_str(), options.hold)?;
+        write_pid(lifecycle.pidfile.as_deref(), pid)?;
         Ok(Attached::new(ours, pid, options.attach))
     }
 

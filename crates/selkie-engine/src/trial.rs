@@ -112,6 +112,10 @@ impl Engine {
     fn run_trial(&self, mut order: Order, words: &mut Words<'_>, output: &mut dyn Write) -> Result<()> {
         order.request.lifecycle.remove = true;
         order.request.lifecycle.detach = false;
+        // Several runs are made, and files of others would go at the end of each.
+        order.request.lifecycle.cidfile = None;
+        order.request.lifecycle.pidfile = None;
+        order.request.lifecycle.conmon_pidfile = None;
         let created = self.create(order.request, Vec::new(), true)?;
         let record = created.record.clone();
         tell(

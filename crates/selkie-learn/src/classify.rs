@@ -107,6 +107,13 @@ pub fn site(check: &Check) -> Option<&str> {
     check.stack.iter().map(String::as_str).find(|frame| !PLUMBING.contains(frame) && !is_tracing(frame))
 }
 
+/// Returns the kernel function that asked, of the denied checks of one call: clone(2) asks about its memory before it asks for what
+/// it is refused.
+pub fn asked<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Option<&'a str> {
+    let is_noise = |check: &Check| matches!(class(check, true), Class::MemoryOvercommit | Class::Overlay);
+    checks.into_iter().filter(|check| !is_noise(check)).find_map(site)
+}
+
 fn is_tracing(frame: &str) -> bool {
     frame.starts_with("bpf_") || frame.starts_with("__bpf_") || frame.starts_with("__traceiter_") || frame.starts_with("ftrace_")
 }

@@ -3,7 +3,7 @@
 use selkie_caps::{CapSet, Capability};
 use serde::Serialize;
 
-use crate::classify::site;
+use crate::classify::asked;
 use crate::denial::Denial;
 use crate::operation::{operation, result, safe};
 use crate::refusal::Cause;
@@ -40,7 +40,7 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
     let what = operation(call);
     let result = result(call);
     let process = format!("{}({})", safe(&call.comm), call.pid);
-    let asked = call.denied.iter().find_map(site).map(str::to_owned);
+    let asked = asked(&call.denied).map(str::to_owned);
     let by = asked.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
     let capabilities = cause.capabilities();
     let names = listed(capabilities, "and");
@@ -49,8 +49,9 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
         Cause::Capability { .. } => (format!("needs {names}{by}"), add(capabilities), without(call, capabilities)),
         Cause::OneOf { .. } => {
             let least = capabilities.iter().min_by_key(|capability| capability.knowledge().danger);
+            let least = least.map_or(CapSet::EMPTY, |one| CapSet::EMPTY.with(one));
             let either = listed(capabilities, "or");
-            (format!("needs {either}{by}"), least.and_then(|one| add(CapSet::EMPTY.with(one))), without(call, capabilities))
+            (format!("needs {either}{by}"), add(least), without(call, least))
         }
         Cause::Lost { what, .. } => (format!("{what} without {names}"), add(capabilities), None),
         Cause::FileCapability { .. } => (
@@ -76,7 +77,12 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
         ),
         Cause::ReadOnly => (
             "the file system is read-only: this is not a missing capability".to_owned(),
-            Some("--tmpfs DIRECTORY, or a volume that is writable".to_owned()),
+            writable(call),
+            None,
+        ),
+        Cause::Other if is_above_nr_open(call) => (
+            "no capability was refused: the number of files is above the host's fs.nr_open: this is not a missing capability".to_owned(),
+            None,
             None,
         ),
         Cause::Other => (
@@ -156,6 +162,28 @@ fn add(capabilities: CapSet) -> Option<String> {
     (!flags.is_empty()).then(|| flags.join(" "))
 }
 
+/// How what is read-only is changed all the same: settings of the kernel by flags, files of its own not at all.
+fn writable(call: &Call) -> Option<String> {
+    let path = match &call.detail {
+        Detail::Path { path, .. } => safe(path),
+        _ => String::new(),
+    };
+    match path.strip_prefix("/proc/sys/") {
+        Some(key) => Some(format!("--sysctl {}=VALUE, if the container has the namespace that it is of to itself", key.replace('/', "."))),
+        None if path.starts_with("/proc/") || path.starts_with("/sys/") => None,
+        None => Some("--tmpfs DIRECTORY, or a volume that is writable".to_owned()),
+    }
+}
+
+/// setrlimit(2): nobody may have more open files than `fs.nr_open`.
+fn is_above_nr_open(call: &Call) -> bool {
+    const RLIMIT_NOFILE: u64 = 7;
+    match (call.syscall.as_str(), call.arguments) {
+        ("prlimit64", [_, resource, ..]) | ("setrlimit", [resource, ..]) => resource == RLIMIT_NOFILE,
+        _ => false,
+    }
+}
+
 /// How to do without the capability, for this very call where something is known.
 fn without(call: &Call, capabilities: CapSet) -> Option<String> {
     let path = match &call.detail {
@@ -210,6 +238,48 @@ mod tests {
         assert_eq!(explained.sentence, "nginx(7): bind(0.0.0.0:80) = EACCES: needs NET_BIND_SERVICE, asked by __inet_bind");
         assert_eq!(explained.fix.as_deref(), Some("--cap-add NET_BIND_SERVICE"));
         assert_eq!(explained.without.as_deref(), Some("--sysctl net.ipv4.ip_unprivileged_port_start=80, or a port from 1024 on"));
+    }
+
+    #[test]
+    fn memory_of_a_new_process_is_not_what_asked() {
+        let asked = |frame: &str| Check {
+            capability: Capability::SysAdmin,
+            denied: true,
+            flags: Flags::default(),
+            stack: vec!["cap_capable".to_owned(), frame.to_owned()],
+        };
+        let denied = vec![asked("security_vm_enough_memory_mm"), asked("copy_namespaces")];
+        let call = Call { syscall: "clone".to_owned(), result: -1, denied, ..Call::default() };
+        let cause = Cause::Capability { capabilities: CapSet::EMPTY.with(Capability::SysAdmin) };
+        assert_eq!(explain(&call, &cause).site.as_deref(), Some("copy_namespaces"));
+    }
+
+    #[test]
+    fn of_two_the_advice_is_about_the_less_dangerous_one() {
+        let call = Call { syscall: "ioprio_set".to_owned(), result: -1, ..Call::default() };
+        let capabilities = CapSet::EMPTY.with(Capability::SysAdmin).with(Capability::SysNice);
+        let explained = explain(&call, &Cause::OneOf { capabilities });
+        assert_eq!(explained.fix.as_deref(), Some("--cap-add SYS_NICE"));
+        assert_eq!(explained.without.as_deref(), Some(Capability::SysNice.knowledge().cheaper));
+    }
+
+    #[test]
+    fn read_only_settings_of_the_kernel_have_flags() {
+        let fix = |path: &str| {
+            let detail = Detail::Path { path: path.to_owned(), other: None };
+            explain(&Call { syscall: "openat".to_owned(), result: -30, detail, ..Call::default() }, &Cause::ReadOnly).fix
+        };
+        let by_flag = "--sysctl net.ipv4.ip_forward=VALUE, if the container has the namespace that it is of to itself";
+        assert_eq!(fix("/proc/sys/net/ipv4/ip_forward").as_deref(), Some(by_flag));
+        assert_eq!(fix("/sys/x"), None);
+        assert_eq!(fix("/x").as_deref(), Some("--tmpfs DIRECTORY, or a volume that is writable"));
+    }
+
+    #[test]
+    fn limit_above_what_the_kernel_has_is_told() {
+        let arguments = [0, 7, 0, 0, 0, 0];
+        let explained = explain(&Call { syscall: "prlimit64".to_owned(), result: -1, arguments, ..Call::default() }, &Cause::Other);
+        assert!(explained.sentence.ends_with("above the host's fs.nr_open: this is not a missing capability"), "{explained:?}");
     }
 
     #[test]

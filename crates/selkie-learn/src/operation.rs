@@ -54,10 +54,34 @@ fn arguments(name: &str, call: &Call) -> Vec<String> {
         (Detail::None, "setsockopt") => vec![format!("fd {a}"), option(b, c)],
         (Detail::None, "unshare" | "clone") => vec![namespaces(a)],
         (Detail::None, "setns") => vec![format!("fd {a}"), namespaces(b)],
-        (Detail::None, "prlimit64") => vec![id(a), format!("resource {b}")],
-        (Detail::None, "setrlimit") => vec![format!("resource {a}")],
+        (Detail::None, "prlimit64") => vec![id(a), limit(b)],
+        (Detail::None, "setrlimit") => vec![limit(a)],
         (Detail::None, _) => Vec::new(),
     }
+}
+
+/// Returns the name of a resource of setrlimit(2), by `asm-generic/resource.h`.
+fn limit(resource: u64) -> String {
+    const NAMES: [&str; 16] = [
+        "CPU",
+        "FSIZE",
+        "DATA",
+        "STACK",
+        "CORE",
+        "RSS",
+        "NPROC",
+        "NOFILE",
+        "MEMLOCK",
+        "AS",
+        "LOCKS",
+        "SIGPENDING",
+        "MSGQUEUE",
+        "NICE",
+        "RTPRIO",
+        "RTTIME",
+    ];
+    let name = usize::try_from(resource).ok().and_then(|number| NAMES.get(number));
+    name.map_or_else(|| format!("resource {resource}"), |name| format!("RLIMIT_{name}"))
 }
 
 /// Returns a name that a workload gave, for a terminal.
@@ -254,6 +278,7 @@ mod tests {
             ),
             (call("kill", [7, 15, 0, 0, 0, 0], Detail::None), "kill(7, SIGTERM)"),
             (call("unshare", [0x1002_0000, 0, 0, 0, 0, 0], Detail::None), "unshare(CLONE_NEWNS|CLONE_NEWUSER)"),
+            (call("prlimit64", [0, 7, 0, 0, 0, 0], Detail::None), "prlimit64(0, RLIMIT_NOFILE)"),
         ];
         for (call, expected) in table {
             assert_eq!(operation(&call), expected);

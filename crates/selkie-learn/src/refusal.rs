@@ -1,15 +1,16 @@
 //! Why a system call was refused: the sharpest evidence there is, because it needs neither the stack nor the audit flag of a check.
 //!
 //! A check that was denied in a call that succeeds was harmless. One that was denied in a call that returns `EPERM` or `EACCES` was
-//! not. Four refusals show in no result and no check: netlink answers in a message, a file capability above the bounding set makes
-//! execve(2) fail without a check, so does a capset(2) beyond the permitted set, and a system call filter comes before all checks.
+//! not; locking memory returns `ENOMEM` or `EAGAIN`. Four refusals show in no result and no check: netlink answers in a message, a
+//! file capability above the bounding set makes execve(2) fail without a check, so does a capset(2) beyond the permitted set, and a
+//! system call filter comes before all checks.
 
 use selkie_caps::{CapSet, Capability};
 use selkie_seccomp::{Arch, Resolved, syscall, verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::classify::{Class, class, is_netlink};
-use crate::trace::{Call, Check, Detail, EACCES, EPERM, EROFS, Trace};
+use crate::classify::{Class, class, is_netlink, site};
+use crate::trace::{Call, Check, Detail, EACCES, EAGAIN, ENOMEM, EPERM, EROFS, Trace};
 
 /// Why a call was refused, or what it lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ pub fn cause(call: &Call, around: Surroundings<'_>) -> Option<Cause> {
             let checks = if answered.is_empty() { counting } else { answered };
             return Some(Cause::Capability { capabilities: of(&checks) });
         }
-        return lost(call, &of(&counting));
+        return unlocked(call, &of(&counting)).or_else(|| lost(call, &of(&counting)));
     }
     let initial: CapSet = call
         .denied
@@ -134,11 +135,20 @@ pub fn cause(call: &Call, around: Surroundings<'_>) -> Option<Cause> {
 fn needed(checks: &[&Check]) -> Cause {
     let all = checks.iter().fold(CapSet::EMPTY, |set, check| set.with(check.capability));
     let pair = CapSet::EMPTY.with(Capability::DacReadSearch).with(Capability::DacOverride);
-    let alternatives = checks.windows(2).all(|two| matches!(two, [a, b] if a.capability != b.capability)) || checks.len() == 2;
-    if all == pair && alternatives {
+    let alternate = checks.windows(2).all(|two| matches!(two, [a, b] if a.capability != b.capability)) || checks.len() == 2;
+    if (all == pair && alternate) || (all.len() > 1 && !all.contains(Capability::DacOverride) && at_one_place(checks)) {
         Cause::OneOf { capabilities: all }
     } else {
         Cause::Capability { capabilities: all.difference(covered(all)) }
+    }
+}
+
+/// A function that goes on to ask for another capability after a no takes either (`ioprio_check_cap`, `sk_setsockopt`, `bpf(2)`):
+/// where both had to be there, it would have returned at the first.
+fn at_one_place(checks: &[&Check]) -> bool {
+    match checks {
+        [first, rest @ ..] => site(first).is_some() && rest.iter().all(|check| site(check) == site(first)),
+        [] => false,
     }
 }
 
@@ -155,6 +165,12 @@ fn not_permitted(call: &Call) -> Option<CapSet> {
         }
         _ => None,
     }
+}
+
+/// Memory that may not be locked is answered as if there were none: `ENOMEM`, by mmap(2) `EAGAIN`.
+fn unlocked(call: &Call, denied: &CapSet) -> Option<Cause> {
+    let is_refused = matches!(call.result, ENOMEM | EAGAIN) && denied.contains(Capability::IpcLock);
+    is_refused.then(|| Cause::Capability { capabilities: CapSet::EMPTY.with(Capability::IpcLock) })
 }
 
 /// A call that succeeded without all that it was to do.
@@ -262,6 +278,28 @@ mod tests {
             vec![denied(Capability::DacReadSearch, &["generic_permission"]), denied(Capability::DacOverride, &["generic_permission"])];
         let expected = Cause::OneOf { capabilities: set(&[Capability::DacReadSearch, Capability::DacOverride]) };
         assert_eq!(cause(&call("openat", EACCES, checks), AROUND), Some(expected));
+    }
+
+    #[test]
+    fn two_capabilities_at_one_place_are_alternatives() {
+        let checks = vec![denied(Capability::SysAdmin, &["ioprio_check_cap"]), denied(Capability::SysNice, &["ioprio_check_cap"])];
+        let expected = Cause::OneOf { capabilities: set(&[Capability::SysAdmin, Capability::SysNice]) };
+        assert_eq!(cause(&call("ioprio_set", EPERM, checks), AROUND), Some(expected));
+    }
+
+    #[test]
+    fn two_capabilities_at_two_places_are_both_needed() {
+        let checks = vec![denied(Capability::SysNice, &["can_nice"]), denied(Capability::SysResource, &["other"])];
+        let expected = Cause::Capability { capabilities: set(&[Capability::SysNice, Capability::SysResource]) };
+        assert_eq!(cause(&call("setpriority", EPERM, checks), AROUND), Some(expected));
+    }
+
+    #[test]
+    fn memory_that_may_not_be_locked_is_refused_as_if_there_were_none() {
+        let expected = Cause::Capability { capabilities: set(&[Capability::IpcLock]) };
+        let asked = || vec![denied(Capability::IpcLock, &["__do_sys_mlockall"])];
+        assert_eq!(cause(&call("mlockall", ENOMEM, asked()), AROUND), Some(expected));
+        assert_eq!(cause(&call("mlockall", 0, asked()), AROUND), None);
     }
 
     #[test]

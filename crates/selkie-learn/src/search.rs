@@ -301,7 +301,7 @@ impl<R: Runner> Search<'_, R> {
         if outcome.passed {
             return Ok((reach, outcome));
         }
-        let wanted = outcome.needs.union(wanted);
+        let wanted = outcome.needs.union(added(&outcome, ceiling, reach)).union(wanted);
         let withheld = wanted.intersection(ceiling).difference(reach);
         Err(Stop::NeverPasses { run: outcome.run, lacking: wanted.difference(ceiling), withheld })
     }
@@ -702,6 +702,20 @@ mod tests {
         let mut workload = monotone(needs, CapSet::EMPTY);
         let given = Options { given: set(&DEFAULT).with(C::SysTime), held: set(&DEFAULT).with(C::SysTime), ..careful };
         assert_eq!(search(&given, &mut workload).unwrap().set, needs);
+    }
+
+    #[test]
+    fn of_two_that_would_do_the_less_dangerous_one_is_named_when_neither_may_be_tried() {
+        struct Refused;
+        impl Runner for Refused {
+            type Error = std::convert::Infallible;
+            fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+                let one_of = vec![set(&[C::SysAdmin, C::SysNice])];
+                Ok(trials.iter().map(|_| Outcome { conclusive: true, one_of: one_of.clone(), ..Outcome::default() }).collect())
+            }
+        }
+        let careful = Options { free: CONTAINED, ..options(set(&DEFAULT)) };
+        assert!(matches!(search(&careful, &mut Refused), Err(Stop::NeverPasses { withheld, .. }) if withheld == set(&[C::SysNice])));
     }
 
     proptest! {

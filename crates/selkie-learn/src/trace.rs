@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) const EPERM: i64 = -1;
 /// Permission denied.
 pub(crate) const EACCES: i64 = -13;
+/// No memory, or none that may be locked.
+pub(crate) const ENOMEM: i64 = -12;
+/// What mmap(2) returns for memory that may not be locked.
+pub(crate) const EAGAIN: i64 = -11;
 /// Read-only file system.
 pub(crate) const EROFS: i64 = -30;
 

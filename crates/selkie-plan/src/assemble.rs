@@ -1,6 +1,7 @@
 //! Puts the parts together: each part is computed once, from the inputs and from parts before it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::part::{Inputs, capabilities, devices, files, limits, mounts, namespaces, process, seccomp, security, sysctls, user};
 use crate::part::{Notes, mounts::Place};
@@ -38,6 +39,9 @@ pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result
         notes.reasons.extend(part.reasons);
         notes.warnings.extend(part.warnings);
     }
+    // What the image says is made, and what lies on a mount, which is there only then; a mistyped `--workdir` is not.
+    let on_mount = |mount: &Mount| Path::new(&program.cwd).starts_with(&mount.destination);
+    let makes_cwd = request.process.workdir.is_none() || mounts.mounts.values().any(on_mount);
     let process = Process {
         args: program.args,
         env: program.env,
@@ -51,7 +55,7 @@ pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result
     };
     Ok(Plan {
         process,
-        root: Root { readonly: inputs.read_only() },
+        root: Root { readonly: inputs.read_only(), makes_cwd },
         hostname: (namespaces.namespaces.uts == Namespace::Private).then_some(hostname),
         namespaces: namespaces.namespaces,
         files: files.files,

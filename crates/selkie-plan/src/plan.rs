@@ -97,6 +97,9 @@ pub struct Rlimit {
 pub struct Root {
     /// Mounted read-only (`--read-only`).
     pub readonly: bool,
+    /// A working directory that is missing is made, for the container's user.
+    #[serde(default)]
+    pub makes_cwd: bool,
 }
 
 /// One decision for each kind of namespace; the mount namespace is always new.

@@ -7,9 +7,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::process::Pid;
-use selkie_plan::{Mount, MountSource, Namespace, Plan, Rlimit, UserNamespace, usual_devices};
+use selkie_plan::{Mount, MountSource, Namespace, Plan, Process, Rlimit, UserNamespace, usual_devices};
 use selkie_sys::mount::{self as sys, Attributes};
 use selkie_sys::process::{self, SingleThreaded};
 use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
@@ -242,13 +242,24 @@ fn is_kernels(planned: &Mount) -> bool {
     }
 }
 
-/// Makes the working directory, as Podman does, through the image's links but never out of its root.
+/// Makes the working directory for the container's user, as Podman does, through the image's links but never out of its root.
 fn make_working_directory(launch: &Launch<'_>) -> Result<(), Error> {
-    let cwd = &launch.plan.process.cwd;
+    let Process { cwd, user, .. } = &launch.plan.process;
     match root::place(launch.root, Path::new(cwd)) {
-        Err(error) if error.errno == Errno::NOENT => {
-            root::make_directory(launch.root, Path::new(cwd)).map(drop).map_err(|error| working_directory(cwd, &error))
+        Err(error) if error.errno == Errno::NOENT && launch.plan.root.makes_cwd => {
+            let (owner, group) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+            root::make_directory(launch.root, Path::new(cwd))
+                .and_then(|made| {
+                    rustix::fs::chownat(&made, "", Some(owner), Some(group), AtFlags::EMPTY_PATH).call(|| format!("fchownat({cwd:?})"))
+                })
+                .map_err(|error| working_directory(cwd, &error))
         }
+        Err(error) if error.errno == Errno::NOENT => Err(Error {
+            kind: Kind::NotExecutable,
+            stage: Stage(format!("workdir {cwd:?}")),
+            message: "does not exist in the container".to_owned(),
+            errno: Some(error.errno),
+        }),
         Err(error) => Err(working_directory(cwd, &error)),
         Ok(_) => Ok(()),
     }

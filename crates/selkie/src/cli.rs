@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use selkie::flags;
 
-use crate::commands::Verb;
+use crate::commands::{Verb, unsupported};
 use crate::context::Context;
 use crate::ui::error::{Failure, Stop};
 
@@ -50,6 +50,9 @@ pub(crate) struct Globals {
     /// Another OCI runtime.
     #[arg(long)]
     runtime: Option<String>,
+    /// `-v`, as Podman has it beside `--version`.
+    #[arg(short = 'v', hide = true, action = clap::ArgAction::Version)]
+    short_version: Option<bool>,
 }
 
 impl Cli {
@@ -147,7 +150,7 @@ const WITH_VALUE: [&str; 8] =
     ["--root", "--runroot", "--tmpdir", "--log-level", "--cgroup-manager", "--storage-driver", "--events-backend", "--runtime"];
 
 /// Podman's groups: the verb of the group, and what it is called here.
-const CONTAINER: [(&str, &[&str]); 24] = [
+const CONTAINER: [(&str, &[&str]); 23] = [
     ("attach", &["attach"]),
     ("cleanup", &["__cleanup"]),
     ("create", &["create"]),
@@ -167,7 +170,6 @@ const CONTAINER: [(&str, &[&str]); 24] = [
     ("rm", &["rm"]),
     ("run", &["run"]),
     ("start", &["start"]),
-    ("stats", &["stats"]),
     ("stop", &["stop"]),
     ("top", &["top"]),
     ("unpause", &["unpause"]),
@@ -205,6 +207,9 @@ fn expand(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Stop> {
         let verbs: Vec<&str> = group.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "cleanup").collect();
         return Ok(vec![arguments.first().cloned().unwrap_or_default(), "__group-help".into(), name.into(), verbs.join(" ").into()]);
     }
+    if unsupported::is_later(&name, &verb) {
+        return Err(Stop::Usage(format!("{name} {verb}: not supported yet")));
+    }
     let Some((_, words)) = group.iter().find(|(known, _)| *known == verb) else {
         return Err(unrecognized(&format!("selkie {name} {verb}")));
     };
@@ -238,6 +243,9 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
         }
         ErrorKind::UnknownArgument => {
             let flag = context(ContextKind::InvalidArg);
+            if unsupported::is_later_flag(verb.trim_start(), &flag) {
+                return Stop::Usage(format!("{flag}: not supported yet"));
+            }
             match flag.strip_prefix("--") {
                 Some(_) => see(format!("unknown flag: {flag}")),
                 None if flag.starts_with('-') => see(format!("unknown shorthand flag: {:?} in {flag}", flag.trim_start_matches('-'))),
@@ -254,10 +262,14 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
     }
 }
 
-/// Returns the verb with a blank before it, or nothing.
+/// Returns the verb with a blank before it, as the user may type it, or nothing.
 fn verb_of(arguments: &[OsString]) -> String {
     let known = |name: &String| command().get_subcommands().any(|subcommand| subcommand.get_name() == name);
-    verb(arguments).filter(known).map_or_else(String::new, |name| format!(" {name}"))
+    let typed = |name: String| match name.strip_prefix("__") {
+        Some(inner) => inner.replacen('-', " ", 1),
+        None => name,
+    };
+    verb(arguments).filter(known).map(typed).map_or_else(String::new, |name| format!(" {name}"))
 }
 
 #[cfg(test)]

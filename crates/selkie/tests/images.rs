@@ -55,6 +55,13 @@ fn docker_archive(engine: &Engine, name: &str, layers: &[&[(&str, &str)]], confi
 }
 
 #[test]
+fn working_directory_of_an_image_is_made_for_its_user() {
+    let Some((engine, archive)) = engine_with_archive() else { return };
+    engine.ok(&["import", "--quiet", "--change", "WORKDIR /app/data", "--change", "USER 1000:1000", &archive, "mine:3"]);
+    assert_eq!(engine.ok(&["run", "--rm", "mine:3", "stat", "-c", "%u:%g %a", "/app/data"]), "1000:1000 755");
+}
+
+#[test]
 fn import_prints_the_id_and_the_image_runs() {
     let Some((engine, archive)) = engine_with_archive() else { return };
     let printed = engine.ok(&["import", "--change", r#"CMD ["/probe"]"#, "--change", "ENV GREETING=hello", &archive, "mine:2"]);

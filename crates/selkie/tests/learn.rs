@@ -138,6 +138,41 @@ fn service_without_an_oracle_is_known_by_what_it_does() {
 }
 
 #[test]
+fn service_that_listens_nowhere_and_is_refused_something_is_given_its_time() {
+    let Some(engine) = engine() else { return };
+    // The kernel's log is not in a container's reach; that it cannot be read changes nothing.
+    let report = proven(&engine, "auto", &[], &["sh", "-c", "busybox dmesg; exec busybox sleep 1000"]);
+    assert_eq!(report["required"], serde_json::json!([]));
+    assert_eq!(report["relative_to"]["oracle"], "it keeps running");
+    nothing_is_left(&engine);
+}
+
+#[test]
+fn runs_of_a_container_with_a_name_do_not_meet() {
+    let Some(engine) = engine() else { return };
+    let files = ["id", "pid"].map(|name| engine.path(name).display().to_string());
+    let flags = ["--name", "web", "--cidfile", &files[0], "--pidfile", &files[1]];
+    let report = proven(&engine, "auto", &flags, &["sh", "-c", "busybox chown 5 /etc/group && busybox chroot / true"]);
+    assert_eq!(names(&report["required"]), ["CAP_CHOWN", "CAP_SYS_CHROOT"]);
+    assert!(files.iter().all(|file| !std::path::Path::new(file).exists()), "a run has written a file");
+    nothing_is_left(&engine);
+}
+
+#[test]
+fn of_two_that_would_do_the_less_dangerous_one_is_proven() {
+    let Some(engine) = engine() else { return };
+    if !rungs(&engine).contains(&"bpf") {
+        return;
+    }
+    let command = ["busybox", "ionice", "-c", "1", "busybox", "true"];
+    let report = proven(&engine, "bpf", &["--cap-add", "sys_admin,sys_nice"], &command);
+    assert_eq!(names(&report["required"]), ["CAP_SYS_NICE"]);
+    let said = learn(&engine, "bpf", &[], &command);
+    assert!(said.stderr.contains("the workload asks for SYS_NICE, which reaches"), "{said:?}");
+    assert!(said.stderr.contains("needs SYS_ADMIN or SYS_NICE, asked by ioprio_check_cap"), "{said:?}");
+}
+
+#[test]
 fn service_that_goes_on_as_root_has_not_passed() {
     let Some(engine) = engine() else { return };
     for rung in rungs(&engine) {

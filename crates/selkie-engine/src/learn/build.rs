@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use selkie_caps::{CapSet, Capability};
-use selkie_learn::classify::site;
+use selkie_learn::classify::asked;
 use selkie_learn::operation::{operation, result, safe};
 use selkie_learn::report::{
     Alternative, Degraded, Facts, Impossible, NeverAsked, Observed, RelativeTo, Required, Run, VERSION, Zero, flags,
@@ -97,7 +97,7 @@ impl Learner<'_> {
             errno: evidence.map(|(call, _)| result(call)),
             process: evidence.map(|(call, _)| format!("{}({})", safe(&call.comm), call.pid)),
             site: evidence
-                .and_then(|(call, _)| call.denied.iter().filter(|check| check.capability == capability).find_map(site).map(str::to_owned)),
+                .and_then(|(call, _)| asked(call.denied.iter().filter(|check| check.capability == capability)).map(str::to_owned)),
             failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
             log_line: made.and_then(|made| complaint(&made.output, self.numbered(found.baseline_run).map_or("", |made| &made.output))),
             run: certificate.map_or(0, |certificate| certificate.run),

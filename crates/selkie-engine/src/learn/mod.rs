@@ -211,11 +211,11 @@ impl Failure {
     }
 }
 
-/// Returns whether runs of this container cannot meet: each has its own network, and writes nothing that another one reads.
+/// Returns whether runs of this container cannot meet: each has its own network and name, and writes nothing that another one reads.
 fn is_separate(request: &Request, plan: &Plan) -> bool {
     let shares = request.mounts.volumes.iter().any(|volume| !volume.readonly) || !request.mounts.mounts.is_empty();
     let overlay = request.rootfs.as_deref().is_none_or(|rootfs| rootfs.ends_with(":O"));
-    has_own_network(plan) && !shares && overlay
+    has_own_network(plan) && !shares && overlay && request.name.is_none()
 }
 
 /// Returns what may be tried without the user giving it.

@@ -212,7 +212,9 @@ impl Run<'_> {
     fn lateness(&mut self, elapsed: Duration, quiet: &Quiet) -> Option<String> {
         let is_late = elapsed > self.wanted.limit;
         if !is_late {
-            if elapsed <= self.wanted.hurry || self.lacking().is_empty() {
+            // Where it only has to go on, nothing is missing but time: to hurry would not let it pass at all.
+            let is_waited_for = self.made.way == Way::Ends || quiet.missing.is_some();
+            if !is_waited_for || elapsed <= self.wanted.hurry || self.lacking().is_empty() {
                 return None;
             }
             self.made.seen = true;

@@ -39,6 +39,8 @@ pub(super) struct Relay {
     input: Vec<u8>,
     close_input: bool,
     ended: Option<Ended>,
+    /// The clients have been told of the end.
+    told: bool,
     /// When the process is killed.
     pub(super) deadline: Option<Instant>,
     /// The process is killed when nobody is attached any more.
@@ -70,6 +72,7 @@ impl Relay {
             input: Vec::new(),
             close_input: false,
             ended: None,
+            told: false,
             deadline: None,
             bound: false,
             settles: false,
@@ -110,14 +113,18 @@ impl Relay {
                 }
                 continue;
             }
-            if !client_first {
+            if !self.told {
+                self.told = true;
+                if !client_first {
+                    tell(how);
+                }
+                self.clients.retain_mut(|client| client.send(message::EXITED, how.code().to_string().as_bytes()));
                 tell(how);
             }
-            for client in &mut self.clients {
-                client.send(message::EXITED, how.code().to_string().as_bytes());
+            // That, too, may have found no room.
+            if self.is_drained() {
+                return self.clients;
             }
-            tell(how);
-            return self.clients;
         }
     }
 
@@ -317,5 +324,38 @@ impl Relay {
             log.append(stream, data);
         }
         self.clients.retain_mut(|client| client.send(tag, data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Pid;
+
+    use super::*;
+
+    #[test]
+    fn end_is_told_to_a_client_that_had_no_room_for_it() {
+        #[expect(clippy::zombie_processes, reason = "the relay reaps it")]
+        let child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let child = Child { pid, pidfd: rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap() };
+        let (ours, theirs) = socket::pair().unwrap();
+        for body in [&[0_u8; 1000][..], &[]] {
+            while socket::send(&ours, message::OUTPUT, body, true).is_ok() {}
+        }
+        let streams = Streams::Pipes { stdin: None, stdout: None, stderr: None };
+        let relay = Relay::new(child, streams, None, None, vec![Client::new(ours)]);
+        let (ended, begin) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            // It is told before it reads the first message.
+            begin.recv().unwrap();
+            let (mut buffer, mut last) = ([0; 2000], None);
+            while let Ok(1..) = socket::receive(&theirs, &mut buffer, false) {
+                last = buffer.first().copied();
+            }
+            last
+        });
+        drop(relay.run(true, |_| ended.send(()).unwrap()));
+        assert_eq!(reader.join().unwrap(), Some(message::EXITED));
     }
 }

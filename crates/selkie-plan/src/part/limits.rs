@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use selkie_caps::Capability;
 
 use super::{Inputs, Notes};
+use crate::request::LimitsRequest;
 use crate::value::Ulimit;
 use crate::{Cgroup, CgroupLayout, PlanError, Rlimit};
 
@@ -27,6 +28,7 @@ pub(crate) struct Part {
 /// Computes the limits.
 pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
     let mut notes = Notes::default();
+    check_processors(&inputs.request.limits)?;
     let rlimits = rlimits(inputs, &mut notes)?;
     let cgroup = cgroup(inputs, &mut notes)?;
     let oom_score_adj = inputs.request.limits.oom_score_adj.or(inputs.facts.conf.oom_score_adj);
@@ -34,6 +36,24 @@ pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
         return Err(PlanError::OomScore { value: value.into() });
     }
     Ok(Part { rlimits, cgroup, oom_score_adj, notes })
+}
+
+/// Checks what the kernel would refuse when the container starts.
+fn check_processors(limits: &LimitsRequest) -> Result<(), PlanError> {
+    let refused = |flag: &'static str, value: String, expected: &'static str| Err(PlanError::Choice { flag, value, expected });
+    if let Some(period) = limits.cpu_period.filter(|period| !matches!(period, 0 | 1000..=1_000_000)) {
+        return refused("--cpu-period", period.to_string(), "1000 to 1000000 microseconds");
+    }
+    if let Some(quota) = limits.cpu_quota.filter(|quota| (1..1000).contains(quota)) {
+        return refused("--cpu-quota", quota.to_string(), "at least 1000 microseconds");
+    }
+    let is_list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'));
+    for (flag, list) in [("--cpuset-cpus", &limits.cpuset_cpus), ("--cpuset-mems", &limits.cpuset_mems)] {
+        if let Some(list) = list.as_ref().filter(|list| !is_list(list)) {
+            return refused(flag, list.clone(), "numbers and ranges, for example 0-1,3");
+        }
+    }
+    Ok(())
 }
 
 fn rlimits(inputs: &Inputs, notes: &mut Notes) -> Result<Vec<Rlimit>, PlanError> {

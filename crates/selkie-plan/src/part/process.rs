@@ -123,7 +123,10 @@ pub(crate) fn hostname(inputs: &Inputs, uts: &Namespace) -> Result<String, PlanE
         (None, _) => facts.hostname.clone(),
     };
     let plain = |c: char| c.is_ascii() && !c.is_ascii_control() && !c.is_ascii_whitespace();
-    if name.len() > 64 || !name.chars().all(plain) {
+    if name.len() > 64 {
+        return Err(PlanError::Choice { flag: "--hostname", value: name, expected: "at most 64 characters" });
+    }
+    if !name.chars().all(plain) {
         return Err(PlanError::ForbiddenCharacter { what: "--hostname", value: name });
     }
     Ok(name)

@@ -62,8 +62,12 @@ pub(crate) fn dry_run(context: &Context, request: Request, form: DryRun) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks before anything is made that `--cidfile` can be written.
+/// Checks before anything is made that `--cidfile` and `--pidfile` can be written, and that no other container has the first.
 pub(crate) fn check_files(request: &Request) -> Result<(), Failure> {
+    if let Some(path) = request.lifecycle.cidfile.as_ref().filter(|path| std::path::Path::new(path).exists()) {
+        let what = "container id file exists. Ensure another container is not using it or delete";
+        return Err(Failure::engine(format!("{what} {path}")));
+    }
     for path in [&request.lifecycle.cidfile, &request.lifecycle.pidfile].into_iter().flatten() {
         let directory = std::path::Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
         if directory.is_some_and(|directory| !directory.is_dir()) {

@@ -28,7 +28,10 @@ use crate::ui::text::one_line;
 pub(crate) struct Export {
     /// The format.
     #[arg(long, value_name = "FORMAT")]
-    to: String,
+    to: Option<String>,
+    /// Podman's: the file of the archive.
+    #[arg(long, short = 'o', hide = true)]
+    output: Option<std::path::PathBuf>,
     /// With the changes of this proposal of the path to zero, counted from 1 as `profile show` lists them.
     #[arg(long, value_name = "N")]
     zero: Option<usize>,
@@ -41,7 +44,10 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let format = Format::parse(&self.to).map_err(|error| Failure::engine(error.to_string()))?;
+        let (Some(to), None) = (&self.to, &self.output) else {
+            return Err(Failure::engine("export of a container's file system: not supported yet; a profile is exported with --to FORMAT"));
+        };
+        let format = Format::parse(to).map_err(|error| Failure::engine(error.to_string()))?;
         let profile = Profile::load(context.engine.store(), &self.name)?;
         let report = &profile.report;
         if !(report.proven && report.complete || self.unproven) {

@@ -30,9 +30,12 @@ pub(crate) struct Logs {
     /// Only until then.
     #[arg(long)]
     until: Option<String>,
-    /// With the container's name on each line.
+    /// Of several containers: with the name on each line, not the id.
     #[arg(long, short = 'n')]
     names: bool,
+    /// Of several containers: the ids or names in colours.
+    #[arg(long)]
+    color: bool,
     /// The container that was created last.
     #[arg(long, short = 'l')]
     latest: bool,
@@ -52,14 +55,26 @@ impl Logs {
         } else {
             self.tail.parse::<i64>().map_err(|_| Failure::engine(format!("invalid value {:?} for --tail", self.tail)))?
         };
-        let window = (moment("--since", self.since.as_deref())?, moment("--until", self.until.as_deref())?);
-        for container in &containers {
-            self.show(context, container, usize::try_from(tail).ok(), window)?;
+        let window = (time::moment("--since", self.since.as_deref())?, time::moment("--until", self.until.as_deref())?);
+        for (number, container) in containers.iter().enumerate() {
+            // Of one alone it is known whose lines they are.
+            let whose = if containers.len() > 1 { self.label(container, number) } else { String::new() };
+            self.show(context, &Whose { container, label: &whose }, usize::try_from(tail).ok(), window)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn show(&self, context: &Context, container: &Container, tail: Option<usize>, window: Window) -> Result<(), Failure> {
+    /// Returns what stands before each line of a container when there are several.
+    fn label(&self, container: &Container, number: usize) -> String {
+        let name = if self.names { container.record.name.as_str() } else { container.id().short() };
+        match COLOURS.get(number % COLOURS.len()).filter(|_| self.color) {
+            Some(colour) => format!("\x1b[{colour}m{name}\x1b[0m "),
+            None => format!("{name} "),
+        }
+    }
+
+    fn show(&self, context: &Context, whose: &Whose<'_>, tail: Option<usize>, window: Window) -> Result<(), Failure> {
+        let container = whose.container;
         let driver = container.record.request.lifecycle.log_driver;
         if driver == Some(selkie_plan::LogDriver::None) {
             return Err(Failure::engine(
@@ -73,15 +88,15 @@ impl Logs {
             if within(&entry, window) {
                 match tail {
                     Some(_) => entries.push(entry),
-                    None => self.print(container, &entry)?,
+                    None => self.print(whose, &entry)?,
                 }
             }
         }
         let skipped = tail.map_or(0, |tail| entries.len().saturating_sub(tail));
         for entry in entries.iter().skip(skipped) {
-            self.print(container, entry)?;
+            self.print(whose, entry)?;
         }
-        if self.follow { self.follow(context, container, &mut reader, window) } else { Ok(()) }
+        if self.follow { self.follow(context, whose, &mut reader, window) } else { Ok(()) }
     }
 
     /// Opens the log, which begins with the first output: `None` if there was none, and none is waited for.
@@ -101,12 +116,12 @@ impl Logs {
     }
 
     /// Shows what comes until nothing can come any more.
-    fn follow(&self, context: &Context, container: &Container, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
+    fn follow(&self, context: &Context, whose: &Whose<'_>, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
         loop {
-            let is_over = is_over(context, container);
+            let is_over = is_over(context, whose.container);
             while let Some(entry) = read_log(reader)? {
                 if within(&entry, window) {
-                    self.print(container, &entry)?;
+                    self.print(whose, &entry)?;
                 }
             }
             if is_over {
@@ -116,11 +131,8 @@ impl Logs {
         }
     }
 
-    fn print(&self, container: &Container, entry: &LogEntry) -> Result<(), Failure> {
-        let mut line = Vec::new();
-        if self.names {
-            line.extend(format!("{} ", container.record.name).bytes());
-        }
+    fn print(&self, whose: &Whose<'_>, entry: &LogEntry) -> Result<(), Failure> {
+        let mut line = whose.label.as_bytes().to_vec();
         if self.timestamps {
             line.extend(format!("{} ", entry.time).bytes());
         }
@@ -132,6 +144,15 @@ impl Logs {
         }
     }
 }
+
+/// A container and what stands before its lines.
+struct Whose<'a> {
+    container: &'a Container,
+    label: &'a str,
+}
+
+/// Podman's, in its order.
+const COLOURS: [u8; 6] = [37, 31, 33, 34, 35, 36];
 
 /// How long to wait for more.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -149,19 +170,4 @@ type Window = (Option<jiff::Timestamp>, Option<jiff::Timestamp>);
 fn within(entry: &LogEntry, (since, until): Window) -> bool {
     let Some(then) = time::parse(&entry.time) else { return true };
     since.is_none_or(|since| then >= since) && until.is_none_or(|until| then <= until)
-}
-
-/// Reads a point in time: RFC 3339, seconds since 1970, or a duration before now.
-fn moment(flag: &str, text: Option<&str>) -> Result<Option<jiff::Timestamp>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    if let Some(moment) = time::parse(text) {
-        return Ok(Some(moment));
-    }
-    let wrong =
-        || Failure::engine(format!("unable to parse {flag} {text:?}: expected RFC 3339, seconds since 1970, or a duration such as 10m"));
-    if let Ok(seconds) = text.parse::<i64>() {
-        return jiff::Timestamp::from_second(seconds).map(Some).map_err(|_| wrong());
-    }
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    jiff::Timestamp::now().checked_sub(duration).map(Some).map_err(|_| wrong())
 }

@@ -5,6 +5,7 @@ use selkie_engine::{Container, Status};
 
 use crate::context::Context;
 use crate::ui::error::{Failure, show};
+use crate::ui::filter::Filters;
 use crate::ui::out;
 
 /// Which containers.
@@ -19,6 +20,9 @@ pub(crate) struct Selection {
     /// Those whose ids are in these files.
     #[arg(long)]
     pub(crate) cidfile: Vec<std::path::PathBuf>,
+    /// Those that fit, as with `ps --filter`.
+    #[arg(long)]
+    pub(crate) filter: Vec<String>,
     /// Names or ids.
     #[arg(value_name = "CONTAINER")]
     pub(crate) names: Vec<String>,
@@ -30,16 +34,26 @@ pub(crate) struct Selected {
     pub(crate) container: Result<Container, Failure>,
 }
 
+/// One that nobody has named is called by its id.
+impl From<Container> for Selected {
+    fn from(container: Container) -> Self {
+        Self { called: container.id().to_string(), container: Ok(container) }
+    }
+}
+
 impl Selection {
     /// Finds the containers; with `--all` those whose state `fits`.
     pub(crate) fn containers(&self, context: &Context, fits: impl Fn(Status) -> bool) -> Result<Vec<Selected>, Failure> {
+        if !self.filter.is_empty() {
+            let chosen = Filters::parse(&self.filter)?.choose(context, context.containers()?)?;
+            return Ok(chosen.into_iter().map(Selected::from).collect());
+        }
         if self.all {
             let chosen = context.containers()?.into_iter().filter(|container| fits(container.status));
-            return Ok(chosen.map(|container| Selected { called: container.id().to_string(), container: Ok(container) }).collect());
+            return Ok(chosen.map(Selected::from).collect());
         }
         if self.latest {
-            let container = context.latest()?;
-            return Ok(vec![Selected { called: container.id().to_string(), container: Ok(container) }]);
+            return Ok(vec![Selected::from(context.latest()?)]);
         }
         let mut names = self.names.clone();
         for file in &self.cidfile {

@@ -50,7 +50,7 @@ mod stop;
 mod subject;
 mod tag;
 mod top;
-mod unsupported;
+pub(crate) mod unsupported;
 mod untag;
 mod version;
 mod wait;
@@ -144,7 +144,7 @@ verbs! {
     Watch(hidden::Watch),
     #[command(name = "__demo", hide = true)]
     Workload(demo::Workload),
-    #[command(name = "__container-prune", hide = true)]
+    #[command(name = "__container-prune", hide = true, override_usage = "selkie container prune [OPTIONS]")]
     ContainerPrune(prune::ContainerPrune),
     #[command(name = "__cleanup", hide = true)]
     Cleanup(hidden::Cleanup),

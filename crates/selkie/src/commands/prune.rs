@@ -1,6 +1,6 @@
 //! `selkie container prune`
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,6 +8,7 @@ use clap::Args;
 use crate::commands::many::{Selected, each};
 use crate::context::Context;
 use crate::ui::error::Failure;
+use crate::ui::filter::Filters;
 
 /// Remove every container that does not run.
 #[derive(Debug, Args)]
@@ -15,6 +16,9 @@ pub(crate) struct ContainerPrune {
     /// Do not ask.
     #[arg(long, short = 'f')]
     force: bool,
+    /// Of them, those that fit, as with `ps --filter`.
+    #[arg(long)]
+    filter: Vec<String>,
 }
 
 impl ContainerPrune {
@@ -22,21 +26,18 @@ impl ContainerPrune {
         if !self.force && !confirmed()? {
             return Ok(ExitCode::SUCCESS);
         }
-        let ended = context.containers()?.into_iter().filter(|container| container.live.is_none());
-        let selected = ended.map(|container| Selected { called: container.id().to_string(), container: Ok(container) }).collect();
+        let fitting = Filters::parse(&self.filter)?.choose(context, context.containers()?)?;
+        let selected = fitting.into_iter().filter(|container| container.live.is_none()).map(Selected::from).collect();
         each(selected, |container| Ok(context.engine.remove(container, false)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Asks on the terminal; without one nobody can say yes.
+/// Asks; whoever answers may be a pipe, and no answer is no.
 fn confirmed() -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::engine("containers are removed without asking only with --force"));
-    }
-    let mut stderr = std::io::stderr().lock();
-    stderr.write_all(b"WARNING! This will remove all non running containers.\nAre you sure you want to continue? [y/N] ")?;
-    stderr.flush()?;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(b"WARNING! This will remove all non running containers.\nAre you sure you want to continue? [y/N] ")?;
+    stdout.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

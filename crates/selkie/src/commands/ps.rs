@@ -30,7 +30,7 @@ pub(crate) struct Ps {
     /// Those that do not run, too.
     #[arg(long, short = 'a')]
     all: bool,
-    /// Only those that fit: id, name, label, status, exited, ancestor, before, since, privileged, cap.
+    /// Only those that fit: id, name, label, status, exited, ancestor, before, since, until, volume, privileged, cap.
     #[arg(long, short = 'f')]
     filter: Vec<String>,
     /// Print as `json`, or as a Go template, with `table ` before it as a table.
@@ -130,7 +130,8 @@ impl Ps {
     }
 
     fn print(&self, context: &Context, containers: &[Container]) -> Result<(), Failure> {
-        if self.quiet {
+        // A format says more than `--quiet`.
+        if self.quiet && self.format.is_none() {
             let ids = containers
                 .iter()
                 .map(|container| format!("{}\n", if self.no_trunc { container.id().as_str() } else { container.id().short() }));

@@ -80,10 +80,6 @@ impl Run {
                 return Err(error.into());
             }
         };
-        if let Some(file) = &lifecycle.pidfile {
-            std::fs::write(file, format!("{}\n", attached.pid))
-                .map_err(|error| Failure::engine(format!("cannot write `{file}`: {error}")))?;
-        }
         if !attach {
             out::line(record.id.as_str())?;
             return Ok(ExitCode::SUCCESS);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::ui::error::Failure;
-use crate::ui::out;
+use crate::ui::{out, template};
 
 /// Print the version.
 #[derive(Debug, Args)]
@@ -23,7 +23,8 @@ impl Version {
         let value = serde_json::json!({"Client": {"APIVersion": version, "Version": version, "OsArch": platform, "Os": "linux"}});
         match self.format.as_deref() {
             None => out::print(&format!("Client:       selkie\nVersion:      {version}\nOS/Arch:      {platform}\n"))?,
-            Some(format) => out::print(&crate::ui::template::render(format, "version", std::slice::from_ref(&value))?)?,
+            Some(format) if template::is_json(format) => out::json(&value)?,
+            Some(format) => out::print(&template::render(format, "version", std::slice::from_ref(&value))?)?,
         }
         Ok(ExitCode::SUCCESS)
     }

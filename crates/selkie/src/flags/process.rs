@@ -105,7 +105,11 @@ pub(super) fn variables(files: &[String], flags: &[String], outside: &impl Outsi
         env.extend(parse_env_file(&content, lookup)?);
     }
     for text in flags {
-        env.extend(parse_env(text, lookup)?);
+        match text.strip_suffix('*').filter(|beginning| !beginning.contains('=')) {
+            // `-e FOO*`: all of the caller's that begin so.
+            Some(beginning) => env.extend(outside.variables().into_iter().filter(|(key, _)| key.starts_with(beginning))),
+            None => env.extend(parse_env(text, lookup)?),
+        }
     }
     Ok(env)
 }

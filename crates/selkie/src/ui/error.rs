@@ -6,7 +6,7 @@
 //! Caused by: cause
 //! Hint: what to do
 //! ```
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where errors, help and warnings are printed")]
+#![expect(clippy::print_stderr, reason = "this is where errors and warnings are printed")]
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use selkie_plan::PlanError;
 
+use super::out;
 use super::text::printable;
 use crate::exit::ENGINE;
 
@@ -111,18 +112,31 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// Takes the numbers of errors, which their words have said, out of a text: `No such file or directory (os error 2)`.
+fn plain(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain.push_str(rest),
+            _ => plain.extend([" (os error ", part]),
+        }
+    }
+    plain
+}
+
 /// Prints `failure` and returns its exit code.
 pub(crate) fn show(failure: &Failure) -> ExitCode {
     if std::io::stderr().is_terminal() {
-        eprintln!("Error: {}", printable(&failure.message));
+        eprintln!("Error: {}", printable(&plain(&failure.message)));
         for cause in &failure.causes {
-            eprintln!("Caused by: {}", printable(cause));
+            eprintln!("Caused by: {}", printable(&plain(cause)));
         }
         if let Some(hint) = &failure.hint {
             eprintln!("Hint: {}", printable(hint));
         }
     } else {
-        eprintln!("Error: {}", printable(&failure.line()));
+        eprintln!("Error: {}", printable(&plain(&failure.line())));
     }
     ExitCode::from(failure.code)
 }
@@ -151,12 +165,10 @@ pub(crate) enum Stop {
 /// Prints it and returns its exit code.
 pub(crate) fn stop(stop: Stop) -> ExitCode {
     match stop {
-        Stop::Answer(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Stop::Answer(text) => out::painted(&text).map_or_else(|failure| show(&failure), |()| ExitCode::SUCCESS),
         Stop::NoCommand(text) => {
-            print!("{text}");
+            // The error below is the one to tell.
+            let _ = out::painted(&text);
             eprintln!("Error: missing command 'selkie COMMAND'");
             ExitCode::from(ENGINE)
         }
@@ -164,5 +176,19 @@ pub(crate) fn stop(stop: Stop) -> ExitCode {
             eprintln!("Error: {}", printable(&text));
             ExitCode::from(ENGINE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_has_no_numbers_of_errors() {
+        assert_eq!(
+            plain("open x: No such file or directory (os error 2): again (os error 13)"),
+            "open x: No such file or directory: again"
+        );
+        assert_eq!(plain("nothing (os error in it"), "nothing (os error in it");
     }
 }

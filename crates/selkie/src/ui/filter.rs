@@ -1,4 +1,4 @@
-//! `--filter KEY=VALUE` of `ps`: several values of one key are alternatives, several keys must all fit.
+//! `--filter KEY=VALUE` of `ps`: several values of one key are alternatives, several labels and several keys must all fit.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,46 @@ use selkie_engine::{Container, Status};
 
 use crate::context::Context;
 use crate::ui::error::Failure;
+use crate::ui::time;
 
 /// Filters of containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters(BTreeMap<String, Vec<String>>);
 
-const KEYS: [&str; 11] = ["id", "name", "label", "status", "exited", "ancestor", "before", "since", "privileged", "cap", "restart-policy"];
+const KEYS: [&str; 14] = [
+    "id",
+    "name",
+    "label",
+    "label!",
+    "status",
+    "exited",
+    "ancestor",
+    "before",
+    "since",
+    "until",
+    "volume",
+    "privileged",
+    "cap",
+    "restart-policy",
+];
+
+/// Podman's, which this version does not have.
+const LATER: [&str; 7] = ["network", "pod", "health", "ctr-names", "ctr-ids", "command", "annotation"];
 
 impl Filters {
     /// Parses the flags.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, Failure> {
         let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for text in texts {
+            // `label!=KEY` is the key `label!`.
             let Some((key, value)) = text.split_once('=') else {
                 return Err(Failure::engine(format!(
                     "invalid argument {text:?}: filter input must be in the form of filter=value: {text} is invalid"
                 )));
             };
+            if LATER.contains(&key) {
+                return Err(Failure::engine(format!("--filter {key}: not supported yet")));
+            }
             if !KEYS.contains(&key) {
                 return Err(Failure::engine(format!("{key} is an invalid filter")));
             }
@@ -41,14 +64,27 @@ impl Filters {
         self.0.contains_key(key)
     }
 
+    /// Returns those of `containers`, which are all that there are, that fit.
+    pub(crate) fn choose(&self, context: &Context, containers: Vec<Container>) -> Result<Vec<Container>, Failure> {
+        let mut chosen = Vec::new();
+        for container in &containers {
+            if self.accept(context, container, &containers)? {
+                chosen.push(container.clone());
+            }
+        }
+        Ok(chosen)
+    }
+
     /// Returns whether `container` fits; `known` are all containers, for those that a filter names.
     pub(crate) fn accept(&self, context: &Context, container: &Container, known: &[Container]) -> Result<bool, Failure> {
         for (key, values) in &self.0 {
-            let mut fits = false;
+            let mut fitting = 0;
             for value in values {
-                fits |= accept(context, container, known, key, value)?;
+                fitting += usize::from(accept(context, container, known, key, value)?);
             }
-            if !fits {
+            // Labels must all be there.
+            let needed = if key == "label" || key == "label!" { values.len() } else { 1 };
+            if fitting < needed {
                 return Ok(false);
             }
         }
@@ -74,12 +110,18 @@ fn accept(context: &Context, container: &Container, known: &[Container], key: &s
     Ok(match key {
         "id" => record.id.as_str().starts_with(value),
         "name" => named(record.name.as_str(), value),
-        "label" => {
+        "label" | "label!" => {
             let labels = crate::commands::ps::labels(container);
-            match value.split_once('=') {
+            let is_there = match value.split_once('=') {
                 Some((key, value)) => labels.get(key).is_some_and(|found| found == value),
                 None => labels.contains_key(value),
-            }
+            };
+            is_there == (key == "label")
+        }
+        "until" => time::parse(&record.created) < time::moment("--filter until", Some(value))?,
+        "volume" => {
+            let binds = record.request.mounts.volumes.iter();
+            binds.into_iter().any(|bind| bind.source == value || bind.destination == value)
         }
         "status" => match value {
             "created" | "configured" => container.status == Status::Created,

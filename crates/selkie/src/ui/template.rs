@@ -108,7 +108,12 @@ fn functions(template: Template) -> Template {
         })
         .func("split", move |arguments| {
             let (whole, separator) = (text(arguments, 0), text(arguments, 1));
-            Ok(Data::List(whole.split(separator.as_str()).map(Data::from).collect()))
+            // As Go: without a separator every character is a part.
+            let parts: Vec<String> = match separator.as_str() {
+                "" => whole.chars().map(String::from).collect(),
+                separator => whole.split(separator).map(str::to_owned).collect(),
+            };
+            Ok(Data::List(parts.iter().map(|part| Data::from(part.as_str())).collect()))
         })
         .func("truncate", move |arguments| {
             let length = arguments.get(1).and_then(Data::as_int).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
@@ -173,6 +178,11 @@ mod tests {
             one("{{upper .Name}} {{join .Caps \",\"}} {{json .Labels}} {{truncate .Name 2}} {{pad .Name 1 1}}|"),
             "WEB CAP_KILL,CAP_CHOWN {\"a\":\"1\",\"b\":\"2\"} we  web |\n"
         );
+    }
+
+    #[test]
+    fn split_without_a_separator_gives_characters() {
+        assert_eq!(one("{{len (split .Name \"\")}} {{split .Name \"e\"}}"), "3 [w b]\n");
     }
 
     #[test]

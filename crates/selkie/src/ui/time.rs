@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::ui::error::Failure;
+
 /// Returns how long `seconds` is, in one unit, as go-units' `HumanDuration` has it.
 pub(crate) fn human_duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;
@@ -41,6 +43,29 @@ pub(crate) fn now() -> i64 {
 /// Reads an RFC 3339 time.
 pub(crate) fn parse(time: &str) -> Option<Timestamp> {
     time.parse().ok()
+}
+
+/// Reads a point in time: RFC 3339, UTC without a zone, seconds since 1970, or a duration before now.
+///
+/// # Errors
+/// It is none of them; `flag` is what it was given to.
+pub(crate) fn moment(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    if let Some(moment) = parse(text) {
+        return Ok(Some(moment));
+    }
+    let wrong =
+        || Failure::engine(format!("unable to parse {flag} {text:?}: expected RFC 3339, seconds since 1970, or a duration such as 10m"));
+    // Without a zone it is UTC, as in the times that are shown, and a day begins at midnight.
+    let local = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(Into::into));
+    if let Ok(moment) = local.and_then(|local| jiff::tz::TimeZone::UTC.to_timestamp(local)) {
+        return Ok(Some(moment));
+    }
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Timestamp::from_second(seconds).map(Some).map_err(|_| wrong());
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Timestamp::now().checked_sub(duration).map(Some).map_err(|_| wrong())
 }
 
 #[cfg(test)]

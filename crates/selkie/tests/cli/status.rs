@@ -94,6 +94,20 @@ fn command_lines_that_mean_nothing_are_125_in_podmans_words() {
     assert_eq!(failure(&said), (125, "Error: missing command 'selkie COMMAND'"));
     assert!(said.stdout.contains("Usage"), "{said:?}");
     assert_eq!(run(&engine, "container badcmd").code, 125);
+    for line in ["init a", "container checkpoint a", "image history a", "image prune", "container stats"] {
+        let said = run(&engine, line);
+        assert_eq!((said.code, said.stderr), (125, format!("Error: {}: not supported yet\n", line.trim_end_matches(" a"))), "{line}");
+    }
+    for line in ["export a", "export -o x a"] {
+        assert_eq!(
+            failure(&run(&engine, line)),
+            (125, "Error: export of a container's file system: not supported yet; a profile is exported with --to FORMAT")
+        );
+    }
+    for line in ["--url x ps", "--remote ps", "-r ps", "ps --ns", "-c x ps"] {
+        let said = run(&engine, line);
+        assert!(said.code == 125 && said.stderr.ends_with(": not supported yet\n"), "{line}: {said:?}");
+    }
     assert_eq!(run(&engine, "rm").code, 125);
     assert_eq!(run(&engine, "run").code, 125);
 }

@@ -107,3 +107,19 @@ fn signals_reach_the_program() {
     assert_eq!(engine.ok(&["wait", "a"]), "9");
     assert_eq!(engine.ok(&["logs", "a"]), "ready\ngot");
 }
+
+#[test]
+fn help_to_a_reader_that_is_gone_is_no_crash() {
+    let Some(engine) = engine() else { return };
+    for words in [&["run", "--help"][..], &["--help"], &["--version"], &[]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = engine.command(words).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = if words.is_empty() { (Some(125), "Error: missing command 'selkie COMMAND'\n") } else { (Some(0), "") };
+        assert_eq!((output.status.code(), said.as_str()), expected, "{words:?}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = engine.command(&["run", "--help"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+}

@@ -168,10 +168,10 @@ fn c6_a_target_that_turns_into_a_link_leads_nowhere() {
     std::fs::write(engine.path("file"), "file of the source").unwrap();
     let up = format!("{}canary", "../".repeat(12));
     let links = [format!("/../../..{}", host.display()), format!("../../../../../../..{}", host.display()), up, "/proc/1/root".to_owned()];
-    // Volumes, a file, a tmpfs, and a working directory that is made.
+    // Volumes, a file, a tmpfs, and a working directory that is made, which with `--workdir` is only done on a mount.
     let directory = format!("{}:/d/volume", source.display());
     let file = format!("{}:/d/file", engine.path("file").display());
-    let flags = ["run", "--rm", "-v", &directory, "-v", &file, "--tmpfs", "/d/tmpfs", "-w", "/d/work/new", "--rootfs"];
+    let flags = ["run", "--rm", "-v", &directory, "-v", &file, "--tmpfs", "/d/tmpfs", "-w", "/d/tmpfs/work/new", "--rootfs"];
     engine.ok(&[&flags[..], &[&engine.rootfs(), "true"]].concat());
     for link in links {
         let raced = Raced::new(&engine, "d", |decoy| {

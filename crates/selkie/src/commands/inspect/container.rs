@@ -1,7 +1,7 @@
 //! A container as `inspect` shows it: Podman's fields in Podman's order.
 
 use selkie_engine::{Container, RootSource, Status};
-use selkie_plan::value::{RestartPolicy, SecurityOpt, UsernsMode};
+use selkie_plan::value::{BindMount, RestartPolicy, SecurityOpt, UsernsMode};
 use selkie_plan::{DEFAULT_CAPABILITIES, IdMap, IdMaps, LogDriver, MountSource, Namespace, Plan, UserNamespace, cap_add_drop, normalise};
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,7 @@ pub(super) fn object(context: &Context, container: &Container) -> Result<Value, 
         "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": directory.join("upper").display().to_string(), "WorkDir": directory.join("work").display().to_string()}},
         "Mounts": mounts(planned),
         "Dependencies": [],
-        "NetworkSettings": {"SandboxKey": network_key(container, planned)},
+        "NetworkSettings": network_settings(network_key(container, planned)),
         "Namespace": "",
         "IsInfra": false,
         "IsService": false,
@@ -127,6 +127,43 @@ fn mounts(plan: Option<&Plan>) -> Vec<Value> {
             })
         })
         .collect()
+}
+
+/// A bind as `--volume` takes it, with all of its options.
+fn bind(bind: &BindMount) -> String {
+    let propagation = serde_json::to_value(bind.propagation).unwrap_or_default();
+    let options = [
+        if bind.readonly { "ro" } else { "rw" },
+        if bind.nosuid { "nosuid" } else { "" },
+        if bind.nodev { "nodev" } else { "" },
+        if bind.noexec { "noexec" } else { "" },
+        propagation.as_str().unwrap_or_default(),
+        if bind.not_recursive { "bind" } else { "rbind" },
+    ];
+    let options: Vec<&str> = options.into_iter().filter(|option| !option.is_empty()).collect();
+    format!("{}:{}:{}", bind.source, bind.destination, options.join(","))
+}
+
+/// No address is given to a container yet: the fields are there, and empty, for templates that ask for them.
+fn network_settings(key: String) -> Value {
+    json!({
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": "",
+        "Bridge": "",
+        "SandboxID": "",
+        "HairpinMode": false,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "Ports": {},
+        "SandboxKey": key,
+        "Networks": {},
+    })
 }
 
 fn network_key(container: &Container, plan: Option<&Plan>) -> String {
@@ -207,7 +244,7 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
             .devices
             .devices
             .iter()
-            .map(|device| json!({"PathOnHost": device.host, "PathInContainer": device.host, "CgroupPermissions": ""}))
+            .map(|device| json!({"PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": ""}))
             .collect()
     };
     let tmpfs: Map<String, Value> = plan
@@ -217,7 +254,7 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         .map(|mount| (mount.destination.clone(), Value::from(mount.options.join(","))))
         .collect();
     let mut shown = json!({
-        "Binds": request.mounts.volumes.iter().map(|bind| format!("{}:{}", bind.source, bind.destination)).collect::<Vec<_>>(),
+        "Binds": request.mounts.volumes.iter().map(bind).collect::<Vec<_>>(),
         "CgroupManager": "cgroupfs",
         "CgroupMode": mode(spaces.map(|spaces| &spaces.cgroup)),
         "ContainerIDFile": lifecycle.cidfile.clone().unwrap_or_default(),

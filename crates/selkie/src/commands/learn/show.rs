@@ -59,7 +59,7 @@ pub(super) fn report(report: &Report) -> String {
     }
     for required in &report.required {
         let seen = match (&required.operation, &required.errno) {
-            (Some(operation), Some(errno)) => format!("{operation} = {errno}"),
+            (Some(operation), Some(result)) => refused(operation, result),
             _ => "no refusal was seen".to_owned(),
         };
         let by = required.site.as_ref().map_or_else(String::new, |site| format!(", asked by {site}"));
@@ -81,11 +81,10 @@ pub(super) fn report(report: &Report) -> String {
         lines.push("refused, and it works without:".to_owned());
         for degraded in &report.degraded {
             lines.push(format!(
-                "  {:<17} {}: {} = {}",
+                "  {:<17} {}: {}",
                 degraded.capability.short_name(),
                 degraded.process,
-                degraded.operation,
-                degraded.errno
+                refused(&degraded.operation, &degraded.errno)
             ));
         }
     }
@@ -192,5 +191,26 @@ pub(crate) fn failure(failure: &learn::Failure) -> Failure {
         learn::Failure::Interrupted => {
             Failure::engine("interrupted; what was learned up to now is not proven").with_code(exit::INTERRUPTED)
         }
+    }
+}
+
+/// An operation with what it returned; netlink refuses in its answer to a call that succeeds, chmod(2) leaves a bit out.
+fn refused(operation: &str, result: &str) -> String {
+    if result.parse::<i64>().is_ok_and(|result| result >= 0) {
+        format!("{operation} was refused, without an error of the call")
+    } else {
+        format!("{operation} = {result}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_of_a_call_that_succeeds() {
+        let expected = "sendto(NETLINK_ROUTE, RTM_NEWLINK) was refused, without an error of the call";
+        assert_eq!(refused("sendto(NETLINK_ROUTE, RTM_NEWLINK)", "40"), expected);
+        assert_eq!(refused("setuid(33)", "EPERM"), "setuid(33) = EPERM");
     }
 }

@@ -46,7 +46,7 @@ pub struct Group {
 }
 
 /// Cgroups, and what their paths alone tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placed {
     pub(crate) cgroups: Cgroups,
     pub(crate) placements: Placements,
@@ -61,6 +61,12 @@ impl Placed {
     }
 }
 
+impl Default for Cgroups {
+    fn default() -> Self {
+        Self::Groups(Vec::new())
+    }
+}
+
 impl Cgroups {
     /// Returns the trees that are mounted here.
     ///
@@ -71,34 +77,46 @@ impl Cgroups {
         Ok(Self::Trees(hierarchies(&mounts)))
     }
 
-    /// Finds the groups of processes.
+    /// Finds out where groups of processes are.
     #[must_use]
-    pub fn of_processes(procfs: &Procfs, processes: impl IntoIterator<Item = Member>) -> Self {
-        let mut places: HashMap<u64, usize> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
-        let mut unified: Vec<u64> = Vec::new();
-        let mut last = None;
-        for member in processes {
-            // Neighbours are mostly of one group.
-            let place = match last {
-                Some((same, place)) if same == member.cgroups => place,
-                _ => *places.entry(member.cgroups).or_insert_with(|| {
-                    groups.push(Group::default());
-                    unified.push(member.unified);
-                    groups.len() - 1
-                }),
-            };
-            last = Some((member.cgroups, place));
-            if let Some(group) = groups.get_mut(place) {
-                group.pids.push(member.pid);
-            }
-        }
+    pub fn of_groups(procfs: &Procfs, members: Members) -> Self {
+        let Members { mut groups, unified, .. } = members;
         let listed = Listed::of(procfs, &unified);
         let mut buffer = Buffer::new();
         for (group, unified) in groups.iter_mut().zip(unified) {
             group.paths = listed.enough(unified).map_or_else(|| told(procfs, &group.pids, &mut buffer), |path| vec![path.to_owned()]);
         }
         Self::Groups(groups)
+    }
+}
+
+/// Processes in groups of those that share all their cgroups.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// Without paths yet.
+    groups: Vec<Group>,
+    /// The number of each group's cgroup in the unified hierarchy.
+    unified: Vec<u64>,
+    places: HashMap<u64, usize>,
+    last: Option<(u64, usize)>,
+}
+
+impl Members {
+    /// Adds a process.
+    pub fn add(&mut self, member: Member) {
+        // Neighbours are mostly of one group.
+        let place = match self.last {
+            Some((same, place)) if same == member.cgroups => place,
+            _ => *self.places.entry(member.cgroups).or_insert_with(|| {
+                self.groups.push(Group::default());
+                self.unified.push(member.unified);
+                self.groups.len() - 1
+            }),
+        };
+        self.last = Some((member.cgroups, place));
+        if let Some(group) = self.groups.get_mut(place) {
+            group.pids.push(member.pid);
+        }
     }
 }
 
@@ -149,7 +167,8 @@ impl Listed {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::open(point.join(at), flags, Mode::empty())
         };
-        let mut missing: HashSet<u64> = wanted.iter().copied().collect();
+        // Nothing has the number 0.
+        let mut missing: HashSet<u64> = wanted.iter().copied().filter(|number| *number != 0).collect();
         let mut next = VecDeque::from([String::new()]);
         let mut in_vain = 0;
         while in_vain < Self::FEW && !missing.is_empty() {
@@ -467,8 +486,10 @@ mod tests {
         (directory, procfs)
     }
 
-    fn members(list: &[(u32, u64)]) -> Vec<Member> {
-        list.iter().map(|(pid, cgroups)| Member { pid: *pid, cgroups: *cgroups, unified: 0 }).collect()
+    fn cgroups(procfs: &Procfs, list: &[(u32, u64)]) -> Cgroups {
+        let mut members = Members::default();
+        list.iter().for_each(|(pid, cgroups)| members.add(Member { pid: *pid, cgroups: *cgroups, unified: 0 }));
+        Cgroups::of_groups(procfs, members)
     }
 
     #[test]
@@ -490,7 +511,7 @@ mod tests {
     #[test]
     fn groups_are_told_by_their_first_process_that_is_there() {
         let (_directory, procfs) = procfs(&[(1, "0::/\n"), (8, "4:memory:/docker/ID\n2:cpu:/libpod-ID\n0::/\n"), (9, "")]);
-        let cgroups = Cgroups::of_processes(&procfs, members(&[(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]));
+        let cgroups = cgroups(&procfs, &[(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]);
         let group =
             |paths: &[&str], pids: &[u32]| Group { paths: paths.iter().map(|path| path.replace("ID", ID)).collect(), pids: pids.to_vec() };
         assert_eq!(cgroups, Cgroups::Groups(vec![group(&["/"], &[1, 2]), group(&["/", "/docker/ID"], &[7, 8]), group(&[], &[9])]));
@@ -504,7 +525,7 @@ mod tests {
         let (_directory, procfs) = procfs(&[(7, "0::/my.slice/docker/ID\n"), (8, "0::/../../lxc/web\n"), (9, "0::/docker/ID/my.slice\n")]);
         let mine = Owner { engine: Engine::Selkie, id: ID.to_owned() };
         let known = BTreeMap::from([("/my.slice".to_owned(), mine.clone()), (format!("/docker/{ID}/my.slice"), mine)]);
-        let found = Placements::find(&Cgroups::of_processes(&procfs, members(&[(7, 1), (8, 2), (9, 3)])), &known);
+        let found = Placements::find(&cgroups(&procfs, &[(7, 1), (8, 2), (9, 3)]), &known);
         assert_eq!([7, 8, 9].map(|pid| found.of(pid).unwrap().engine), [Engine::Selkie, Engine::Lxc, Engine::Docker]);
     }
 

@@ -122,13 +122,6 @@ impl Store {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
-    /// Returns whether so many containers run that a thread is worth it which looks at each; by the links to their directory alone.
-    #[must_use]
-    pub fn runs_many(&self) -> bool {
-        const MANY: u64 = 32;
-        rustix::fs::stat(self.run.join("containers")).is_ok_and(|stat| stat.st_nlink > MANY + 2)
-    }
-
     /// Returns the empty directory over which roots are attached, each in its container's mount namespace.
     #[must_use]
     pub fn staging(&self) -> PathBuf {

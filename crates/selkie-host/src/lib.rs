@@ -41,7 +41,7 @@ pub mod top;
 
 pub use accounts::Accounts;
 pub use engines::{Engine, Owner, engine_of};
-pub use placement::{Cgroups, Group, Member, Placed, Placements, hierarchies};
+pub use placement::{Cgroups, Group, Member, Members, Placed, Placements, hierarchies};
 pub use procfs::cgroup::{self, CgroupLine};
 pub use procfs::idmap::{self, IdMap};
 pub use procfs::mountinfo::{self, Mount};

@@ -46,7 +46,7 @@ pub struct Group {
 }
 
 /// Cgroups, and what their paths alone tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placed {
     pub(crate) cgroups: Cgroups,
     pub(crate) placements: Placements,
@@ -61,6 +61,12 @@ impl Placed {
     }
 }
 
+impl Default for Cgroups {
+    fn default() -> Self {
+        Self::Groups(Vec::new())
+    }
+}
+
 impl Cgroups {
     /// Returns the trees that are mounted here.
     ///
@@ -71,34 +77,46 @@ impl Cgroups {
         Ok(Self::Trees(hierarchies(&mounts)))
     }
 
-    /// Finds the groups of processes.
+    /// Finds out where groups of processes are.
     #[must_use]
-    pub fn of_processes(procfs: &Procfs, processes: impl IntoIterator<Item = Member>) -> Self {
-        let mut places: HashMap<u64, usize> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
-        let mut unified: Vec<u64> = Vec::new();
-        let mut last = None;
-        for member in processes {
-            // Neighbours are mostly of one group.
-            let place = match last {
-                Some((same, place)) if same == member.cgroups => place,
-                _ => *places.entry(member.cgroups).or_insert_with(|| {
-                    groups.push(Group::default());
-                    unified.push(member.unified);
-                    groups.len() - 1
-                }),
-            };
-            last = Some((member.cgroups, place));
-            if let Some(group) = groups.get_mut(place) {
-                group.pids.push(member.pid);
-            }
-        }
+    pub fn of_groups(procfs: &Procfs, members: Members) -> Self {
+        let Members { mut groups, unified, .. } = members;
         let listed = Listed::of(procfs, &unified);
         let mut buffer = Buffer::new();
         for (group, unified) in groups.iter_mut().zip(unified) {
             group.paths = listed.enough(unified).map_or_else(|| told(procfs, &group.pids, &mut buffer), |path| vec![path.to_owned()]);
         }
         Self::Groups(groups)
+    }
+}
+
+/// Processes in groups of those that share all their cgroups.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// Without paths yet.
+    groups: Vec<Group>,
+    /// The number of each group's cgroup in the unified hierarchy.
+    unified: Vec<u64>,
+    places: HashMap<u64, usize>,
+    last: Option<(u64, usize)>,
+}
+
+impl Members {
+    /// Adds a process.
+    pub fn add(&mut self, member: Member) {
+        // Neighbours are mostly of one group.
+        let place = match self.last {
+            Some((same, place)) if same == member.cgroups => place,
+            _ => *self.places.entry(member.cgroups).or_insert_with(|| {
+                self.groups.push(Group::default());
+                self.unified.push(member.unified);
+                self.groups.len() - 1
+            }),
+        };
+        self.last = Some((member.cgroups, place));
+        if let Some(group) = self.groups.get_mut(place) {
+            group.pids.push(member.pid);
+        }
     }
 }
 
@@ -149,7 +167,8 @@ impl Listed {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::open(point.join(at), flags, Mode::empty())
         };
-        let mut missing: HashSet<u64> = wanted.iter().copied().collect();
+        // Nothing has the number 0.
+        let mut missing: HashSet<u64> = wanted.iter().copied().filter(|number| *number != 0).collect();
         let mut next = VecDeque::from([String::new()]);
         let mut in_vain = 0;
         while in_vain < Self::FEW && !missing.is_empty() {
@@ -231,16 +250,12 @@ impl Placements {
 
     fn among(groups: &[Group], known: &BTreeMap<String, Owner>) -> Self {
         let mut found = Self::default();
-        let mut indices: HashMap<Owner, usize> = HashMap::new();
+        let mut places = HashMap::new();
         for group in groups {
             let Some(owner) = group.paths.iter().find_map(|path| owner_of(path, known)) else { continue };
-            let owners = &mut found.owners;
-            let index = *indices.entry(owner).or_insert_with_key(|owner| {
-                owners.push(owner.clone());
-                owners.len() - 1
-            });
+            let place = found.placed(owner, &mut places);
             for pid in &group.pids {
-                found.by_pid.entry(*pid).or_insert(index);
+                found.by_pid.entry(*pid).or_insert(place);
             }
         }
         found
@@ -250,16 +265,53 @@ impl Placements {
     #[must_use]
     pub fn walk(hierarchies: &[PathBuf], known: &BTreeMap<String, Owner>) -> Self {
         let mut found = Self::default();
-        for hierarchy in hierarchies {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let places: HashSet<usize> = found.by_pid.values().copied().collect();
-            let seen = places.into_iter().filter_map(|place| found.owners.get(place).cloned()).collect();
-            // A hierarchy that cannot be seen has no containers that can.
-            if let Ok(root) = rustix::fs::open(hierarchy, flags, Mode::empty()) {
-                found.directory(&root, String::new(), None, &Walk { known, seen }, DEPTH);
+        let mut places = HashMap::new();
+        let Some((first, later)) = hierarchies.split_first() else { return found };
+        std::thread::scope(|scope| {
+            // The processes are nearly all in the first one, while many names have to be looked at in each of the others.
+            let search = || later.iter().filter_map(|hierarchy| Tree::search(hierarchy, known)).collect::<Vec<_>>();
+            let others = (!later.is_empty()).then(|| std::thread::Builder::new().spawn_scoped(scope, search));
+            Tree::search(first, known).into_iter().for_each(|tree| found.add(tree, &mut places));
+            let others = others.and_then(Result::ok).and_then(|others| others.join().ok()).unwrap_or_else(search);
+            others.into_iter().for_each(|tree| found.add(tree, &mut places));
+        });
+        found
+    }
+
+    /// Adds the processes of those containers in the tree of which no earlier one has told any. Only root of the host could put some of
+    /// them elsewhere in one hierarchy and not in the next.
+    fn add(&mut self, tree: Tree, places: &mut HashMap<Owner, usize>) {
+        let seen: HashSet<usize> = self.by_pid.values().copied().collect();
+        for (owner, path) in tree.containers {
+            let place = self.placed(owner, places);
+            if !seen.contains(&place)
+                && let Some(directory) = directory(&tree.root, path.strip_prefix(b"/").unwrap_or(&path))
+            {
+                self.inhabit(&directory, place, DEPTH);
             }
         }
-        found
+    }
+
+    /// Counts the processes in a directory and beneath it to the container at `place`.
+    fn inhabit(&mut self, at: &OwnedFd, place: usize, depth: usize) {
+        for pid in processes(at) {
+            self.by_pid.entry(pid).or_insert(place);
+        }
+        if depth > 0 && !is_leaf(at) {
+            each_directory(at, |name, _| {
+                if let Some(inner) = directory(at, name) {
+                    self.inhabit(&inner, place, depth - 1);
+                }
+            });
+        }
+    }
+
+    /// Returns the place of `owner` in the list, which `places` knows.
+    fn placed(&mut self, owner: Owner, places: &mut HashMap<Owner, usize>) -> usize {
+        *places.entry(owner).or_insert_with_key(|owner| {
+            self.owners.push(owner.clone());
+            self.owners.len() - 1
+        })
     }
 
     /// Returns whose container the process is in.
@@ -299,42 +351,40 @@ impl Placements {
             self.owners.len() - 1
         })
     }
+}
 
-    fn directory(&mut self, directory: &OwnedFd, path: String, owner: Option<usize>, walk: &Walk<'_>, depth: usize) {
-        let owner = match owner {
-            Some(owner) => Some(owner),
-            None => match walk.known.get(&path).cloned().or_else(|| engine_of(&path)) {
-                Some(owner) if walk.seen.contains(&owner) => return,
-                found => found.map(|owner| self.index(&owner)),
-            },
-        };
-        if let Some(index) = owner {
-            for pid in processes(directory) {
-                self.by_pid.entry(pid).or_insert(index);
-            }
-        }
-        if depth == 0 || is_leaf(directory) {
-            return;
-        }
-        for name in subdirectories(directory) {
-            let path = format!("{path}/{}", String::from_utf8_lossy(&name));
-            // Most are told by their names, and need not be opened for it.
-            let seen = owner.is_none() && !walk.seen.is_empty() && engine_of(&path).is_some_and(|owner| walk.seen.contains(&owner));
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            if !seen && let Ok(inner) = rustix::fs::openat(directory, name.as_slice(), flags, Mode::empty()) {
-                self.directory(&inner, path, owner, walk, depth - 1);
-            }
-        }
+/// One hierarchy, and the outermost containers in it.
+struct Tree {
+    root: OwnedFd,
+    /// With their paths from the root on.
+    containers: Vec<(Owner, Vec<u8>)>,
+}
+
+impl Tree {
+    /// Looks for containers; `None` for a hierarchy that cannot be seen, which has none that can.
+    fn search(hierarchy: &Path, known: &BTreeMap<String, Owner>) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(hierarchy, flags, Mode::empty()).ok()?;
+        let mut containers = Vec::new();
+        beneath(&root, b"", known, DEPTH, &mut containers);
+        Some(Self { root, containers })
     }
 }
 
-/// What a walk over one hierarchy goes by.
-struct Walk<'a> {
-    /// Containers whose paths do not tell.
-    known: &'a BTreeMap<String, Owner>,
-    /// Those of which an earlier hierarchy has told the processes. Only root of the host could put some of them elsewhere in one
-    /// hierarchy and not in the next.
-    seen: HashSet<Owner>,
+/// Adds the containers in a directory and beneath it to `found`.
+fn beneath(at: &OwnedFd, path: &[u8], known: &BTreeMap<String, Owner>, depth: usize, found: &mut Vec<(Owner, Vec<u8>)>) {
+    each_directory(at, |name, _| {
+        let path = [path, b"/", name].concat();
+        let text = String::from_utf8_lossy(&path);
+        if let Some(owner) = known.get(text.as_ref()).cloned().or_else(|| engine_of(&text)) {
+            found.push((owner, path));
+        } else if depth > 0
+            && let Some(inner) = directory(at, name)
+            && !is_leaf(&inner)
+        {
+            beneath(&inner, &path, known, depth - 1, found);
+        }
+    });
 }
 
 /// Returns where the trees are mounted that tell containers apart: the unified one, and those of v1 that engines use.
@@ -370,10 +420,10 @@ fn is_leaf(directory: &OwnedFd) -> bool {
     rustix::fs::fstat(directory).is_ok_and(|stat| stat.st_nlink == 2)
 }
 
-fn subdirectories(directory: &OwnedFd) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
-    each_directory(directory, |name, _| names.push(name.to_vec()));
-    names
+/// Opens a directory beneath another one; `None` for one that is gone.
+fn directory(at: &OwnedFd, path: impl rustix::path::Arg) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty()).ok()
 }
 
 /// Hands out the names of the directories in it, with the numbers of their inodes.
@@ -467,8 +517,10 @@ mod tests {
         (directory, procfs)
     }
 
-    fn members(list: &[(u32, u64)]) -> Vec<Member> {
-        list.iter().map(|(pid, cgroups)| Member { pid: *pid, cgroups: *cgroups, unified: 0 }).collect()
+    fn cgroups(procfs: &Procfs, list: &[(u32, u64)]) -> Cgroups {
+        let mut members = Members::default();
+        list.iter().for_each(|(pid, cgroups)| members.add(Member { pid: *pid, cgroups: *cgroups, unified: 0 }));
+        Cgroups::of_groups(procfs, members)
     }
 
     #[test]
@@ -490,7 +542,7 @@ mod tests {
     #[test]
     fn groups_are_told_by_their_first_process_that_is_there() {
         let (_directory, procfs) = procfs(&[(1, "0::/\n"), (8, "4:memory:/docker/ID\n2:cpu:/libpod-ID\n0::/\n"), (9, "")]);
-        let cgroups = Cgroups::of_processes(&procfs, members(&[(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]));
+        let cgroups = cgroups(&procfs, &[(1, 10), (7, 20), (8, 20), (2, 10), (9, 30)]);
         let group =
             |paths: &[&str], pids: &[u32]| Group { paths: paths.iter().map(|path| path.replace("ID", ID)).collect(), pids: pids.to_vec() };
         assert_eq!(cgroups, Cgroups::Groups(vec![group(&["/"], &[1, 2]), group(&["/", "/docker/ID"], &[7, 8]), group(&[], &[9])]));
@@ -504,7 +556,7 @@ mod tests {
         let (_directory, procfs) = procfs(&[(7, "0::/my.slice/docker/ID\n"), (8, "0::/../../lxc/web\n"), (9, "0::/docker/ID/my.slice\n")]);
         let mine = Owner { engine: Engine::Selkie, id: ID.to_owned() };
         let known = BTreeMap::from([("/my.slice".to_owned(), mine.clone()), (format!("/docker/{ID}/my.slice"), mine)]);
-        let found = Placements::find(&Cgroups::of_processes(&procfs, members(&[(7, 1), (8, 2), (9, 3)])), &known);
+        let found = Placements::find(&cgroups(&procfs, &[(7, 1), (8, 2), (9, 3)]), &known);
         assert_eq!([7, 8, 9].map(|pid| found.of(pid).unwrap().engine), [Engine::Selkie, Engine::Lxc, Engine::Docker]);
     }
 

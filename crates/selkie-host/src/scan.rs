@@ -1,9 +1,10 @@
 //! Every process of a procfs, as fast as procfs lets itself be read: two threads, one read a process, no allocation a process. The
-//! directory is listed bit by bit by whichever thread needs more: meanwhile the other one reads.
+//! directory is listed bit by bit by whichever thread sees that little is left: meanwhile the other one reads that.
 //!
 //! Kernel threads are left out. A process that ends meanwhile is left out too; one that may not be looked at (`hidepid`) likewise.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use selkie_sys::{Errno, Result, SyscallError};
 
@@ -25,8 +26,10 @@ pub struct Row {
 const CHUNK: usize = 8;
 /// More readers wait for each other in the kernel.
 const THREADS: usize = 2;
-/// Bytes of the list of processes that are asked for at once, about a hundred processes: nobody else gets any meanwhile.
+/// Bytes of the list of processes that are asked for at once, about a hundred and seventy processes.
 const PART: usize = 4 << 10;
+/// With so many left more are listed: the other thread reads no more than these in that time.
+const LOW: usize = 32;
 /// For how many processes each thread asks for memory at first.
 const FEW: usize = 256;
 
@@ -36,8 +39,8 @@ const FEW: usize = 256;
 /// When the directory cannot be read, or a status is none of the kernel's.
 pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Result<Vec<Row>> {
     let mut memory = Vec::with_capacity(PART);
-    let pids = Mutex::new(procfs.list(memory.spare_capacity_mut())?);
-    let work = || work(procfs, &pids, &keep);
+    let queue = Queue { pids: Mutex::default(), list: Mutex::new(procfs.list(memory.spare_capacity_mut())?) };
+    let work = || work(procfs, &queue, &keep);
     let mut rows = std::thread::scope(|scope| {
         // On an error to make a thread the other ones do its part.
         let others: Vec<_> = (1..THREADS).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
@@ -48,28 +51,66 @@ pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Resu
         }
         Ok::<_, SyscallError>(rows)
     })?;
-    rows.sort_unstable_by_key(|row| row.pid);
+    // Each thread's are in order.
+    rows.sort_by_key(|row| row.pid);
     Ok(rows)
 }
 
-fn work(procfs: &Procfs, pids: &Mutex<Pids<'_>>, keep: &(impl Fn(u32, &Status) -> bool + Sync)) -> Result<Vec<Row>> {
+/// The processes that nobody has taken yet.
+struct Queue<'a> {
+    /// Those that have been listed.
+    pids: Mutex<VecDeque<u32>>,
+    /// The others.
+    list: Mutex<Pids<'a>>,
+}
+
+impl Queue<'_> {
+    /// Takes the next ones into `chunk`; none at the end.
+    fn take(&self, chunk: &mut Vec<u32>) -> Result<()> {
+        chunk.clear();
+        loop {
+            let left = {
+                let mut pids = lock(&self.pids);
+                let count = pids.len().min(CHUNK);
+                chunk.extend(pids.drain(..count));
+                pids.len()
+            };
+            if left >= LOW {
+                return Ok(());
+            }
+            if !chunk.is_empty() {
+                // When the other one lists already, there is something to read meanwhile.
+                return self.list.try_lock().map_or(Ok(()), |mut list| self.more(&mut list).map(drop));
+            }
+            let mut list = lock(&self.list);
+            if lock(&self.pids).is_empty() && !self.more(&mut list)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lists some more; `false` at the end.
+    fn more(&self, list: &mut Pids<'_>) -> Result<bool> {
+        let part = list.part()?;
+        lock(&self.pids).extend(&part);
+        Ok(!part.is_empty())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn work(procfs: &Procfs, queue: &Queue<'_>, keep: &(impl Fn(u32, &Status) -> bool + Sync)) -> Result<Vec<Row>> {
     let mut buffer = Buffer::new();
     let mut rows = Vec::with_capacity(FEW);
     let mut chunk = Vec::with_capacity(CHUNK);
     loop {
-        chunk.clear();
-        {
-            let mut pids = pids.lock().unwrap_or_else(PoisonError::into_inner);
-            while chunk.len() < CHUNK
-                && let Some(pid) = pids.next()?
-            {
-                chunk.push(pid);
-            }
-        }
+        queue.take(&mut chunk)?;
         if chunk.is_empty() {
             return Ok(rows);
         }
-        for pid in chunk.iter().copied() {
+        for pid in chunk.drain(..) {
             match procfs.status(pid, &mut buffer) {
                 Ok(Some(status)) if !status.is_kernel_thread(pid) && keep(pid, &status) => {
                     rows.push(Row { pid, status, user_namespace: procfs.user_namespace(pid) });

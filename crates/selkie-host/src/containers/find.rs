@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use selkie_sys::Result;
 
@@ -19,33 +20,33 @@ pub enum Scope<'a> {
     Running(&'a Running<'a>),
 }
 
-/// What cgroups tell before a file is read.
+/// What cgroups tell. Whoever asks waits until it is known, and most hosts have no file about which anybody has to ask.
 #[derive(Clone, Debug)]
 pub struct Running<'a> {
-    /// Ids of containers of which processes are known.
-    placed: HashSet<&'a str>,
-    cgroups: &'a Cgroups,
-    /// Every word of every path; made when somebody asks.
+    placed: &'a OnceLock<Placed>,
+    /// Ids of containers of which processes are known; made when somebody asks.
+    ids: OnceCell<HashSet<&'a str>>,
+    /// Every word of every path, likewise.
     words: OnceCell<HashSet<&'a str>>,
 }
 
 impl<'a> Running<'a> {
-    /// Takes what is known of the containers.
+    /// Takes the place where it will be said what is known of the containers.
     #[must_use]
-    pub fn new(placed: &'a Placed) -> Self {
-        let ids = placed.placements.owners().iter().map(|owner| owner.id.as_str()).collect();
-        Self { placed: ids, cgroups: &placed.cgroups, words: OnceCell::new() }
+    pub fn new(placed: &'a OnceLock<Placed>) -> Self {
+        Self { placed, ids: OnceCell::new(), words: OnceCell::new() }
     }
 
     /// Returns whether processes of the container with this id are known.
     #[must_use]
     pub fn is_placed(&self, id: &str) -> bool {
-        self.placed.contains(id)
+        let owners = || self.placed.wait().placements.owners();
+        self.ids.get_or_init(|| owners().iter().map(|owner| owner.id.as_str()).collect()).contains(id)
     }
 
     /// Returns whether a container that has a cgroup with its id in the path may run. Where not all paths are known any may.
     fn may_run(&self, id: &str) -> bool {
-        let Cgroups::Groups(groups) = self.cgroups else { return true };
+        let Cgroups::Groups(groups) = &self.placed.wait().cgroups else { return true };
         let words = self.words.get_or_init(|| {
             let parts = groups.iter().flat_map(|group| &group.paths).flat_map(|path| path.split('/'));
             // `docker-ID.scope`
@@ -563,7 +564,7 @@ mod tests {
     /// What is found of those that run, given the paths of their cgroups.
     fn running(host: &tempfile::TempDir, paths: &[&str]) -> Vec<String> {
         let group = |path: &&str| crate::Group { paths: vec![path.replace("%2", OTHER).replace("%1", ID)], pids: vec![7] };
-        let placed = Placed::by_paths(Cgroups::Groups(paths.iter().map(group).collect()));
+        let placed = OnceLock::from(Placed::by_paths(Cgroups::Groups(paths.iter().map(group).collect())));
         shown(&find(host.path(), Scope::Running(&Running::new(&placed))).unwrap())
     }
 

@@ -203,6 +203,18 @@ impl Pids<'_> {
         }
         Ok(None)
     }
+
+    /// Returns those that one call tells of, at least one of them; none at the end.
+    pub(crate) fn part(&mut self) -> Result<Vec<u32>> {
+        let mut part = Vec::with_capacity(192);
+        while let Some(pid) = self.next()? {
+            part.push(pid);
+            if self.entries.is_buffer_empty() {
+                break;
+            }
+        }
+        Ok(part)
+    }
 }
 
 fn getdents(path: &Path) -> String {

@@ -37,8 +37,6 @@ const OVER: &str = "task";
 const CHUNK: usize = 32 << 10;
 /// Bytes of `struct record`.
 const RECORD: usize = 168;
-/// For how many processes memory is asked at once.
-const MOST: usize = 1 << 16;
 /// Letters of proc_pid_status(5), in the order of `state_of`.
 const STATES: &[u8] = b"RSDTtXZPI";
 
@@ -57,14 +55,15 @@ pub struct Process {
     pub cgroups: Option<u64>,
 }
 
-/// Reads every process, in ascending order of their numbers; threads of the kernel are left out.
+/// Hands every process to `take`; threads of the kernel are left out. In ascending order of their numbers, except for those that some
+/// sandboxes keep from BPF programs: they come last.
 ///
-/// `None` when it is not pinned and `load` is not wanted.
+/// `false` when it is not pinned and `load` is not wanted.
 ///
 /// # Errors
 /// [`Error::Unavailable`] where this is not possible: no right to BPF or to pin, a kernel without it, a reader in a child PID or user
 /// namespace; `selkie_host::scan` reads the same from files then. Others when reading fails half-way.
-pub fn processes(load: bool) -> Result<Option<Vec<Process>>> {
+pub fn processes(load: bool, mut take: impl FnMut(&Process)) -> Result<bool> {
     if !in_initial_namespaces() {
         return Err(unavailable("this process is in a child PID or user namespace".to_owned()));
     }
@@ -78,10 +77,10 @@ pub fn processes(load: bool) -> Result<Option<Vec<Process>>> {
         }
         found => found,
     };
-    let Some(file) = file else { return Ok(None) };
-    let mut walked = read(file, &path)?;
-    complete(&mut walked, before)?;
-    Ok(Some(walked.processes))
+    let Some(file) = file else { return Ok(false) };
+    let walked = read(file, &path, &mut take)?;
+    complete(&walked, before, take)?;
+    Ok(true)
 }
 
 /// Opens the pinned link; `None` when there is none of ours.
@@ -95,14 +94,12 @@ fn pinned(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// What the iterator handed out.
+/// What the iterator handed out, besides the processes themselves.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Walked {
-    /// In the order of their numbers.
-    processes: Vec<Process>,
-    /// Pids of the kernel's own threads.
-    kernel: Vec<u32>,
-    /// How many threads there were, the kernel's own included.
+    /// In ascending order, the kernel's own threads included.
+    pids: Vec<u32>,
+    /// How many threads there were, likewise.
     threads: u64,
 }
 
@@ -111,40 +108,31 @@ fn threads() -> u64 {
     u64::from(rustix::system::sysinfo().procs)
 }
 
-/// Adds from procfs what the iterator was not shown: some sandboxes keep the machine's first process from BPF programs.
+/// Reads from procfs what the iterator was not shown: some sandboxes keep the machine's first process from BPF programs.
 ///
 /// Counting the threads tells: before, by the iterator, and afterwards. Where many come and go the numbers differ as well, and
 /// then the list of pids is compared.
-fn complete(walked: &mut Walked, before: u64) -> Result<()> {
+fn complete(walked: &Walked, before: u64, mut take: impl FnMut(&Process)) -> Result<()> {
     let failed = |source| Error::System { action: "read the processes".to_owned(), source };
     let procfs = Procfs::open(Path::new("/proc")).map_err(failed)?;
-    let first = walked.processes.first().is_none_or(|process| process.row.pid != 1);
     // Two links, and one for each thread.
     let hidden = std::fs::metadata("/proc/1/task").map_or(0, |tasks| tasks.nlink().saturating_sub(2));
-    let seen = walked.threads + if first { hidden } else { 0 };
+    let seen = walked.threads + if walked.pids.first() == Some(&1) { 0 } else { hidden };
     let pids = if seen == before && seen == threads() { vec![1] } else { procfs.pids().map_err(failed)? };
-    let is_known = |pid: &u32| {
-        walked.processes.binary_search_by_key(pid, |process| process.row.pid).is_ok() || walked.kernel.binary_search(pid).is_ok()
-    };
-    let missing: Vec<u32> = pids.into_iter().filter(|pid| !is_known(pid)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
     let mut buffer = Buffer::new();
-    for pid in missing {
+    for pid in pids.into_iter().filter(|pid| walked.pids.binary_search(pid).is_err()) {
         match procfs.status(pid, &mut buffer) {
             Ok(Some(status)) if !status.is_kernel_thread(pid) => {
                 let number = |kind| procfs.namespace(pid, kind).and_then(|number| u32::try_from(number).ok());
                 let namespaces = Namespace::ALL.map(|kind| number(kind).unwrap_or_default());
                 let row = Row { pid, status, user_namespace: procfs.user_namespace(pid) };
-                walked.processes.push(Process { row, securebits: None, namespaces, cgroup: None, cgroups: None });
+                take(&Process { row, securebits: None, namespaces, cgroup: None, cgroups: None });
             }
             Ok(_) => {}
             Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}
             Err(error) => return Err(failed(error)),
         }
     }
-    walked.processes.sort_by_key(|process| process.row.pid);
     Ok(())
 }
 
@@ -189,10 +177,9 @@ fn pin() -> Result<()> {
 }
 
 /// Reads to the end. In this thread alone: a second one costs more than it saves as soon as the machine has something else to do.
-fn read(mut file: File, path: &Path) -> Result<Walked> {
+fn read(mut file: File, path: &Path, mut take: impl FnMut(&Process)) -> Result<Walked> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let many = usize::try_from(threads()).unwrap_or(0).min(MOST);
-    let mut walked = Walked { processes: Vec::with_capacity(many), ..Walked::default() };
+    let mut walked = Walked::default();
     let mut buffer = vec![0; CHUNK];
     let mut filled = 0;
     loop {
@@ -204,7 +191,7 @@ fn read(mut file: File, path: &Path) -> Result<Walked> {
         filled += read;
         let whole = buffer.get(..filled).unwrap_or_default();
         let (records, rest) = whole.split_at(filled - filled % RECORD);
-        records.chunks_exact(RECORD).for_each(|record| walked.take(record));
+        records.chunks_exact(RECORD).filter_map(|record| walked.process(record)).for_each(|process| take(&process));
         if read == 0 {
             if !rest.is_empty() {
                 return Err(failed(std::io::Error::new(ErrorKind::UnexpectedEof, "the last record is cut")));
@@ -218,21 +205,21 @@ fn read(mut file: File, path: &Path) -> Result<Walked> {
 }
 
 impl Walked {
-    /// Takes one `struct record`.
-    fn take(&mut self, bytes: &[u8]) {
-        let Ok(record) = <&[u8; RECORD]>::try_from(bytes) else { return };
+    /// Takes one `struct record`, and returns the process in it.
+    fn process(&mut self, bytes: &[u8]) -> Option<Process> {
+        let record = <&[u8; RECORD]>::try_from(bytes).ok()?;
         let (small, large) = (|at| small(record, at), |at| large(record, at));
         let four = |at: usize| [small(at), small(at + 4), small(at + 8), small(at + 12)];
         let set = |at| CapSet::from_bits(large(at));
         let pid = small(0);
         if pid == 0 {
             self.threads = large(144);
-            return;
+            return None;
         }
+        self.pids.push(pid);
         let [no_new_privileges, seccomp, state, kernel_thread] = small(92).to_le_bytes();
         if kernel_thread != 0 {
-            self.kernel.push(pid);
-            return;
+            return None;
         }
         let status = Status {
             name: CommandName::new(record.get(152..).unwrap_or_default()),
@@ -249,13 +236,13 @@ impl Walked {
             kernel_thread: Some(false),
         };
         let [user, mount, pid_space, network, ipc, uts, cgroup] = [100, 104, 108, 112, 116, 120, 124].map(small);
-        self.processes.push(Process {
+        Some(Process {
             row: Row { pid, status, user_namespace: Some(u64::from(user)) },
             securebits: Some(small(88)),
             namespaces: [cgroup, ipc, mount, network, pid_space, user, uts],
             cgroup: Some(large(128)),
             cgroups: Some(large(136)),
-        });
+        })
     }
 }
 
@@ -297,9 +284,7 @@ mod tests {
     fn record_has_every_field_at_its_place() {
         let bytes = record();
         assert_eq!(bytes.len(), RECORD);
-        let mut walked = Walked::default();
-        walked.take(&bytes);
-        let found = walked.processes[0];
+        let found = Walked::default().process(&bytes).unwrap();
         let status = &found.row.status;
         assert_eq!((found.row.pid, status.parent, found.row.user_namespace), (7, 1, Some(100)));
         assert_eq!((status.uids, status.gids), ([10, 11, 12, 13], [20, 21, 22, 23]));
@@ -319,19 +304,20 @@ mod tests {
         kernel[95] = 1;
         last[..4].fill(0);
         let mut walked = Walked::default();
-        walked.take(&kernel);
-        walked.take(&kernel);
-        walked.take(&last);
-        assert_eq!(walked, Walked { processes: vec![], kernel: vec![7, 7], threads: 2000 });
+        assert_eq!([&kernel, &kernel, &last].map(|bytes| walked.process(bytes)), [None; 3]);
+        assert_eq!(walked, Walked { pids: vec![7, 7], threads: 2000 });
     }
 
     #[test]
     fn file_that_ends_within_a_record_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [record(), record()[..100].to_vec()].concat()).unwrap();
-        let error = read(File::open(file.path()).unwrap(), Path::new("pins")).unwrap_err();
+        let read = |take: &mut dyn FnMut(&Process)| read(File::open(file.path()).unwrap(), Path::new("pins"), take);
+        let error = read(&mut |_| {}).unwrap_err();
         assert_eq!(error.to_string(), "cannot read \"pins\"");
         std::fs::write(file.path(), record().repeat(500)).unwrap();
-        assert_eq!(read(File::open(file.path()).unwrap(), Path::new("pins")).unwrap().processes.len(), 500);
+        let mut taken = 0;
+        assert_eq!(read(&mut |_| taken += 1).unwrap().pids.len(), 500);
+        assert_eq!(taken, 500);
     }
 }

@@ -1,12 +1,11 @@
 //! Which processes are in which container, of every engine on this host.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use clap::Args;
-use selkie_engine::{Container, ContainerId, Error, short_list};
-use selkie_host::containers::{Census, Found, HostContainer, Known, Running, Scope, ask, find};
-use selkie_host::{Cgroups, Engine, Owner, Placed, Placements, Procfs};
+use selkie_engine::{Container, Error, short_list};
+use selkie_host::containers::{Census, Found, HostContainer, Known, Scope, ask, find};
+use selkie_host::{Engine, Owner, Placed, Placements, Procfs};
 
 use crate::commands::processes::{Processes, Source};
 use crate::context::Context;
@@ -23,7 +22,7 @@ pub(crate) struct Api {
 
 impl Api {
     /// Adds what engines say, and says who has not answered.
-    fn complete(self, found: &mut Found) -> Result<(), Failure> {
+    pub(crate) fn complete(self, found: &mut Found) -> Result<(), Failure> {
         if !self.engine_api {
             return Ok(());
         }
@@ -37,47 +36,6 @@ impl Api {
         found.complete(answers.containers);
         Ok(())
     }
-}
-
-/// Finds out which containers run and which processes are in them, with the names of our own by their ids. Files are read only where
-/// cgroups do not tell enough.
-pub(crate) fn running(
-    context: &Context,
-    procfs: &Procfs,
-    cgroups: Cgroups,
-    api: Api,
-) -> Result<(Census, HashMap<String, String>), Failure> {
-    let store = context.engine.store();
-    if !store.runs_many() {
-        return Ok((running_unnamed(context, procfs, cgroups, api)?, store.names()));
-    }
-    // A look at hundreds of links takes as long as all the rest. Not earlier: by the number of threads the iterator over processes
-    // tells whether it has seen all.
-    std::thread::scope(|scope| {
-        let names = std::thread::Builder::new().spawn_scoped(scope, || store.names()).ok();
-        let census = running_unnamed(context, procfs, cgroups, api)?;
-        Ok((census, names.and_then(|names| names.join().ok()).unwrap_or_else(|| store.names())))
-    })
-}
-
-fn running_unnamed(context: &Context, procfs: &Procfs, cgroups: Cgroups, api: Api) -> Result<Census, Failure> {
-    let store = context.engine.store();
-    let placed = Placed::by_paths(cgroups);
-    let running = Running::new(&placed);
-    // Ours in a cgroup of the user's choice, or in none.
-    let mut ours = Vec::new();
-    for id in store.with_run_state().iter().filter(|id| !running.is_placed(id.as_str())) {
-        match ContainerId::parse(id).map(|id| Container::load(store, &id)) {
-            Some(Ok(container)) => ours.push(container),
-            Some(Err(Error::NoSuchContainer { .. })) | None => {}
-            Some(Err(error)) => warn(&Failure::from(error).line()),
-        }
-    }
-    // Whoever may not look everywhere is told where not.
-    let scope = if rustix::process::geteuid().is_root() { Scope::Running(&running) } else { Scope::All };
-    let mut found = find(Path::new("/"), scope)?;
-    api.complete(&mut found)?;
-    Ok(Census::over(procfs, placed, found, known(context, &ours)?))
 }
 
 /// Finds out which containers there are, stopped ones and sandboxes too, and which processes are in them. Ours are known by their own
@@ -119,7 +77,7 @@ pub(crate) fn placements(context: &Context, containers: &[Container], procfs: &P
     Ok(Census::take(procfs, Found::default(), known(context, containers)?)?.placements)
 }
 
-fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> {
+pub(crate) fn known(context: &Context, containers: &[Container]) -> Result<Known, Failure> {
     let mut known = Known::default();
     for container in containers.iter().filter(|container| container.live.is_some()) {
         if let Some(path) = container.plan(context.engine.store())?.and_then(|plan| plan.cgroup.path) {

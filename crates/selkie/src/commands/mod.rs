@@ -45,6 +45,7 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod running;
 mod start;
 mod stop;
 mod subject;

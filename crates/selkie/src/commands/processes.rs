@@ -1,7 +1,7 @@
 //! Every process of this host, from where it is read fastest, and in which cgroups each is.
 
 use clap::ValueEnum;
-use selkie_host::{Cgroups, Member, Procfs, Row, Status, scan};
+use selkie_host::{Cgroups, Member, Members, Procfs, Row, Status, scan};
 
 use crate::ui::error::Failure;
 
@@ -32,22 +32,35 @@ impl Processes {
     pub(crate) fn read(source: Source, procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Result<Self, Failure> {
         let at_once = match source {
             Source::Procfs => None,
-            Source::Bpf => selkie_observe::processes(true)?,
+            Source::Bpf => Self::at_once(true, procfs, &keep)?,
             // What is missing for it is no failure: the files say the same.
-            Source::Auto => match selkie_observe::processes(false) {
-                Ok(None) if procfs.pids()?.len() >= MANY => selkie_observe::processes(true).unwrap_or_default(),
+            Source::Auto => match Self::at_once(false, procfs, &keep) {
+                Ok(None) if procfs.pids()?.len() >= MANY => Self::at_once(true, procfs, &keep).unwrap_or_default(),
                 found => found.unwrap_or_default(),
             },
         };
-        let Some(found) = at_once else { return Ok(Self { rows: scan(procfs, keep)?, cgroups: Cgroups::mounted(procfs)? }) };
-        // Of one that was read from procfs nobody knows with whom it shares its cgroups. No address is as small as a pid.
-        let member = |process: &selkie_observe::Process| Member {
-            pid: process.row.pid,
-            cgroups: process.cgroups.unwrap_or_else(|| u64::from(process.row.pid)),
-            unified: process.cgroup.unwrap_or(0),
-        };
-        let cgroups = Cgroups::of_processes(procfs, found.iter().map(member));
-        let rows = found.into_iter().map(|process| process.row).filter(|row| keep(row.pid, &row.status)).collect();
-        Ok(Self { rows, cgroups })
+        match at_once {
+            Some(processes) => Ok(processes),
+            None => Ok(Self { rows: scan(procfs, keep)?, cgroups: Cgroups::mounted(procfs)? }),
+        }
+    }
+
+    fn at_once(load: bool, procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool) -> selkie_observe::Result<Option<Self>> {
+        let (mut rows, mut members) = (Vec::with_capacity(MANY), Members::default());
+        let is_there = selkie_observe::processes(load, |process| {
+            let row = &process.row;
+            // Of one that was read from procfs nobody knows with whom it shares its cgroups. No address is as small as a pid.
+            let cgroups = process.cgroups.unwrap_or_else(|| u64::from(row.pid));
+            members.add(Member { pid: row.pid, cgroups, unified: process.cgroup.unwrap_or(0) });
+            if keep(row.pid, &row.status) {
+                rows.push(*row);
+            }
+        })?;
+        if !is_there {
+            return Ok(None);
+        }
+        // All but those that come last are in order.
+        rows.sort_by_key(|row: &Row| row.pid);
+        Ok(Some(Self { rows, cgroups: Cgroups::of_groups(procfs, members) }))
     }
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 use view::View;
 
 use crate::commands::members::{self, say_hidden};
-use crate::commands::processes::{Processes, Source};
+use crate::commands::processes::Source;
+use crate::commands::running::Running;
 use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -93,11 +94,10 @@ impl Ps {
     fn once(&self, context: &Context, wanted: &Wanted, print: &mut dyn FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
         let procfs = procfs()?;
         let (all, any) = (self.all, wanted.held);
-        let Processes { mut rows, cgroups } = Processes::read(self.source, &procfs, |_, status| {
+        let Running { mut rows, mut census, names } = Running::read(context, &procfs, self.source, self.api, |_, status| {
             let held = status.sets.permitted.union(status.sets.effective);
             (all || !held.is_empty()) && (any.is_empty() || !held.intersection(any).is_empty())
         })?;
-        let (mut census, names) = members::running(context, &procfs, cgroups, self.api)?;
         if rustix::process::geteuid().is_root() {
             census.sandboxes(&procfs, &rows);
         } else {

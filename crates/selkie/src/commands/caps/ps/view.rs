@@ -83,25 +83,38 @@ impl View {
             engine: width(6, &|label| label.engine.len()),
         };
         if heading {
-            lines.line("ppid", "pid", &["uid", "command", "container", "engine"], 9, "capabilities");
+            lines.numbers("ppid", "pid");
+            let mut rest = String::new();
+            lines.rest(&mut rest, &["uid", "command", "container", "engine"], 9, "capabilities");
+            lines.text.push_str(&rest);
         }
         let mut user = None;
         let mut held = Texts::default();
         let mut command = String::new();
+        let (mut last, mut rest) = (None, String::new());
         for row in rows {
-            // Most processes are as the one before them.
-            let id = row.status.uids[1];
-            let name = match &mut user {
-                Some((known, name)) if *known == id => name,
-                _ => &mut user.insert((id, self.user(row))).1,
-            };
-            let sets = (row.status.sets.permitted, row.status.sets.ambient.is_empty(), row.status.sets.bounding.is_empty());
-            let caps = held.of(sets, || self.text(row));
-            command.clear();
-            self.command(row, &mut command);
-            let label = self.census.placements.place(row.pid).and_then(|place| labels.get(place)?.as_ref());
-            let (within, length, engine) = label.map_or(("-", 1, "-"), |label| (label.text.as_str(), label.length, label.engine));
-            lines.line(&Digits::of(row.status.parent), &Digits::of(row.pid), &[name, &command, within, engine], length, caps);
+            let status = &row.status;
+            let place = self.census.placements.place(row.pid);
+            let sets = (status.sets.permitted, status.sets.ambient.is_empty(), status.sets.bounding.is_empty());
+            // Most processes are as the one before them, but for their numbers.
+            let look = (status.uids[1], status.name, self.in_child(row), self.depth(row), place, sets);
+            if last != Some(look) {
+                last = Some(look);
+                let id = status.uids[1];
+                let name = match &mut user {
+                    Some((known, name)) if *known == id => name,
+                    _ => &mut user.insert((id, self.user(row))).1,
+                };
+                let caps = held.of(sets, || self.text(row));
+                command.clear();
+                self.command(row, &mut command);
+                let label = place.and_then(|place| labels.get(place)?.as_ref());
+                let (within, length, engine) = label.map_or(("-", 1, "-"), |label| (label.text.as_str(), label.length, label.engine));
+                rest.clear();
+                lines.rest(&mut rest, &[name, &command, within, engine], length, caps);
+            }
+            lines.numbers(&Digits::of(status.parent), &Digits::of(row.pid));
+            lines.text.push_str(&rest);
             if lines.text.len() >= PART {
                 print(&lines.text)?;
                 lines.text.clear();
@@ -123,11 +136,13 @@ impl View {
         labels
     }
 
+    fn depth(&self, row: &Row) -> usize {
+        self.depths.get(&row.pid).copied().unwrap_or(0)
+    }
+
     /// Its name, indented in a tree, with the mark of a child user namespace.
     fn command(&self, row: &Row, command: &mut String) {
-        for _ in 0..self.depths.get(&row.pid).copied().unwrap_or(0).min(20) {
-            command.push_str("  ");
-        }
+        command.extend(std::iter::repeat_n("  ", self.depth(row).min(20)));
         match str::from_utf8(row.status.name.as_bytes()) {
             Ok(name) if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) => command.push_str(name),
             _ => command.push_str(&text::one_line(&row.status.name.to_text())),
@@ -201,30 +216,34 @@ struct Lines {
 }
 
 impl Lines {
-    /// Adds a line; `length` is how many characters the name of the container has.
-    fn line(&mut self, parent: &str, pid: &str, words: &[&str; 4], length: usize, caps: &str) {
-        let [user, command, container, engine] = words;
-        self.field(parent, parent.len(), 5, " ");
-        self.field(pid, pid.len(), 5, " ");
-        self.field(user, user.chars().count(), 10, "  ");
-        self.field(command, command.chars().count(), 16, "  ");
-        self.field(container, length, self.container, "  ");
-        self.field(engine, engine.len(), self.engine, "  ");
-        self.text.push_str(caps);
-        self.text.push('\n');
+    /// Begins a line.
+    fn numbers(&mut self, parent: &str, pid: &str) {
+        field(&mut self.text, parent, parent.len(), 5, " ");
+        field(&mut self.text, pid, pid.len(), 5, " ");
     }
 
-    fn field(&mut self, text: &str, length: usize, width: usize, behind: &str) {
-        const BLANKS: &str = "                                ";
-        self.text.push_str(text);
-        let mut missing = width.saturating_sub(length);
-        while missing > 0 {
-            let some = missing.min(BLANKS.len());
-            self.text.push_str(BLANKS.get(..some).unwrap_or_default());
-            missing -= some;
-        }
-        self.text.push_str(behind);
+    /// Adds all of a line that is behind the numbers to `to`; `length` is how many characters the name of the container has.
+    fn rest(&self, to: &mut String, words: &[&str; 4], length: usize, caps: &str) {
+        let [user, command, container, engine] = words;
+        field(to, user, user.chars().count(), 10, "  ");
+        field(to, command, command.chars().count(), 16, "  ");
+        field(to, container, length, self.container, "  ");
+        field(to, engine, engine.len(), self.engine, "  ");
+        to.push_str(caps);
+        to.push('\n');
     }
+}
+
+fn field(to: &mut String, text: &str, length: usize, width: usize, behind: &str) {
+    const BLANKS: &str = "                                ";
+    to.push_str(text);
+    let mut missing = width.saturating_sub(length);
+    while missing > 0 {
+        let some = missing.min(BLANKS.len());
+        to.push_str(BLANKS.get(..some).unwrap_or_default());
+        missing -= some;
+    }
+    to.push_str(behind);
 }
 
 /// A number in decimal digits, without memory of its own.
@@ -285,7 +304,9 @@ mod tests {
     #[test]
     fn line_pads_by_characters_and_keeps_what_is_too_long() {
         let mut lines = Lines { text: String::new(), container: 40, engine: 6 };
-        lines.line("1", "1234567", &["r\u{fffd}", "a", "-", "-"], 1, "none");
-        assert_eq!(lines.text, format!("{:<5} {:<5} {:<10}  {:<16}  {:<40}  {:<6}  none\n", "1", "1234567", "r\u{fffd}", "a", "-", "-"));
+        lines.numbers("1", "1234567");
+        let mut line = lines.text.clone();
+        lines.rest(&mut line, &["r\u{fffd}", "a", "-", "-"], 1, "none");
+        assert_eq!(line, format!("{:<5} {:<5} {:<10}  {:<16}  {:<40}  {:<6}  none\n", "1", "1234567", "r\u{fffd}", "a", "-", "-"));
     }
 }

@@ -62,7 +62,9 @@ fn stopped_one_is_judged_by_the_flag_and_the_capabilities_alone() {
     let shown = |subject: Subject| {
         let report = report(subject);
         let value = json(&report)["files"][0]["containers"][0].clone();
-        assert!(html(&report).contains("Not known: user, no_new_privs"), "the page says what is not known");
+        let page = html(&report);
+        assert!(page.contains("Not known: user, no_new_privs"), "the page says what is not known");
+        assert!(page.contains("<p class=\"soft\">selkie "), "an engine is no file");
         (value["privileged"].as_bool(), value["verdict"].as_str().unwrap().to_owned(), value["capabilities"].as_array().map(Vec::len))
     };
     assert_eq!(shown(stopped.clone()), (None, "unknown".to_owned(), None));

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use selkie_audit::{Entry, Report, check, html, json, read, sarif};
+use selkie_audit::{Entry, Finding, Report, Rule, Severity, check, html, json, read, sarif};
+use selkie_caps::Capability;
 
 /// Many containers, each somewhat different.
 fn report(count: usize) -> Report {
@@ -56,6 +57,24 @@ fn shapes_of_the_matrix_stand_side_by_side() {
     let page = html(&report(20));
     assert_eq!(page.matches("<path").count(), page.matches("</path>").count());
     assert!(["class=\"d\"", "class=\"t\"", "class=\"q\""].iter().all(|class| page.contains(class)));
+}
+
+#[test]
+fn names_and_cells_of_the_matrix_keep_in_step_whatever_their_width() {
+    // Paper is narrower than the matrix: each picture is made smaller as a whole, and the longest name leans over its right end.
+    let page = html(&report(20));
+    let width = Capability::ALL.len() * 12 + 48;
+    let pictures = page.matches("<svg ").count();
+    assert_eq!(page.matches(&format!("<svg width=\"{width}\" ")).count(), pictures);
+    assert_eq!(page.matches(&format!("viewBox=\"0 0 {width} ")).count(), pictures);
+}
+
+#[test]
+fn what_is_not_privileged_whatever_its_flag_says_is_no_way_out() {
+    let mut report = report(1);
+    let finding = report.entries[0].findings.iter().find(|finding| finding.rule == Rule::Privileged).unwrap().clone();
+    report.entries[0].findings = vec![Finding { severity: Severity::High, ..finding }];
+    assert!(html(&report).contains("None is open by what is written alone"));
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn what_came_and_went_is_said_of_findings_and_containers() {
     let report = since(&then, &now);
     assert_eq!(new(&report), ["host-pid next", "host-network web"]);
     assert_eq!(fixed(&report), ["host-pid web"]);
+    let page = html(&report);
+    assert!(["+ 1</b>container came<", "− 1</b>container gone<", "≠ 1</b>container changed<"].iter().all(|tile| page.contains(tile)));
     let trend = report.trend.unwrap();
     assert_eq!((trend.came[0].container.as_str(), trend.gone[0].container.as_str()), ("next", "old"));
     assert_eq!(trend.changed[0].phrases(), ["exposed → weakened"]);

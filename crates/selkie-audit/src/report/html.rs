@@ -21,6 +21,8 @@ pub(super) const PLACES: usize = 100;
 const ROWS: usize = 2000;
 /// Side of a cell of the matrix.
 const CELL: usize = 12;
+/// Room on the right of the cells, over which the longest name leans.
+const LEAN: usize = 48;
 
 /// Returns the page.
 #[must_use]
@@ -40,7 +42,7 @@ pub fn html(report: &Report) -> String {
             body {
                 header {
                     h1 { "Audit of " (many(report.containers(), "container")) }
-                    p.soft { (many(files, "file")) ", selkie " (report.version) }
+                    p.soft { @if files > 0 { (many(files, "file")) ", " } "selkie " (report.version) }
                 }
                 main {
                     (counts(report))
@@ -97,7 +99,12 @@ fn unreadable(report: &Report) -> Markup {
 }
 
 fn escapes(report: &Report) -> Markup {
-    let paths: Vec<_> = report.open().filter(|(_, finding)| finding.rule.is_escape() && finding.severity >= Severity::High).collect();
+    // What was started as privileged in a user namespace of its own is not: that finding is high, and no way out.
+    let leads_out = |finding: &Finding| match finding.rule {
+        Rule::Privileged => finding.severity == Severity::Critical,
+        rule => rule.is_escape() && finding.severity >= Severity::High,
+    };
+    let paths: Vec<_> = report.open().filter(|(_, finding)| leads_out(finding)).collect();
     html! {
         h2 { "Ways out of a container" }
         @if paths.is_empty() {
@@ -148,7 +155,7 @@ fn matrix(report: &Report) -> Markup {
 
 /// The names of the columns, each standing on its cells.
 fn head(columns: &[Capability]) -> Markup {
-    let width = (columns.len() * CELL).max(CELL) + 30;
+    let width = columns.len() * CELL + LEAN;
     let names: Vec<&str> = columns.iter().map(|capability| capability.short_name()).collect();
     html! {
         svg width=(width) height="122" viewBox=(format!("0 0 {width} 122")) role="img" aria-label=(format!("Capabilities, from left to right: {}", names.join(", "))) {
@@ -192,14 +199,15 @@ fn cells(held: CapSet, columns: &[Capability]) -> Markup {
         names.push_str(if names.is_empty() { "" } else { ", " });
         names.push_str(capability.short_name());
     }
-    let width = (columns.len() * CELL).max(CELL) + 30;
+    // On paper both are made narrower, in step.
+    let width = columns.len() * CELL + LEAN;
     let label = match held {
         CapSet::EMPTY => "none".to_owned(),
         CapSet::KNOWN => "all capabilities".to_owned(),
         _ => names,
     };
     html! {
-        svg width=(width) height="12" role="img" aria-label=(label) {
+        svg width=(width) height=(CELL) viewBox=(format!("0 0 {width} {CELL}")) role="img" aria-label=(label) {
             @if !plain.is_empty() { path.d d=(plain) {} }
             @if !outside.is_empty() { path.t d=(outside) {} }
             @if !root.is_empty() { path.q d=(root) {} }

@@ -24,9 +24,9 @@ pub(super) fn section(report: &Report) -> Markup {
             li { b { "+ " (trend.new.len()) } "new" }
             li { b { "− " (trend.fixed.len()) } "fixed" }
             li { b { "≠ " (trend.shifted.len()) } "worse or milder" }
-            li { b { "+ " (trend.came.len()) } "containers came" }
-            li { b { "− " (trend.gone.len()) } "containers gone" }
-            li { b { "≠ " (trend.changed.len()) } "containers changed" }
+            @for (sign, count, what) in [("+", trend.came.len(), "came"), ("−", trend.gone.len(), "gone"), ("≠", trend.changed.len(), "changed")] {
+                li { b { (sign) " " (count) } (if count == 1 { "container " } else { "containers " }) (what) }
+            }
         }
         (picture(trend))
         (numbers(trend))

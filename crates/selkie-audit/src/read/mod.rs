@@ -189,11 +189,11 @@ impl Reading<'_> {
 
 /// Returns what a file without names of its own calls its container: the file's name without directories and extension.
 fn stem(name: &str) -> String {
-    let parts: Vec<&str> = name.rsplit('/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = name.rsplit('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let file = parts.first().copied().unwrap_or(name);
     match (file, parts.get(1)) {
         // /var/lib/lxc/NAME/config and BUNDLE/config.json
-        ("config" | "config.json", Some(directory)) => (*directory).to_owned(),
+        ("config" | "config.json", Some(directory)) if *directory != ".." => (*directory).to_owned(),
         _ => file.rsplit_once('.').map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem }).to_owned(),
     }
 }
@@ -201,4 +201,16 @@ fn stem(name: &str) -> String {
 /// Tells whether a path is one of the host, and not the name of a volume.
 fn is_path(source: &str) -> bool {
     source.starts_with(['/', '.', '~'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stem;
+
+    #[test]
+    fn name_of_a_file_is_its_bundles_where_there_is_one() {
+        let names =
+            ["bundle/config.json", "./config.json", "../config.json", "/var/lib/lxc/old/./config", "config.json", "a/web.container"];
+        assert_eq!(names.map(stem), ["bundle", "config", "config", "old", "config", "web"]);
+    }
 }

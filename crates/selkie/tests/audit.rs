@@ -308,7 +308,7 @@ fn audit_compare_says_what_is_new_and_fixed_in_every_form() {
     std::fs::write(&file, COMPOSE.replace("privileged: true # once", "pid: host")).unwrap();
     let said = audit(&engine, &["--compare", old, &file]);
     let wanted = format!(
-        "Since june.json: 1 new, 1 fixed, 0 worse or milder, 0 containers that came, 0 containers that have gone, 1 containers that changed\n  new\n    ◆ high  host-pid  web  {file}\n  \
+        "Since june.json: 1 new, 1 fixed, 0 worse or milder; containers: 0 came, 0 gone, 1 changed\n  new\n    ◆ high  host-pid  web  {file}\n  \
          fixed\n    ■ critical  privileged  web  {file}\n  containers that changed\n    web  {file}: open → exposed; privileged: yes → no; has lost "
     );
     assert!(said.stdout.contains(&wanted), "{}", said.stdout);

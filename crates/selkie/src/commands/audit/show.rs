@@ -68,8 +68,16 @@ fn since(report: &Report, trend: &Trend) -> String {
         ("containers that have gone", trend.gone.iter().map(named).collect()),
         ("containers that changed", changed),
     ];
-    let counts: Vec<String> = lists.iter().map(|(what, list)| format!("{} {what}", list.len())).collect();
-    let mut text = format!("Since {}: {}\n", one_line(trend.since()), counts.join(", "));
+    let mut text = format!(
+        "Since {}: {} new, {} fixed, {} worse or milder; containers: {} came, {} gone, {} changed\n",
+        one_line(trend.since()),
+        trend.new.len(),
+        trend.fixed.len(),
+        trend.shifted.len(),
+        trend.came.len(),
+        trend.gone.len(),
+        trend.changed.len()
+    );
     for (what, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
         text.push_str(&format!("  {what}\n"));
         for line in list.iter().take(SHOWN) {

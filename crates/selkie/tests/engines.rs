@@ -82,6 +82,13 @@ fn listed(machine: &mut Machine) {
     assert_eq!(machine.rows(&lines), expected);
     let table = machine.ok("$selkie ps --engine all --caps");
     assert!(table.lines().skip(1).all(|line| line.contains("  Up ")), "{table}");
+    // Engine by engine, the oldest first; nobody knows when those without times were created, and they go by their names.
+    let names = machine.ok("$selkie ps --engine all --format '{{.Names}}'");
+    let place = |name: &str| names.lines().position(|line| line == name);
+    for case in CASES.iter().filter(|case| machine.started.contains(case.start) && !["lxc", "nspawn"].contains(&case.start)) {
+        let [plain, full] = ["plain", "full"].map(|kind| place(&format!("{}-{kind}", case.start)).unwrap());
+        assert!(plain < full, "{}: {names}", case.start);
+    }
     if machine.started.contains("podman") {
         let pod = machine.ok("$selkie ps --engine podman --filter name=podman-plain --format '{{.PodName}}'");
         assert_eq!(pod.trim(), &machine.ok("cat /run/pod")[..12]);

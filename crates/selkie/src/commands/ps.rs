@@ -54,7 +54,7 @@ pub(crate) struct Ps {
     /// With sizes (as Podman; not measured yet).
     #[arg(long, short = 's')]
     size: bool,
-    /// In which order: command, created (the default), id, image, names, runningfor, size, status.
+    /// In which order: command, created (the default; with --engine, engine by engine), id, image, names, runningfor, size, status.
     #[arg(long)]
     sort: Option<String>,
     /// Also whether each is privileged and which capabilities it may use.

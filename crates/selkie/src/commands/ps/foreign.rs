@@ -74,8 +74,11 @@ impl List {
             lines.sort_by_cached_key(|line| Order::Created.key(&line.place()));
             lines.drain(..lines.len().saturating_sub(count));
         }
-        if let Some(order) = self.order {
-            lines.sort_by_cached_key(|line| order.key(&line.place()));
+        match (self.order, self.last) {
+            (Some(order), _) => lines.sort_by_cached_key(|line| order.key(&line.place())),
+            // Engine by engine, and in each in the order in which Podman has its own.
+            (None, None) => lines.sort_by_cached_key(|line| (line.container.owner.engine, Order::Created.key(&line.place()))),
+            (None, Some(_)) => {}
         }
         self.print(&lines, format)?;
         say_hidden(&census);

@@ -123,10 +123,14 @@ pub(crate) fn command() -> clap::Command {
 /// They are taken as they stand in the source, for the sake of the examples in them: lines that are indented stay as they are.
 fn flowing(command: clap::Command) -> clap::Command {
     let about = command.get_long_about().map(|about| flow(&about.to_string()));
-    let command = match about {
+    let mut command = match about {
         Some(about) => command.long_about(about),
         None => command,
     };
+    // In the list of verbs it is a heading, whether or not more is said of the verb.
+    if let Some(heading) = command.get_about().map(|about| about.to_string().trim_end_matches('.').to_owned()) {
+        command = command.about(heading);
+    }
     command.mut_subcommands(flowing)
 }
 
@@ -280,6 +284,16 @@ mod tests {
     fn paragraphs_flow_and_examples_stay() {
         let text = "What it\ndoes.\n\nMore of\nit.\n\nExamples:\n  selkie a\n  selkie b\n\nThe\nend";
         assert_eq!(flow(text), "What it does.\n\nMore of it.\n\nExamples:\n  selkie a\n  selkie b\n\nThe end");
+    }
+
+    #[test]
+    fn verbs_are_listed_by_their_names_and_in_one_form() {
+        let all = command();
+        let shown: Vec<&clap::Command> = all.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+        let names: Vec<&str> = shown.iter().map(|verb| verb.get_name()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        let headings: Vec<String> = shown.iter().filter_map(|verb| verb.get_about().map(ToString::to_string)).collect();
+        assert!(headings.iter().all(|heading| !heading.contains(". ") && !heading.ends_with('.')), "{headings:?}");
     }
 
     #[test]

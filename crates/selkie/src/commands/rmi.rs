@@ -10,7 +10,9 @@ use crate::context::Context;
 use crate::ui::error::{Failure, show};
 use crate::ui::out;
 
-/// Remove images. One with several names loses the one that is given, and goes with the last.
+/// Remove images.
+///
+/// One with several names loses the one that is given, and goes with the last.
 #[derive(Debug, Args)]
 pub(crate) struct Rmi {
     /// All images.

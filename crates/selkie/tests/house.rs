@@ -135,3 +135,16 @@ fn documents_name_no_path_of_a_builders_machine() {
         }
     }
 }
+
+#[test]
+fn example_of_a_trace_says_what_its_page_shows() {
+    let page = read("docs/trace.md");
+    let block = |kind: &str| page.rsplit_once(&format!("```{kind}\n")).unwrap().1.split_once("```").unwrap().0.to_owned();
+    let file = std::env::temp_dir().join(format!("selkie-example-{}.trace", std::process::id()));
+    std::fs::write(&file, block("json")).unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_selkie")).args(["learn", "--from-trace"]).arg(&file).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (command, shown) = block("console").split_once('\n').map(|(command, shown)| (command.to_owned(), shown.to_owned())).unwrap();
+    assert_eq!(command, "$ selkie learn --from-trace example.trace");
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), shown);
+}

@@ -18,7 +18,8 @@ pub(super) fn evidence(shown: &Evidence) -> String {
     let all: u64 = shown.classes.values().sum();
     if all > 0 {
         let classes: Vec<String> = shown.classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
-        lines.push(format!("{all} checks seen by {}: {}", shown.observer.name(), classes.join(", ")));
+        let checks = if all == 1 { "check" } else { "checks" };
+        lines.push(format!("{all} {checks} seen by {}: {}", shown.observer.name(), classes.join(", ")));
     }
     if !shown.granted.is_empty() {
         lines.push("granted to the workload:".to_owned());
@@ -26,7 +27,8 @@ pub(super) fn evidence(shown: &Evidence) -> String {
     for granted in &shown.granted {
         let join = |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
         let by = if granted.sites.is_empty() { String::new() } else { format!(", asked by {}", join(&granted.sites)) };
-        lines.push(format!("  {:<17} {} times in {}{by}", granted.capability.short_name(), granted.count, join(&granted.syscalls)));
+        let times = if granted.count == 1 { "time" } else { "times" };
+        lines.push(format!("  {:<17} {} {times} in {}{by}", granted.capability.short_name(), granted.count, join(&granted.syscalls)));
     }
     lines.push("refused:".to_owned());
     let mut text: String = lines.iter().map(|line| format!("{}\n", text::one_line(line))).collect();

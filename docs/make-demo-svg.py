@@ -8,14 +8,17 @@
 Needs root and Python's standard library. It uses a store of its own and removes it again. The commands print no
 ids, and those of docs/demo.svg no times either, so that the same binary gives the same picture.
 """
+import fcntl
 import html
 import os
 import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 
 # A line that begins with `#` is shown and not run.
 SCENES = r"""
@@ -59,19 +62,24 @@ WIDTH, LINE, MARGIN, CHARACTER = 132, 18, 16, 7.8
 STYLE = """\
 text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre; fill: #1f2328 }
 .comment { fill: #59636e } .prompt { fill: #0550ae; font-weight: bold } .frame { fill: #f6f8fa; stroke: #d1d9e0 }
-.passed { fill: #1a7f37 } .failed { fill: #cf222e }
+.good { fill: #1a7f37 } .bad { fill: #9a6700 } .strong { font-weight: bold } .faint { fill: #59636e }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .comment { fill: #9198a1 } .prompt { fill: #79c0ff } .frame { fill: #0d1117; stroke: #3d444d }
-  .passed { fill: #56d364 } .failed { fill: #ff7b72 } }"""
+  .good { fill: #56d364 } .bad { fill: #e3b341 } .faint { fill: #9198a1 } }"""
 DARK = """\
 text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre; fill: #e6edf3 }
 .comment { fill: #9198a1 } .prompt { fill: #79c0ff; font-weight: bold } .frame { fill: #0d1117; stroke: #3d444d }
-.passed { fill: #56d364 } .failed { fill: #ff7b72 }"""
+.good { fill: #56d364 } .bad { fill: #e3b341 } .strong { font-weight: bold } .faint { fill: #9198a1 }"""
+
+# What selkie writes in colour, by the number of the escape sequence.
+COLOURS = {"": "", "0": "", "1": "strong", "2": "faint", "32": "good", "33": "bad"}
+COLOUR = re.compile("\x1b\\[([0-9]*)m")
 
 
 def run(command: str, environment: dict) -> list:
     """Runs `command` in a terminal of its own and returns the lines that it printed."""
     master, replica = pty.openpty()
+    fcntl.ioctl(replica, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
     process = subprocess.Popen(["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=replica, stderr=replica, env=environment)
     os.close(replica)
     output = b""
@@ -120,14 +128,46 @@ def record(selkie: str, scenes: str) -> list:
     return lines
 
 
+def coloured(lines: list) -> list:
+    """Takes the colours out of the lines: each is a kind, its text, and the class of each character."""
+    result, now = [], ""
+    for kind, line in lines:
+        text, classes = "", []
+        # A colour lasts until the next one, beyond the end of a line too.
+        pieces = COLOUR.split(line)
+        for number, piece in enumerate(pieces):
+            if number % 2:
+                now = COLOURS[piece]
+            else:
+                text += piece
+                classes += [now] * len(piece)
+        result.append((kind, text, classes))
+    return result
+
+
 def folded(lines: list) -> list:
     """Breaks lines that are wider than the picture, as a terminal does."""
-    return [(kind, line[start:start + WIDTH]) for kind, line in lines for start in range(0, max(len(line), 1), WIDTH)]
+    return [
+        (kind, text[start:start + WIDTH], classes[start:start + WIDTH])
+        for kind, text, classes in lines
+        for start in range(0, max(len(text), 1), WIDTH)
+    ]
+
+
+def spans(text: str, classes: list) -> str:
+    """Draws a line, characters of one class together."""
+    out, start = "", 0
+    for end in range(1, len(text) + 1):
+        if end == len(text) or classes[end] != classes[start]:
+            piece = html.escape(text[start:end], quote=False)
+            out += f'<tspan class="{classes[start]}">{piece}</tspan>' if classes[start] else piece
+            start = end
+    return out
 
 
 def svg(lines: list, title: str, style: str) -> str:
     """Draws the session."""
-    lines = folded(lines)
+    lines = folded(coloured(lines))
     width, height = round(2 * MARGIN + WIDTH * CHARACTER), 2 * MARGIN + LINE * len(lines)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
@@ -135,14 +175,13 @@ def svg(lines: list, title: str, style: str) -> str:
         f"<style>{style}</style>",
         f'<rect class="frame" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8"/>',
     ]
-    for number, (kind, line) in enumerate(lines):
+    for number, (kind, line, classes) in enumerate(lines):
         if not line:
             continue
         place = f'x="{MARGIN}" y="{MARGIN + LINE * number + 13}" xml:space="preserve"'
-        text = html.escape(line, quote=False)
+        text = spans(line, classes)
         if kind == "command" and text.startswith("$ "):
             text = f'<tspan class="prompt">$</tspan>{text[1:]}'
-        text = re.sub(r"^( *\d+  .* s  )(passed|failed)", r'\1<tspan class="\2">\2</tspan>', text)
         out.append(f'<text {"class=" + chr(34) + "comment" + chr(34) + " " if kind == "comment" else ""}{place}>{text}</text>')
     return "\n".join(out + ["</svg>", ""])
 
@@ -154,7 +193,7 @@ def main() -> None:
     learns = "--learn" in sys.argv
     lines = record(arguments[0], LEARN if learns else SCENES)
     if "--text" in sys.argv:
-        print("\n".join(line for _, line in lines))
+        print("\n".join(text for _, text, _ in coloured(lines)))
     elif learns:
         sys.stdout.write(svg(lines, "selkie learns which capabilities nginx needs, and how it needs none", DARK))
     else:

@@ -192,11 +192,15 @@ const IMAGE: [(&str, &[&str]); 9] = [
     ("untag", &["untag"]),
 ];
 
-/// Replaces `container VERB` and `image VERB` by the verb itself.
+/// Replaces `container VERB` and `image VERB` by the verb itself, and `help VERB` by its flag.
 fn expand(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Stop> {
     let mut at = 1;
     while let Some(word) = arguments.get(at).and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
         at += if WITH_VALUE.contains(&word) { 2 } else { 1 };
+    }
+    if arguments.get(at).is_some_and(|word| word == "help") {
+        arguments.remove(at);
+        arguments.push("--help".into());
     }
     let group: &[(&str, &[&str])] = match arguments.get(at).and_then(|word| word.to_str()) {
         Some("container") => &CONTAINER,

@@ -113,6 +113,16 @@ fn command_lines_that_mean_nothing_are_125_in_podmans_words() {
 }
 
 #[test]
+fn help_is_a_verb_and_a_flag() {
+    let Some(engine) = engine() else { return };
+    for (verb, flag) in [("help", "--help"), ("help run", "run --help"), ("help caps ps", "caps ps --help"), ("help image", "image --help")]
+    {
+        assert_eq!(run(&engine, verb), run(&engine, flag));
+    }
+    assert!(!run(&engine, "container --help").stdout.contains("stats"), "what is not there is not listed");
+}
+
+#[test]
 fn container_that_is_missing_has_podmans_text_and_status() {
     let Some(engine) = engine() else { return };
     let text = "Error: no container with name or ID \"nosuch\" found: no such container";

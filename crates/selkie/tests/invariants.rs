@@ -407,3 +407,59 @@ fn a_monitor_has_no_capability_and_nothing_of_its_caller() {
     let binary = std::fs::OpenOptions::new().append(true).open(format!("/proc/{pid}/exe"));
     assert!(binary.is_err(), "the monitor's binary can be written");
 }
+
+/// The lines of `/proc/PID/status` that say what a process may do.
+fn rights(pid: &str) -> Vec<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let of_rights = |line: &&str| ["Cap", "NoNewPrivs", "Seccomp:", "Uid", "Gid"].iter().any(|key| line.starts_with(key));
+    status.lines().filter(of_rights).map(str::to_owned).collect()
+}
+
+fn mask(rights: &[String], key: &str) -> u64 {
+    let line = rights.iter().find_map(|line| line.strip_prefix(key)).unwrap();
+    u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()
+}
+
+#[test]
+fn inspect_says_what_the_kernel_says() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    for flags in
+        ["", "--cap-drop all", "--cap-add net_admin,sys_time", "--user 1000", "--user 1000 --cap-add net_bind_service", "--privileged"]
+    {
+        let words = [&words("run -d --name a"), &words(flags), &words("--rootfs")[..], &[&rootfs, "sleep", "60"]].concat();
+        engine.ok(&words);
+        let shown = engine.ok(&["inspect", "--format", "{{.State.Pid}} {{join .EffectiveCaps \",\"}} {{join .BoundingCaps \",\"}}", "a"]);
+        let [pid, effective, bounding] = shown.split(' ').collect::<Vec<_>>()[..] else { panic!("{shown}") };
+        let rights = rights(pid);
+        for (names, key) in [(effective, "CapEff"), (bounding, "CapBnd")] {
+            let set: selkie_caps::CapSet =
+                names.split(',').filter(|name| !name.is_empty()).map(|name| selkie_caps::Capability::parse_name(name).unwrap()).collect();
+            assert_eq!(set.bits(), mask(&rights, key), "{flags}: {key} {names}");
+        }
+        engine.ok(&["rm", "-f", "-t", "0", "a"]);
+    }
+}
+
+#[test]
+fn monitor_holds_no_capability_and_its_death_changes_no_right() {
+    let Some(engine) = Engine::new() else { return };
+    let rootfs = engine.rootfs();
+    for flags in ["", "--cap-drop all --security-opt no-new-privileges", "--user 1000 --cap-add net_bind_service", "--privileged"] {
+        let words = [&words("run -d --name a"), &words(flags), &words("--rootfs")[..], &[&rootfs, "sleep", "60"]].concat();
+        engine.ok(&words);
+        let shown = engine.ok(&["inspect", "--format", "{{.State.Pid}} {{.State.ConmonPid}}", "a"]);
+        let (pid, monitor) = shown.split_once(' ').unwrap();
+        let of_monitor = rights(monitor);
+        assert_eq!(["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|key| mask(&of_monitor, key)), [0; 4], "{flags}");
+        let before = rights(pid);
+        let number = rustix::process::Pid::from_raw(monitor.parse().unwrap()).unwrap();
+        rustix::process::kill_process(number, rustix::process::Signal::KILL).unwrap();
+        while std::fs::read_to_string(format!("/proc/{monitor}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {}
+        assert_eq!(rights(pid), before, "{flags}");
+        let inside = engine.ok(&["exec", "a", "cat", "/proc/self/status"]);
+        let of_exec: Vec<String> = inside.lines().filter(|line| line.starts_with("CapBnd")).map(str::to_owned).collect();
+        assert_eq!(mask(&of_exec, "CapBnd"), mask(&before, "CapBnd"), "{flags}");
+        engine.ok(&["rm", "-f", "-t", "0", "a"]);
+    }
+}

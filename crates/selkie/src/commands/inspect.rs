@@ -63,7 +63,10 @@ impl Inspect {
             }
         }
         match self.format.as_deref() {
-            Some(format) if !template::is_json(format) => out::print(&template::render(&dialect(format), "inspect", &objects)?)?,
+            Some(format) if !template::is_json(format) => {
+                objects.iter_mut().for_each(fill);
+                out::print(&template::render(&dialect(format), "inspect", &objects)?)?;
+            }
             _ => out::print(&array(&objects)?)?,
         }
         let last = failures.pop();
@@ -88,6 +91,27 @@ impl Inspect {
             Err(error) if self.r#type == Kind::Image => Err(error.into()),
             Err(_) => Err(Failure::engine(format!("no such object: {name:?}"))),
         }
+    }
+}
+
+/// Fields that are lists, and tables, in Podman: where there is nothing, their JSON is `null`, and a template sees an empty one.
+const LISTS: [&str; 5] = ["BoundingCaps", "EffectiveCaps", "Links", "OnBuild", "VolumesFrom"];
+const TABLES: [&str; 4] = ["CgroupConf", "Config", "Labels", "Volumes"];
+
+/// Makes lists and tables of what is `null` for want of anything in it.
+fn fill(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::Null if LISTS.contains(&name.as_str()) => *field = Value::Array(Vec::new()),
+                    Value::Null if TABLES.contains(&name.as_str()) => *field = Value::Object(serde_json::Map::new()),
+                    _ => fill(field),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(fill),
+        _ => {}
     }
 }
 

@@ -21,6 +21,17 @@ fn rm_flag_removes_the_container_after_its_end() {
 }
 
 #[test]
+fn lists_and_tables_without_anything_are_empty_in_a_template() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a --cap-drop all", "true");
+    let shown = |format: &str| engine.ok(&["inspect", "--format", format, "a"]);
+    let format =
+        "{{.EffectiveCaps}} {{len .BoundingCaps}} {{range .EffectiveCaps}}x{{end}} {{join .EffectiveCaps \",\"}}|{{.Config.Volumes}}";
+    assert_eq!(shown(format), "[] 0  |map[]");
+    assert!(engine.ok(&["inspect", "a"]).contains("\"EffectiveCaps\": null"));
+}
+
+#[test]
 fn file_systems_show_the_namespaces_that_the_container_is_in() {
     let Some(engine) = engine() else { return };
     let devices = |flags: &str| script(&engine, &format!("run --rm {flags}"), "cd /sys/class/net; echo *");

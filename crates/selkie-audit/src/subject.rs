@@ -248,6 +248,16 @@ impl Subject {
         self.privileged.as_ref().is_some_and(|flag| flag.value)
     }
 
+    /// Returns whether it runs, `running` or `stopped`; `None` of one in a file.
+    #[must_use]
+    pub fn state(&self) -> Option<&'static str> {
+        match &self.basis {
+            Basis::File => None,
+            Basis::Running(_) => Some("running"),
+            Basis::Planned | Basis::Stopped => Some("stopped"),
+        }
+    }
+
     /// Tells whether it is privileged: of a file whether it says so, of what runs the verdict over everything that was seen. What
     /// does not run has no walls to be looked at: only the flag, where it counts for the host, makes it a yes.
     #[must_use]

@@ -47,6 +47,20 @@ fn same_report_has_no_change() {
 }
 
 #[test]
+fn container_that_has_stopped_has_nothing_fixed() {
+    let (then, now) = (service("web", ", pid: host, cap_add: [SYS_PTRACE]"), service("web", ", network_mode: host"));
+    let mut older = json(&report(&then));
+    older["files"][0]["containers"][0]["state"] = "running".into();
+    let older = Older::parse("june.json", &older.to_string()).unwrap();
+    let mut report = report(&now);
+    report.entries[0].subjects[0].basis = selkie_audit::Basis::Stopped;
+    report.trend = Trend::of(&report, &[older]);
+    let phrases = report.trend.as_ref().unwrap().changed[0].phrases();
+    assert_eq!((new(&report), fixed(&report), phrases[0].as_str()), (vec![], vec![], "has stopped, so other things are seen of it"));
+    assert_eq!(json(&report)["since"]["containers"]["changed"][0]["state"], serde_json::json!(["running", "stopped"]));
+}
+
+#[test]
 fn other_words_on_another_line_are_the_same_finding() {
     let text = service("web", ", pid: host");
     let mut value = json(&report(&text));

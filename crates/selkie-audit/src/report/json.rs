@@ -65,6 +65,7 @@ fn since(report: &Report, trend: &Trend) -> Value {
         json!({
             "file": changed.named.file,
             "name": changed.named.container,
+            "state": [changed.state.0, changed.state.1],
             "verdict": [changed.verdict.0, changed.verdict.1.word()],
             "privileged": [changed.privileged.0, changed.privileged.1],
             "gained": names(changed.gained),
@@ -104,11 +105,7 @@ fn entry(entry: &Entry) -> Value {
 
 fn container(subject: &Subject, verdict: Verdict) -> Value {
     let names = || subject.capabilities().iter().map(selkie_caps::Capability::short_name).collect::<Vec<_>>();
-    let (state, reasons) = match &subject.basis {
-        Basis::File => (None, &[][..]),
-        Basis::Running(seen) => (Some("running"), seen.reasons.as_slice()),
-        Basis::Planned | Basis::Stopped => (Some("stopped"), &[][..]),
-    };
+    let reasons = if let Basis::Running(seen) = &subject.basis { seen.reasons.as_slice() } else { &[] };
     let unknown: &[&str] = if subject.basis == Basis::Stopped { &UNKNOWN_OF_STOPPED } else { &[] };
     json!({
         "name": subject.name,
@@ -116,7 +113,7 @@ fn container(subject: &Subject, verdict: Verdict) -> Value {
         "image": subject.image,
         "digest": subject.digest,
         "line": subject.place.map(|place| place.line),
-        "state": state,
+        "state": subject.state(),
         "privileged": subject.is_privileged(),
         "flag": subject.privileged.as_ref().map(|flag| flag.value),
         "reasons": reasons,

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A finding is the same in both when file, container, rule and capability are; what it says may have other words. Of several that
-//! are the same in all four as many are new, or fixed, as there are more, or fewer.
+//! are the same in all four as many are new, or fixed, as there are more, or fewer. Of a container that has started or stopped since
+//! none is: by what configures it other things are seen of it than of its processes.
 
 mod older;
 
@@ -106,6 +107,8 @@ pub struct Named {
 pub struct Changed {
     /// Which one.
     pub named: Named,
+    /// Whether it ran, and runs, `running` or `stopped`; `None` of one in a file.
+    pub state: (Option<String>, Option<&'static str>),
     /// How it stood, and stands.
     pub verdict: (String, Verdict),
     /// Whether it was, and is, privileged.
@@ -127,12 +130,13 @@ impl Trend {
             containers: report.containers(),
             counts: Severity::ALL.map(|severity| report.count(severity)),
         });
-        trend.findings(report, last);
         trend.containers(report, last);
+        trend.findings(report, last);
         Some(trend)
     }
 
     fn findings(&mut self, report: &Report, last: &Older) {
+        let moved: BTreeSet<(&str, &str)> = self.changed.iter().filter(|changed| changed.has_moved()).map(Changed::place).collect();
         // How many there were of each, by whether they were open and how bad they were: nothing here grows with their number squared.
         let mut before: BTreeMap<&Key, BTreeMap<(bool, Severity), usize>> = BTreeMap::new();
         for (key, severity, open) in &last.findings {
@@ -151,6 +155,9 @@ impl Trend {
         });
         for (place, key, finding) in now {
             let any = before.get_mut(&key).and_then(|kinds| take(kinds, *kinds.keys().next_back()?));
+            if moved.contains(&(key.file.as_str(), key.container.as_str())) {
+                continue;
+            }
             match any {
                 None if finding.accepted.is_none() => _ = self.new.insert(place),
                 Some((true, severity)) if finding.accepted.is_none() => _ = self.shifted.insert(place, severity),
@@ -158,6 +165,9 @@ impl Trend {
             }
         }
         for (key, left) in before {
+            if moved.contains(&(key.file.as_str(), key.container.as_str())) {
+                continue;
+            }
             for ((_, severity), count) in left.into_iter().filter(|((open, _), _)| *open) {
                 self.fixed.extend(std::iter::repeat_n(Past { severity, key: key.clone() }, count));
             }
@@ -181,12 +191,14 @@ impl Trend {
                 let (now, then) = now.zip(then).unwrap_or_default();
                 let changed = Changed {
                     named,
+                    state: (was.state.clone(), subject.state()),
                     verdict: (was.verdict.clone(), verdict),
                     privileged: (was.privileged, subject.is_privileged()),
                     gained: now.difference(then),
                     lost: then.difference(now),
                 };
-                if changed.verdict.0 != verdict.word() || changed.privileged.0 != changed.privileged.1 || now != then {
+                if changed.has_moved() || changed.verdict.0 != verdict.word() || changed.privileged.0 != changed.privileged.1 || now != then
+                {
                     self.changed.push(changed);
                 }
             }
@@ -205,6 +217,15 @@ impl Trend {
 const MOST_NAMED: u32 = 8;
 
 impl Changed {
+    fn place(&self) -> (&str, &str) {
+        (&self.named.file, &self.named.container)
+    }
+
+    /// Returns whether it has started or stopped; results of before containers were looked at do not say.
+    fn has_moved(&self) -> bool {
+        self.state.0.as_deref().zip(self.state.1).is_some_and(|(then, now)| then != now)
+    }
+
     /// Says what has changed, a phrase each.
     #[must_use]
     pub fn phrases(&self) -> Vec<String> {
@@ -219,6 +240,11 @@ impl Changed {
             many => format!("{many} capabilities"),
         };
         let mut phrases = Vec::new();
+        match self.state {
+            _ if !self.has_moved() => {}
+            (_, Some("running")) => phrases.push("has started, so other things are seen of it".to_owned()),
+            _ => phrases.push("has stopped, so other things are seen of it".to_owned()),
+        }
         if self.verdict.0 != self.verdict.1.word() {
             phrases.push(format!("{} → {}", self.verdict.0, self.verdict.1.word()));
         }

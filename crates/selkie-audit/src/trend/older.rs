@@ -24,6 +24,8 @@ pub struct Older {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Container {
     pub(super) named: Named,
+    /// `running` or `stopped`; `None` for one in a file.
+    pub(super) state: Option<String>,
     pub(super) verdict: String,
     pub(super) privileged: Option<bool>,
     pub(super) capabilities: Option<CapSet>,
@@ -105,6 +107,7 @@ struct FileOf {
 #[serde(expecting = "an object")]
 struct ContainerOf {
     name: String,
+    state: Option<String>,
     verdict: String,
     privileged: Option<bool>,
     capabilities: Option<Vec<String>>,
@@ -169,6 +172,7 @@ impl Older {
             let set = |names: Vec<String>| names.iter().filter_map(|name| Capability::parse_name(name).ok()).collect();
             self.containers.push(Container {
                 named: Named { file: of.file.clone(), container: container.name },
+                state: container.state,
                 verdict: container.verdict,
                 privileged: container.privileged,
                 capabilities: container.capabilities.map(set),

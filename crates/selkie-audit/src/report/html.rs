@@ -112,7 +112,7 @@ fn escapes(report: &Report) -> Markup {
         } @else {
             ul.at {
                 @for (file, finding) in paths.iter().take(PLACES) {
-                    li { b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.subject) } " → host: " (finding.message) " " (at(file, finding)) }
+                    li { b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.subject) } " → host: " (prose(&finding.message)) " " (at(file, finding)) }
                 }
                 (more(paths.len(), PLACES))
             }
@@ -239,13 +239,13 @@ fn findings(report: &Report) -> Markup {
                 h3 class=(class(severity.0)) { (severity.0.sign()) " " (severity.0.word()) ": " (rule.id()) " (" (list.len()) ")" }
                 p { (about.what) }
                 dl {
-                    dt { "Why" } dd { (about.why) }
-                    dt { "Fix" } dd { (about.fix) }
+                    dt { "Why" } dd { (prose(about.why)) }
+                    dt { "Fix" } dd { (prose(about.fix)) }
                     dt { "Covers" } dd { (about.covers()) }
                 }
                 ul.at {
                     @for (file, finding) in list.iter().take(PLACES) {
-                        li { b { (finding.subject) } " " (finding.message) " " (at(file, finding)) }
+                        li { b { (finding.subject) } " " (prose(&finding.message)) " " (at(file, finding)) }
                     }
                     (more(list.len(), PLACES))
                 }
@@ -271,6 +271,19 @@ fn accepted(report: &Report) -> Markup {
                 (more(list.len(), PLACES))
             }
         }
+    }
+}
+
+/// Shows what stands between backticks as code; of backticks that make no pairs nothing can be told.
+pub(super) fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    let is_paired = parts.len() % 2 == 1;
+    html! {
+        @if is_paired {
+            @for (number, part) in parts.iter().enumerate() {
+                @if number % 2 == 0 { (part) } @else { code { (part) } }
+            }
+        } @else { (text) }
     }
 }
 

@@ -114,7 +114,7 @@ fn new(report: &Report, trend: &Trend) -> Markup {
         @if list.is_empty() { p.ok { "✓ None since " (trend.since()) "." } }
         ul.at {
             @for (file, finding) in list.iter().take(PLACES) {
-                li { b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.rule.id()) } " " b { (finding.subject) } " " (finding.message) " " (super::html::at(file, finding)) }
+                li { b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.rule.id()) } " " b { (finding.subject) } " " (super::html::prose(&finding.message)) " " (super::html::at(file, finding)) }
             }
             (more(list.len(), PLACES))
         }
@@ -126,10 +126,14 @@ fn fixed(list: &[Past]) -> Markup {
         @if !list.is_empty() {
             h3 { "Fixed findings (" (list.len()) ")" }
             ul.at {
-                @for past in list.iter().take(PLACES) {
-                    li { (past.severity.sign()) " " (past.key.rule) " " b { (past.key.container) } " " (past.key.capability) " " code { (past.key.file) } }
+                @let alike: Vec<&[Past]> = list.chunk_by(|one, other| one == other).take(PLACES).collect();
+                @for (past, times) in alike.iter().filter_map(|alike| Some((alike.first()?, alike.len()))) {
+                    li {
+                        (past.severity.sign()) " " (past.key.rule) " " b { (past.key.container) } " " (past.key.capability) " " code { (past.key.file) }
+                        @if times > 1 { " (" (times) " times)" }
+                    }
                 }
-                (more(list.len(), PLACES))
+                (more(list.len(), alike.iter().map(|alike| alike.len()).sum::<usize>().max(PLACES)))
             }
         }
     }
@@ -144,7 +148,7 @@ fn shifted(report: &Report) -> Markup {
                 @for (file, finding, was) in list.iter().take(PLACES) {
                     li {
                         (was.sign()) " " (was.word()) " → " b class=(class(finding.severity)) { (finding.severity.sign()) " " (finding.severity.word()) } " "
-                        (finding.rule.id()) " " b { (finding.subject) } " " (finding.message) " " (super::html::at(file, finding))
+                        (finding.rule.id()) " " b { (finding.subject) } " " (super::html::prose(&finding.message)) " " (super::html::at(file, finding))
                     }
                 }
                 (more(list.len(), PLACES))

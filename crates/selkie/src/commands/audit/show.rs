@@ -80,11 +80,15 @@ fn since(report: &Report, trend: &Trend) -> String {
     );
     for (what, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
         text.push_str(&format!("  {what}\n"));
-        for line in list.iter().take(SHOWN) {
-            text.push_str(&format!("    {}\n", one_line(line)));
+        let mut shown = 0;
+        for alike in list.chunk_by(|one, other| one == other).take(SHOWN) {
+            let Some(line) = alike.first() else { continue };
+            let times = if alike.len() == 1 { String::new() } else { format!("  ({} times)", alike.len()) };
+            text.push_str(&format!("    {}{times}\n", one_line(line)));
+            shown += alike.len();
         }
-        if list.len() > SHOWN {
-            text.push_str(&format!("    and {} more, which --format json has\n", list.len() - SHOWN));
+        if list.len() > shown {
+            text.push_str(&format!("    and {} more, which --format json has\n", list.len() - shown));
         }
     }
     text

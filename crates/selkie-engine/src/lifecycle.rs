@@ -181,7 +181,18 @@ impl Engine {
         if container.status == Status::Paused {
             return Err(Error::State { operation: format!("{name:?} is already paused") });
         }
-        container.running(&format!("{name:?} is not running, can't pause"))?;
+        let refused = format!("{name:?} is not running, can't pause");
+        let live = container.running(&refused)?;
+        let paused = self.freeze(container);
+        if !live.init.is_alive() {
+            // It has ended meanwhile, and what we wrote to is going or gone. Nothing of it may hold up what is started next.
+            let _ = self.thaw(container);
+            return Err(Error::State { operation: refused });
+        }
+        paused
+    }
+
+    fn freeze(&self, container: &Container) -> Result<()> {
         self.cgroup(container)?.freeze(true)?;
         files::write(&self.store.running(container.id()), "paused", b"", 0o600, Durability::Volatile)
     }
@@ -194,6 +205,10 @@ impl Engine {
         if container.status != Status::Paused {
             return Err(Error::State { operation: format!("{:?} is not paused, can't unpause", container.record.name.as_str()) });
         }
+        self.thaw(container)
+    }
+
+    fn thaw(&self, container: &Container) -> Result<()> {
         self.cgroup(container)?.freeze(false)?;
         remove_file(&self.store.running(container.id()).join("paused"))
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use selkie_engine::Container;
 use serde_json::Value;
 
 use crate::{container, engine, run, script};
@@ -206,6 +207,19 @@ fn pause_stops_every_process_and_unpause_lets_them_go_on() {
     assert_eq!(engine.ok(&["exec", "a", "echo", "here"]), "here");
     engine.ok(&["pause", "a"]);
     assert_eq!(engine.ok(&["rm", "-f", "-t", "0", "a"]), "a");
+}
+
+#[test]
+fn pause_of_a_container_that_has_just_ended_is_refused_in_podmans_words() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let library = engine.library();
+    let seen = Container::find(library.store(), "a").unwrap();
+    engine.ok(&["kill", "a"]);
+    let error = library.pause(&seen).unwrap_err().to_string();
+    assert_eq!(error, "\"a\" is not running, can't pause: container state improper");
+    engine.ok(&["start", "a"]);
+    assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "running");
 }
 
 #[test]

@@ -46,6 +46,18 @@ fn file_systems_show_the_namespaces_that_the_container_is_in() {
 }
 
 #[test]
+fn ipc_of_a_container_that_keeps_it_to_itself_is_not_joined() {
+    let Some(engine) = engine() else { return };
+    let id = container(&engine, "run -d --name own --ipc private", "sleep 60").stdout;
+    container(&engine, "run -d --name usual", "sleep 60");
+    let said = container(&engine, "run --rm --ipc container:own", "true");
+    let text = "is not allowed: non-shareable IPC (hint: use IpcMode:shareable for the donor container)";
+    assert_eq!((said.code, said.stderr), (125, format!("Error: joining IPC of container {} {text}\n", id.trim())));
+    assert_eq!(container(&engine, "run --rm --ipc container:usual", "true").code, 0);
+    assert_eq!(container(&engine, "run --rm --pid container:own", "true").code, 0);
+}
+
+#[test]
 fn files_with_the_id_and_the_pid_are_written() {
     let Some(engine) = engine() else { return };
     let (cidfile, pidfile) = (engine.path("cid"), engine.path("pid"));

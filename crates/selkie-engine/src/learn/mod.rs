@@ -436,17 +436,14 @@ impl Learner<'_> {
         // What the baseline was refused alike, it passed without.
         let known = |call: &Call, cause: &Cause| self.baseline().is_some_and(|baseline| was_refused(baseline, call, cause));
         let (needs, one_of) = needs(made.refused.iter().filter(|(call, cause)| !known(call, cause)));
-        let asked = made
-            .trace
-            .checks
-            .iter()
-            .filter(|count| class(&count.check, made.trace.has_stacks).counts())
-            .fold(needs, |set, count| set.with(count.check.capability));
+        let counting = || made.trace.checks.iter().map(|count| &count.check).filter(|check| class(check, made.trace.has_stacks).counts());
+        let asked = counting().fold(needs, |set, check| set.with(check.capability));
+        let missed = counting().filter(|check| check.denied).fold(CapSet::EMPTY, |set, check| set.with(check.capability));
         let denied = match trial.purpose {
             Purpose::Without(capability) => needs.contains(capability) || one_of.iter().any(|choice| choice.contains(capability)),
             _ => !needs.difference(trial.set).is_empty(),
         };
-        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, asked }
+        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, denied: missed, asked }
     }
 
     /// Asks what else is good to know of a proven set.

@@ -9,6 +9,7 @@ mod notify;
 mod oracle;
 mod processes;
 mod run;
+mod sight;
 mod zero;
 
 use std::sync::atomic::AtomicBool;
@@ -98,6 +99,8 @@ pub enum Failure {
         failure: String,
         /// The end of its output.
         output: String,
+        /// What its processes did when it had been waited for long enough; empty when it ended.
+        processes: String,
         /// What it was refused, explained.
         refused: Vec<selkie_learn::Explanation>,
         /// Capabilities that it asks for and that cannot be given here.
@@ -323,6 +326,7 @@ impl Learner<'_> {
         }
         let baseline = self.baseline();
         let (limit, hurry) = self.limits(baseline);
+        let in_vain = self.made.last().filter(|made| baseline.is_none() && made.failure.is_some() && !made.seen).map(|made| &made.sights);
         let (setting, oracle) = (&self.setting, &self.oracle);
         let way = baseline.map_or_else(
             || {
@@ -353,6 +357,7 @@ impl Learner<'_> {
                         limit,
                         hurry,
                         baseline,
+                        in_vain,
                         guard,
                     };
                     scope.spawn(move || run::run(setting, wanted))
@@ -482,7 +487,8 @@ impl Learner<'_> {
                 let made = self.numbered(run);
                 let refused =
                     made.map(|made| explained(made.refused.iter().map(|(call, cause)| (call, cause.clone())))).unwrap_or_default();
-                Some(Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld })
+                let processes = made.filter(|made| !made.seen).map(|made| made.sights.describe()).unwrap_or_default();
+                Some(Failure::NeverPasses { failure: failure(made), output: output(made), processes, refused, lacking, withheld })
             }
             Stop::Unsteady { failed, .. } => {
                 Some(Failure::Unsteady { failure: failure(self.numbered(failed)), output: output(self.numbered(failed)) })

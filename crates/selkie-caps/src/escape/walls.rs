@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::Sureness;
 use crate::CapSet;
 
 /// What stands between a process and the host.
@@ -17,6 +18,8 @@ pub struct Walls {
     pub no_new_privileges: Option<bool>,
     /// Whether it is in the first user namespace, where capabilities and user 0 count for the host.
     pub initial_users: Option<bool>,
+    /// How sure it is that user 0 of a user namespace of its own is the host's, who owns root's files without any capability.
+    pub own_root: Option<Sureness>,
     /// Whether it is user 0 of its namespace.
     pub root: Option<bool>,
     /// Which system calls the kernel takes of it.

@@ -312,6 +312,8 @@ fn own_rules_are_found() {
             &["capability-no-effect"],
             &[],
         ),
+        compose("ptrace of its own", "cap_add: [SYS_PTRACE]", &["capability-added"], &["capability-host-root"]),
+        compose("ptrace of the host's", "cap_add: [SYS_PTRACE]\npid: host", &["capability-host-root"], &["capability-added"]),
         compose("wrong type", "privileged: maybe", &["wrong-type"], &["privileged"]),
         compose("variable with a default", "privileged: ${P:-true}", &["known-only-later", "privileged"], &[]),
         compose("extends", "extends: {file: base.yaml, service: web}", &["known-only-later"], &[]),

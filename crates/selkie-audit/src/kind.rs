@@ -71,7 +71,7 @@ fn by_name(name: &str) -> Option<FileType> {
     let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
-        "container" | "pod" => Some(FileType::Quadlet),
+        "container" | "pod" | "kube" | "network" | "volume" | "image" | "build" => Some(FileType::Quadlet),
         "nspawn" => Some(FileType::Nspawn),
         "conf" if file == "containers.conf" || name.contains("containers.conf.d/") => Some(FileType::ContainersConf),
         "yml" | "yaml" if file.starts_with("compose.") || file.starts_with("docker-compose") || file.starts_with("podman-compose") => {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use selkie_audit::{check, read};
+use selkie_caps::{CapSet, Capability};
 
 /// A file that breaks a control, or keeps it.
 struct Case {
@@ -311,12 +312,40 @@ fn own_rules_are_found() {
             &["capability-no-effect"],
             &[],
         ),
+        compose("ptrace of its own", "cap_add: [SYS_PTRACE]", &["capability-added"], &["capability-host-root"]),
+        compose("ptrace of the host's", "cap_add: [SYS_PTRACE]\npid: host", &["capability-host-root"], &["capability-added"]),
         compose("wrong type", "privileged: maybe", &["wrong-type"], &["privileged"]),
         compose("variable with a default", "privileged: ${P:-true}", &["known-only-later", "privileged"], &[]),
         compose("extends", "extends: {file: base.yaml, service: web}", &["known-only-later"], &[]),
         compose("twice", "privileged: false\nprivileged: true", &["duplicate-key", "privileged"], &[]),
         kube("quoted truth", ["", "", "privileged: 'true'"], &["wrong-type"], &[]),
     ]);
+}
+
+#[test]
+fn directories_with_sockets_and_programs_of_root_are_found() {
+    let mount = |control, volume: &str, has, lacks| compose(control, &format!("volumes: ['{volume}:/x']"), has, lacks);
+    assert_all(vec![
+        mount("all of /run", "/var/run", &["engine-socket"], &["host-directory"]),
+        compose("read-only", "volumes: ['/run/dbus:/x:ro']", &["engine-socket"], &[]),
+        mount("an engine's own", "/run/containerd", &["engine-socket"], &[]),
+        mount("a user's", "/run/user/1000", &["engine-socket"], &[]),
+        mount("another service's", "/run/postgresql", &[], &["engine-socket", "host-directory"]),
+        mount("modules", "/lib/modules", &["host-directory"], &[]),
+        compose("modules to look at", "volumes: ['/lib/modules:/x:ro']", &[], &["host-directory"]),
+        mount("plugins of the node", "/opt/cni/bin", &["host-directory"], &[]),
+    ]);
+}
+
+#[test]
+fn drop_without_names_takes_back_what_lxc_drops_before() {
+    let dropped = |lines: &str| {
+        let text = format!("lxc.include = /usr/share/lxc/config/common.conf\nlxc.rootfs.path = /x\n{lines}");
+        let read = read("c.conf", text.as_bytes(), None).unwrap();
+        CapSet::KNOWN.difference(read.subjects[0].capabilities())
+    };
+    let time = CapSet::EMPTY.with(Capability::SysTime);
+    assert_eq!((dropped("").len(), dropped("lxc.cap.drop =\nlxc.cap.drop = sys_time\n")), (5, time));
 }
 
 #[test]
@@ -338,6 +367,10 @@ fn quadlet_is_read() {
         quadlet("Unmask", "Unmask=ALL", &["proc-unmasked"], &[]),
         quadlet("Network", "Network=host", &["host-network"], &[]),
         quadlet("Volume", "Volume=/run/podman/podman.sock:/s", &["engine-socket"], &[]),
+        quadlet("Volume of a specifier", "Volume=%t/podman/podman.sock:/s:ro", &["engine-socket"], &[]),
+        quadlet("named volume of a specifier", "Volume=%p/podman.sock:/s", &[], &["engine-socket"]),
+        case("kube", "a.kube", "[Kube]\nYaml=pod.yaml\n".to_owned(), &["known-only-later"], &[]),
+        case("network", "a.network", "[Network]\nSubnet=10.0.0.0/24\n".to_owned(), &[], &["known-only-later"]),
         quadlet("AddDevice", "AddDevice=/dev/kmsg", &["host-device"], &[]),
         quadlet("UserNS lowers", "UserNS=auto\nAddCapability=SYS_MODULE", &["capability-host-root"], &[]),
         quadlet("[Service] bounds the engine", "[Service]\nCapabilityBoundingSet=CAP_CHOWN", &["bounds-the-engine"], &[]),

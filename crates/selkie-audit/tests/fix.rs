@@ -114,8 +114,8 @@ fn learned_set_replaces_what_is_given() {
 
 #[test]
 fn quadlet_words_and_lines_go() {
-    let old = "[Container]\nImage=i\nPodmanArgs=--privileged --log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_PTRACE\n";
-    let new = "[Container]\nImage=i\nPodmanArgs=--log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_PTRACE\n";
+    let old = "[Container]\nImage=i\nPodmanArgs=--privileged --log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_MODULE\n";
+    let new = "[Container]\nImage=i\nPodmanArgs=--log-level=debug\nAddCapability=SYS_ADMIN\nAddCapability=CHOWN SYS_MODULE\n";
     assert_eq!(text("web.container", old, &[Rule::Privileged]), new);
     let old = old.replace("--privileged ", "");
     let new = "[Container]\nImage=i\nPodmanArgs=--log-level=debug\nAddCapability=CHOWN\n";

@@ -11,6 +11,7 @@ use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::id::{ContainerId, Name};
+use crate::lifecycle::StopOptions;
 use crate::monitor::Waiting;
 use crate::record::{Container, Record, RecordImage, RootSource, now};
 use crate::store::Lock;
@@ -168,7 +169,7 @@ impl Engine {
     fn replace(&self, request: &Request) -> Result<()> {
         let Some(name) = request.name.as_deref() else { return Ok(()) };
         match self.store.find(name) {
-            Ok(id) => self.remove(&Container::load(&self.store, &id)?, true),
+            Ok(id) => self.remove(&Container::load(&self.store, &id)?, Some(StopOptions::default())).map(drop),
             Err(Error::NoSuchContainer { .. }) => Ok(()),
             Err(error) => Err(error),
         }

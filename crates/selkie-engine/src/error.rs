@@ -35,6 +35,14 @@ pub enum Error {
         /// As written.
         name: String,
     },
+    /// A name that is too long.
+    #[error("a name of {length} characters is too long, expected at most {most}: invalid argument")]
+    LongName {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// A name that another container has.
     #[error(
         "the container name {name:?} is already in use by {id}. You have to remove that container to be able to reuse that name: that name is already in use, or use --replace to instruct selkie to do so."

@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use selkie_plan::value::NamespaceMode;
 use selkie_plan::{
-    ACCOUNT_FILE_LIMIT, CgroupLayout, ContainerFacts, DeviceKind, DeviceNode, DevicePath, HostFacts, IdMaps, JoinedContainer, KernelFacts,
-    Limit, Needs, OwnFacts, PathKind, PlanError, Request, needs,
+    ACCOUNT_FILE_LIMIT, CgroupLayout, ContainerFacts, ContainersConf, DeviceKind, DeviceNode, DevicePath, HostFacts, IdMaps,
+    JoinedContainer, KernelFacts, Limit, Needs, OwnFacts, PathKind, PlanError, Request, needs,
 };
 use selkie_runtime::cgroup::{Layout, Version};
 use selkie_runtime::user_namespace;
@@ -84,10 +85,20 @@ impl Engine {
                 pid: container.live.as_ref().and_then(|live| u32::try_from(live.init.pid).ok()),
                 user_namespace: plan.as_ref().and_then(|plan| plan.namespaces.user.maps().cloned()),
                 hostname: plan.and_then(|plan| plan.hostname).unwrap_or_default(),
+                ipc_is_private: ipc_is_private(&container.record.request, &self.conf),
             };
             facts.joined.insert(name.clone(), joined);
         }
         Ok(())
+    }
+}
+
+/// Returns whether a container keeps its IPC namespace to itself: only by name, as the default is shareable.
+fn ipc_is_private(request: &Request, conf: &ContainersConf) -> bool {
+    match &request.namespaces.ipc {
+        NamespaceMode::Private => true,
+        NamespaceMode::Default => conf.ipcns.as_deref() == Some("private"),
+        _ => false,
     }
 }
 

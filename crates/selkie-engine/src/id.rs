@@ -84,19 +84,23 @@ fn hexadecimal(bytes: &[u8]) -> String {
 pub struct Name(String);
 
 impl Name {
+    const LONGEST: usize = 240;
+
     /// Returns the name `text`.
     ///
     /// # Errors
-    /// A character that names cannot have.
+    /// A character that names cannot have, or more of them than fit into the name of a file with what is put around them.
     pub fn parse(text: &str) -> Result<Self> {
         let (first, rest) = match text.as_bytes() {
             [first, rest @ ..] => (*first, rest),
             [] => return Err(Error::InvalidName { name: text.to_owned() }),
         };
-        let valid = first.is_ascii_alphanumeric()
-            && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte))
-            && text.len() <= 240;
-        if valid { Ok(Self(text.to_owned())) } else { Err(Error::InvalidName { name: text.to_owned() }) }
+        let valid = first.is_ascii_alphanumeric() && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
+        match text.len() {
+            _ if !valid => Err(Error::InvalidName { name: text.to_owned() }),
+            length if length > Self::LONGEST => Err(Error::LongName { length, most: Self::LONGEST }),
+            _ => Ok(Self(text.to_owned())),
+        }
     }
 
     /// Returns a random name, as Podman makes them: an adjective and a seafarer or marine scientist.

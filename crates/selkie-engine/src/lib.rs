@@ -42,7 +42,7 @@ pub use error::{Error, Result, short_list};
 pub use exec::SessionInfo;
 pub use filter::resolved as resolved_filter;
 pub use id::{ContainerId, Name};
-pub use lifecycle::StopOptions;
+pub use lifecycle::{StopOptions, Stopped};
 pub use logs::{LogEntry, read_log};
 pub use process::Identity;
 pub use record::{Container, Exit, LOST, Live, Record, RecordImage, RootSource, Status, now};

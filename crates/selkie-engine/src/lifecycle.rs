@@ -23,6 +23,20 @@ pub struct StopOptions {
     pub timeout: Option<u32>,
 }
 
+/// What it took to stop a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// No more than was asked for.
+    AsAsked,
+    /// SIGKILL, because it had not ended so many seconds after its stop signal.
+    Killed {
+        /// Its stop signal.
+        signal: i32,
+        /// Those seconds.
+        seconds: u32,
+    },
+}
+
 /// Podman's default patience.
 const STOP_TIMEOUT: u32 = 10;
 /// How long a monitor may tell its clients how the container ended, before a removal ends it.
@@ -36,7 +50,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the kernel refuses the signal, or the container does not end.
-    pub fn stop(&self, container: &Container, options: StopOptions) -> Result<()> {
+    pub fn stop(&self, container: &Container, options: StopOptions) -> Result<Stopped> {
         if container.live.is_some() {
             return self.stop_running(container, options);
         }
@@ -53,25 +67,31 @@ impl Engine {
                 self.mark_stopped(&container)?;
             }
         }
-        self.clean_up_if_unused(container)
+        self.clean_up_if_unused(container)?;
+        Ok(Stopped::AsAsked)
     }
 
-    fn stop_running(&self, container: &Container, options: StopOptions) -> Result<()> {
-        let Some(live) = &container.live else { return Ok(()) };
+    fn stop_running(&self, container: &Container, options: StopOptions) -> Result<Stopped> {
+        let Some(live) = &container.live else { return Ok(Stopped::AsAsked) };
         self.mark_stopped(container)?;
         if container.status == Status::Paused {
             // A frozen process cannot act on a signal.
             self.unpause(container)?;
         }
         let seconds = options.timeout.or(container.record.request.lifecycle.stop_timeout).unwrap_or(STOP_TIMEOUT);
+        let mut stopped = Stopped::AsAsked;
         if seconds > 0 {
-            send(&live.init, stop_signal(container))?;
+            let signal = stop_signal(container);
+            send(&live.init, signal)?;
             if wait_for(&live.init, Some(Duration::from_secs(seconds.into())))? {
-                return self.await_record(container);
+                self.await_record(container)?;
+                return Ok(stopped);
             }
+            stopped = Stopped::Killed { signal, seconds };
         }
         send(&live.init, SIGKILL)?;
-        self.await_end(container)
+        self.await_end(container)?;
+        Ok(stopped)
     }
 
     /// Sends a signal to the first process of a container.
@@ -93,28 +113,29 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a container; a running one only if `force`.
+    /// Removes a container; a running one only with `force`, which says how it is stopped: without a timeout it is killed at once,
+    /// unless it has one of its own.
     ///
     /// # Errors
     /// [`Error::Running`], or what could not be removed.
-    pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
+    pub fn remove(&self, container: &Container, force: Option<StopOptions>) -> Result<Stopped> {
         let id = container.id();
         let _lock = self.store.lock(id)?;
         // Somebody else may have started it while we waited.
         let container = &Container::load(&self.store, id)?;
+        let mut stopped = Stopped::AsAsked;
         if container.live.is_some() {
-            if !force {
+            let Some(StopOptions { timeout }) = force else {
                 return Err(Error::Running { id: id.to_string(), status: container.status.as_str() });
-            }
+            };
             // Its monitor would remove it, too, and wait for us.
             files::write(&self.store.running(id), REMOVING, b"", 0o600, Durability::Volatile)?;
-            self.stop(
-                container,
-                StopOptions { timeout: Some(container.record.request.lifecycle.stop_timeout.unwrap_or(0).min(STOP_TIMEOUT)) },
-            )?;
+            let own = || container.record.request.lifecycle.stop_timeout.unwrap_or(0).min(STOP_TIMEOUT);
+            stopped = self.stop(container, StopOptions { timeout: Some(timeout.unwrap_or_else(own)) })?;
         }
         self.end_monitor(container)?;
-        self.store.erase(&container.record)
+        self.store.erase(&container.record)?;
+        Ok(stopped)
     }
 
     /// Removes a container whose monitor has just said to this client that it ended, and is writing that down meanwhile.
@@ -181,7 +202,18 @@ impl Engine {
         if container.status == Status::Paused {
             return Err(Error::State { operation: format!("{name:?} is already paused") });
         }
-        container.running(&format!("{name:?} is not running, can't pause"))?;
+        let refused = format!("{name:?} is not running, can't pause");
+        let live = container.running(&refused)?;
+        let paused = self.freeze(container);
+        if !live.init.is_alive() {
+            // It has ended meanwhile, and what we wrote to is going or gone. Nothing of it may hold up what is started next.
+            let _ = self.thaw(container);
+            return Err(Error::State { operation: refused });
+        }
+        paused
+    }
+
+    fn freeze(&self, container: &Container) -> Result<()> {
         self.cgroup(container)?.freeze(true)?;
         files::write(&self.store.running(container.id()), "paused", b"", 0o600, Durability::Volatile)
     }
@@ -194,6 +226,10 @@ impl Engine {
         if container.status != Status::Paused {
             return Err(Error::State { operation: format!("{:?} is not paused, can't unpause", container.record.name.as_str()) });
         }
+        self.thaw(container)
+    }
+
+    fn thaw(&self, container: &Container) -> Result<()> {
         self.cgroup(container)?.freeze(false)?;
         remove_file(&self.store.running(container.id()).join("paused"))
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Durability, write_json};
 use crate::filter::{self, Filter};
 use crate::id::ContainerId;
+use crate::lifecycle::StopOptions;
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
 use crate::record::{Container, Record, RootSource, STARTING, Status};
 use crate::store::Lock;
@@ -102,7 +103,7 @@ impl Engine {
         drop(held);
         if started.is_err() && record.request.lifecycle.remove {
             // The reason for the failure is what the user has to hear.
-            let _ = Container::load(&self.store, &record.id).and_then(|container| self.remove(&container, true));
+            let _ = Container::load(&self.store, &record.id).and_then(|container| self.remove(&container, Some(StopOptions::default())));
         }
         started
     }

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub needs: CapSet,
     /// Refused for want of one of each.
     pub one_of: Vec<CapSet>,
+    /// Denied to the workload, whether the call failed or went on with less.
+    pub denied: CapSet,
     /// Asked for by the workload, whether granted or not.
     pub asked: CapSet,
 }
@@ -213,7 +215,7 @@ const PROOF_ROUNDS: usize = 3;
 /// [`Stop`].
 pub fn search<R: Runner>(options: &Options, runner: &mut R) -> Result<Found, Stop<R::Error>> {
     let mut search =
-        Search { options, runner, known: BTreeMap::new(), refused_before: CapSet::EMPTY, choices: CapSet::EMPTY, own_filter: false };
+        Search { options, runner, known: BTreeMap::new(), refused_before: CapSet::EMPTY, choices: BTreeMap::new(), own_filter: false };
     let (baseline, outcome) = search.baseline()?;
     let mut found = Found { baseline, baseline_run: outcome.run, ..Found::default() };
     search.refused_before = outcome.needs;
@@ -247,8 +249,8 @@ struct Search<'a, R> {
     known: BTreeMap<u64, Outcome>,
     /// What the baseline was refused and passed without.
     refused_before: CapSet,
-    /// Capabilities in whose place a failing run would have taken another one.
-    choices: CapSet,
+    /// Capabilities in whose place a failing run would have taken another one, and which.
+    choices: BTreeMap<Capability, CapSet>,
     /// Every run has the filter that its set leads to.
     own_filter: bool,
 }
@@ -320,7 +322,11 @@ impl<R: Runner> Search<'_, R> {
             if outcome.passed {
                 return Ok((set, outcome.asked, runs));
             }
-            let missing = added(&outcome, universe, set);
+            let mut missing = added(&outcome, universe, set);
+            if missing.is_empty() {
+                // What was denied in a call that went on without it, as chmod(2) does without the set-group-ID bit.
+                missing = outcome.denied.intersection(universe).difference(set);
+            }
             if !missing.is_empty() {
                 set = set.union(missing);
                 if runs == PATIENT_RUNS {
@@ -401,8 +407,12 @@ impl<R: Runner> Search<'_, R> {
                     }
                     self.known.insert(base.without(capability).bits(), outcome);
                 } else {
-                    if !outcome.needs.contains(capability) && outcome.one_of.iter().any(|choice| choice.contains(capability)) {
-                        self.choices.insert(capability);
+                    if !outcome.needs.contains(capability) {
+                        let choices = outcome.one_of.iter().filter(|choice| choice.contains(capability)).copied();
+                        // Where it was refused in several ways, the other one has to do in all of them.
+                        if let Some(choice) = choices.reduce(CapSet::intersection) {
+                            self.choices.insert(capability, choice.without(capability));
+                        }
                     }
                     certificates.insert(capability, Certificate { base, run: outcome.run });
                 }
@@ -446,20 +456,22 @@ impl<R: Runner> Search<'_, R> {
 
     /// Tries what the failing runs say would have done as well.
     fn alternatives(&mut self, found: &Found) -> Result<Vec<(Capability, Capability, usize)>, R::Error> {
-        let pair = [Capability::DacOverride, Capability::DacReadSearch];
-        let may = self.options.given.union(self.options.free).union(self.options.instead).intersection(self.options.ceiling);
+        let reach = self.options.given.union(self.options.free);
+        let may = reach.union(self.options.instead).intersection(self.options.ceiling).difference(found.set);
         let mut alternatives = Vec::new();
-        for (of, instead) in [(pair[0], pair[1]), (pair[1], pair[0])] {
-            if !found.certificates.contains_key(&of) || !self.choices.contains(of) || found.set.contains(instead) || !may.contains(instead)
-            {
+        for (of, choice) in self.choices.clone() {
+            if !found.certificates.contains_key(&of) {
                 continue;
             }
-            let set = found.set.without(of).with(instead);
-            // The filter held opens nothing that the capability alone would: open_by_handle_at(2) reads any file of the host.
-            let trial = Trial::new(set, Purpose::Alternative { instead, of });
-            let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
-            if self.judged(outcome.clone()).passed {
-                alternatives.push((of, instead, outcome.run));
+            for instead in choice.intersection(may).iter() {
+                let set = found.set.without(of).with(instead);
+                // What is beyond reach has the filter held, which opens nothing that the capability alone would:
+                // open_by_handle_at(2) reads any file of the host.
+                let trial = Trial { own_filter: reach.contains(instead), ..Trial::new(set, Purpose::Alternative { instead, of }) };
+                let outcome = self.runner.run(&[trial])?.pop().unwrap_or_default();
+                if self.judged(outcome.clone()).passed {
+                    alternatives.push((of, instead, outcome.run));
+                }
             }
         }
         Ok(alternatives)
@@ -668,6 +680,62 @@ mod tests {
         let mut workload = Filtered(Vec::new());
         let found = search(&options(set(&[C::SysAdmin, C::Chown])), &mut workload).unwrap();
         assert_eq!((found.set, found.proven), (set(&[C::SysAdmin]), true));
+    }
+
+    #[test]
+    fn what_is_denied_in_a_call_that_succeeds_is_suspected_before_the_rest_is_halved() {
+        struct Silent(usize);
+        impl Runner for Silent {
+            type Error = std::convert::Infallible;
+            fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+                let outcomes = trials.iter().map(|trial| {
+                    self.0 += 1;
+                    let denied = set(&[C::Fsetid]).difference(trial.set);
+                    Outcome { run: self.0, passed: denied.is_empty(), conclusive: true, denied, ..Outcome::default() }
+                });
+                Ok(outcomes.collect())
+            }
+        }
+        let mut workload = Silent(0);
+        let found = search(&options(set(&DEFAULT)), &mut workload).unwrap();
+        assert_eq!((found.set, found.proven), (set(&[C::Fsetid]), true));
+        // Baseline, two to grow, a proof, two repeats.
+        assert_eq!(workload.0, 6);
+    }
+
+    /// A workload that takes any one of some capabilities.
+    struct Either(CapSet, Vec<Trial>);
+
+    impl Runner for Either {
+        type Error = std::convert::Infallible;
+
+        fn run(&mut self, trials: &[Trial]) -> Result<Vec<Outcome>, Self::Error> {
+            let outcomes = trials.iter().map(|trial| {
+                self.1.push(*trial);
+                let passed = !trial.set.intersection(self.0).is_empty();
+                let one_of = if passed { Vec::new() } else { vec![self.0] };
+                Outcome { run: self.1.len(), passed, conclusive: true, one_of, ..Outcome::default() }
+            });
+            Ok(outcomes.collect())
+        }
+    }
+
+    #[test]
+    fn whatever_pair_the_kernel_takes_one_of_is_tried_both_ways() {
+        let given = set(&DEFAULT).with(C::SysNice).with(C::SysAdmin);
+        let mut workload = Either(set(&[C::SysAdmin, C::SysNice]), Vec::new());
+        let found = search(&Options { free: CONTAINED, ..options(given) }, &mut workload).unwrap();
+        let last = workload.1.len();
+        assert_eq!((found.set, found.alternatives), (set(&[C::SysNice]), vec![(C::SysNice, C::SysAdmin, last)]));
+        assert!(workload.1.last().unwrap().own_filter);
+    }
+
+    #[test]
+    fn alternative_that_nobody_gives_is_not_tried() {
+        let mut workload = Either(set(&[C::SysAdmin, C::SysNice]), Vec::new());
+        let found = search(&Options { free: CONTAINED, ..options(set(&DEFAULT).with(C::SysNice)) }, &mut workload).unwrap();
+        assert_eq!((found.set, found.alternatives), (set(&[C::SysNice]), Vec::new()));
+        assert!(workload.1.iter().all(|trial| !trial.set.contains(C::SysAdmin)));
     }
 
     #[test]

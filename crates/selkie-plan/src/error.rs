@@ -377,6 +377,12 @@ pub enum PlanError {
         /// As written.
         name: String,
     },
+    /// An IPC namespace that its container keeps to itself.
+    #[error("joining IPC of container {id} is not allowed: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")]
+    IpcNotShareable {
+        /// The container that has it.
+        id: String,
+    },
     /// A namespace of a container that does not run.
     #[error("cannot join the {kind} namespace of container {name:?}: it is not running")]
     NotRunning {

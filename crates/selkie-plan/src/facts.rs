@@ -303,4 +303,6 @@ pub struct JoinedContainer {
     pub user_namespace: Option<IdMaps>,
     /// Its host name.
     pub hostname: String,
+    /// Its IPC namespace is its own (`--ipc private`).
+    pub ipc_is_private: bool,
 }

@@ -3,7 +3,7 @@
 use selkie_caps::{CapSet, Capability};
 
 use super::{Findings, Learned, is_conf};
-use crate::subject::{Engine, Names, capability};
+use crate::subject::{Engine, Names, Namespace, capability};
 use crate::{Change, Fix, Located, Place, Rule, Setting, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings, learned: &[Learned]) {
@@ -135,7 +135,13 @@ fn opens(findings: &mut Findings, capability: Capability, place: Option<Place>, 
     let about = capability.knowledge();
     let name = capability.short_name();
     let fix = Fix::remove(format!("take `{name}` away; {}", lower_first(about.cheaper)), place);
+    // What it takes the host's processes for is not there; containers.conf leaves that to each container.
+    let has_own_processes = !findings.subject.shares(Namespace::Pid) && !is_conf(findings.subject);
     let (rule, severity, text) = match (about.danger, about.host_root) {
+        _ if capability == Capability::SysPtrace && has_own_processes => {
+            let text = format!("{name}: {} of its own PID namespace", about.summary);
+            (Rule::CapabilityAdded, Severity::Medium, text)
+        }
         (_, Some(way)) => {
             let severity = if sure.contains(capability) { Severity::Critical } else { Severity::High };
             (Rule::CapabilityHostRoot, severity, format!("{name} becomes root of the host: {}", lower_first(way)))

@@ -129,6 +129,7 @@ fn written(subject: &Subject) -> Walls {
         bounding: all,
         no_new_privileges: subject.no_new_privileges.as_ref().map(|flag| flag.value),
         initial_users: Some(!subject.has_own_users()),
+        own_root: None,
         root: match subject.uid() {
             _ if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) => Some(true),
             Some(uid) => Some(uid == 0),

@@ -1,6 +1,6 @@
 //! What of the host is mounted, and which devices are given.
 
-use selkie_caps::escape::{Sureness, Way, is_engine_socket};
+use selkie_caps::escape::{Sureness, Way, engine_socket_in, is_engine_socket};
 
 use super::Findings;
 use super::escapes::{at_hand, sureness};
@@ -66,7 +66,16 @@ fn of_host(findings: &mut Findings, mount: &Located<Mount>) {
         findings
             .add(Rule::HostRoot, format!("the host's / is mounted and can be {how}"), mount.place, fix("mount what is needed of it"))
             .with(severity);
-    } else if SYSTEM.contains(&path.as_str()) && !matches!(path.as_str(), "/home" | "/opt" | "/srv") || is_within_system(&path) {
+    } else if let Some(socket) = engine_socket_in(&path) {
+        let text = format!("{shown} of the host is mounted, where {socket} is: whoever writes to that socket is root of the host");
+        // Whether that engine is on the host nobody says.
+        let severity = at_hand(subject, &[Way::EngineSocket], Severity::High);
+        let fix = Fix::words("mount only what is needed of it; a socket is written to through a read-only mount, too");
+        findings.add(Rule::EngineSocket, text, mount.place, fix).with(severity);
+    } else if SYSTEM.contains(&path.as_str()) && !matches!(path.as_str(), "/home" | "/opt" | "/srv")
+        || is_within_system(&path)
+        || !ro && is_run_by_root(&path)
+    {
         let severity = if ro { Severity::Medium } else { Severity::High };
         let how = if ro { "read" } else { "written" };
         let text = format!("{shown} of the host is mounted and can be {how}");
@@ -93,6 +102,28 @@ fn is_within_system(path: &str) -> bool {
     ];
     let state = ["/var/lib/docker/", "/var/lib/containerd/", "/var/lib/containers/", "/var/lib/kubelet/", "/var/lib/etcd", "/boot/"];
     PARTS.iter().chain(&state).any(|part| path.starts_with(part)) && !is_volume(path)
+}
+
+/// Paths that may be read by anybody, and whose writer decides what root of the host runs.
+fn is_run_by_root(path: &str) -> bool {
+    const PARTS: [&str; 15] = [
+        "/bin/",
+        "/etc/cni",
+        "/etc/containerd",
+        "/etc/crio",
+        "/etc/docker",
+        "/etc/group",
+        "/etc/ld.so",
+        "/etc/passwd",
+        "/etc/profile",
+        "/lib/",
+        "/opt/cni",
+        "/sbin/",
+        "/usr/lib",
+        "/usr/local/bin",
+        "/usr/sbin",
+    ];
+    PARTS.iter().any(|part| path.starts_with(part))
 }
 
 /// Tells whether it is, or is in, the data of a named volume, which its engine keeps among its state.
@@ -188,6 +219,12 @@ mod tests {
         assert_eq!(clean("/var/run/../../"), "/");
         assert_eq!(clean("//etc/./ssh/"), "/etc/ssh");
         assert_eq!(clean("./data"), "./data");
+    }
+
+    #[test]
+    fn what_root_of_the_host_runs_is_not_to_be_written() {
+        assert_eq!(["/lib/modules", "/opt/cni/bin", "/etc/passwd"].map(is_run_by_root), [true; 3]);
+        assert_eq!(["/etc/localtime", "/usr/share/zoneinfo", "/library"].map(is_run_by_root), [false; 3]);
     }
 
     #[test]

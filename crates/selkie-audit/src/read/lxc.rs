@@ -39,8 +39,12 @@ fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
             subject.defaults = COMMON.into_iter().fold(subject.defaults, CapSet::without);
         }
         "lxc.include" if value.value.ends_with("userns.conf") => {}
-        "lxc.include" => reading.later("lxc.include", &value.value, value.place),
-        "lxc.cap.drop" if value.value.is_empty() => subject.dropped.clear(),
+        "lxc.include" => reading.elsewhere("lxc.include", &value.value, value.place),
+        // It takes back what is before it, of files that are included too.
+        "lxc.cap.drop" if value.value.is_empty() => {
+            subject.dropped.clear();
+            subject.defaults = CapSet::KNOWN;
+        }
         "lxc.cap.drop" => subject.dropped.extend(setting.words(reading.source)),
         "lxc.cap.keep" => keep(reading, subject, setting),
         "lxc.apparmor.profile" | "lxc.aa_profile" => {

@@ -107,6 +107,12 @@ impl Reading<'_> {
         self.note(Rule::KnownOnlyLater, format!("`{key}: {text}` is known only when it runs"), place, fix);
     }
 
+    /// Notes that more is in another file.
+    fn elsewhere(&mut self, key: &str, file: &str, place: Option<Place>) {
+        let text = format!("`{key}: {file}` is another file, which is not read");
+        self.note(Rule::KnownOnlyLater, text, place, Fix { text: "audit that file, too".to_owned(), changes: Vec::new() });
+    }
+
     fn duplicates(&mut self, duplicates: Vec<Located<String>>) {
         for key in duplicates {
             let fix = Fix { text: "take one of both away".to_owned(), changes: Vec::new() };

@@ -1,4 +1,4 @@
-//! Quadlet's `.container` and `.pod` files: podman-systemd.unit(5).
+//! Quadlet's `.container` and `.pod` files, and the others, which describe no container: podman-systemd.unit(5).
 //!
 //! A key with an empty value empties the list of those before it, as in all of systemd's files.
 
@@ -6,7 +6,7 @@ use selkie_caps::CapSet;
 
 use super::{Reading, compose, podman_args, security_opt, stem};
 use crate::place::Source;
-use crate::subject::{Engine, Namespace, Selinux};
+use crate::subject::{Engine, Mount, Namespace, Selinux};
 use crate::unit::{self, Setting};
 use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject};
 
@@ -14,6 +14,9 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
     let settings = reading.units()?;
     let section = ["Container", "Pod"].into_iter().find(|section| unit::has_section(reading.source, section));
     let Some(section) = section else {
+        if ["Kube", "Network", "Volume", "Image", "Build"].iter().any(|section| unit::has_section(reading.source, section)) {
+            return Ok(without_container(reading, &settings));
+        }
         let problem = "there is no section [Container] or [Pod]".to_owned();
         return Err(ReadError::NotThatKind { kind: FileType::Quadlet, problem, place: reading.source.place(0, 0) });
     };
@@ -33,6 +36,14 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
         one(reading, &mut subject, setting);
     }
     Ok(vec![subject])
+}
+
+/// A unit that describes no container itself; the pods of a `.kube` unit are in the file that it names.
+fn without_container(reading: &mut Reading, settings: &[Setting]) -> Vec<Subject> {
+    for setting in settings.iter().filter(|setting| setting.section == "Kube" && setting.key.value == "Yaml") {
+        reading.elsewhere("Yaml", &setting.value.value, setting.value.place);
+    }
+    Vec::new()
 }
 
 fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
@@ -69,11 +80,22 @@ fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
         "Sysctl" => {
             subject.sysctls.extend(words().into_iter().map(|word| Located { value: podman_args::pair(&word.value), place: word.place }));
         }
-        "Volume" => subject.mounts.push(Located { value: compose::short(&value.value), place: value.place }),
+        "Volume" => subject.mounts.push(Located { value: volume(&value.value), place: value.place }),
         "Mount" => subject.mounts.push(Located { value: podman_args::mount(&value.value), place: value.place }),
         "PodmanArgs" => podman_args::apply(subject, &words()),
         _ => {}
     }
+}
+
+/// A volume, whose source may begin with one of systemd's directories: `%t` is /run or the user's, `%h` the home. systemd.unit(5).
+fn volume(text: &str) -> Mount {
+    let mut volume = compose::short(text);
+    let is_directory = volume.source.strip_prefix('%').is_some_and(|rest| {
+        let (specifier, rest) = rest.split_at_checked(1).unwrap_or_default();
+        matches!(specifier, "C" | "E" | "h" | "L" | "S" | "t" | "T" | "V") && (rest.is_empty() || rest.starts_with('/'))
+    });
+    volume.of_host |= is_directory;
+    volume
 }
 
 /// Names of capabilities stand between blanks or commas.

@@ -16,7 +16,7 @@ mod reach;
 mod walls;
 mod ways;
 
-pub use walls::{Calls, HostMount, SYSTEM_DIRECTORIES, Walls, is_engine_socket};
+pub use walls::{Calls, HostMount, SYSTEM_DIRECTORIES, Walls, engine_socket_in, is_engine_socket};
 pub use ways::{Escape, Way, escapes};
 
 /// How sure it is that a way works.

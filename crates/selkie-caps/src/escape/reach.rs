@@ -51,7 +51,7 @@ impl Reach<'_> {
     pub(super) fn is_root(&self) -> Option<Sureness> {
         let becomes = || self.has(Setuid).map(|sureness| sureness.max(Sureness::Likely));
         match self.0.root {
-            _ if !self.counts() => None,
+            root if !self.counts() => self.0.own_root.filter(|_| root == Some(true)),
             Some(true) => Some(self.there()),
             Some(false) => becomes(),
             None => becomes().or(Some(Sureness::Possible)),

@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::Sureness;
 use crate::CapSet;
 
 /// What stands between a process and the host.
@@ -17,6 +18,8 @@ pub struct Walls {
     pub no_new_privileges: Option<bool>,
     /// Whether it is in the first user namespace, where capabilities and user 0 count for the host.
     pub initial_users: Option<bool>,
+    /// How sure it is that user 0 of a user namespace of its own is the host's, who owns root's files without any capability.
+    pub own_root: Option<Sureness>,
     /// Whether it is user 0 of its namespace.
     pub root: Option<bool>,
     /// Which system calls the kernel takes of it.
@@ -98,6 +101,39 @@ pub fn is_engine_socket(path: &str) -> bool {
     NAMES.contains(&last) || path.ends_with("/systemd/private") || last == "unix.socket" && (path.contains("lxd") || path.contains("incus"))
 }
 
+/// Returns the socket of an engine or service manager that is in the directory `path`, which has no `..` in it, where hosts have one.
+#[must_use]
+pub fn engine_socket_in(path: &str) -> Option<&'static str> {
+    const PLACES: [(&str, &str); 16] = [
+        ("/run", "systemd/private"),
+        ("/run/buildkit", "buildkitd.sock"),
+        ("/run/containerd", "containerd.sock"),
+        ("/run/crio", "crio.sock"),
+        ("/run/dbus", "system_bus_socket"),
+        ("/run/k3s", "containerd/containerd.sock"),
+        ("/run/k3s/containerd", "containerd.sock"),
+        ("/run/podman", "podman.sock"),
+        ("/run/systemd", "private"),
+        ("/run/user", "UID/podman/podman.sock"),
+        ("/run/user/UID", "podman/podman.sock"),
+        ("/run/user/UID/podman", "podman.sock"),
+        ("/var/lib/incus", "unix.socket"),
+        ("/var/lib/lxd", "unix.socket"),
+        ("/var/run", "docker.sock"),
+        ("/var/snap/lxd/common/lxd", "unix.socket"),
+    ];
+    // /var/run is a link to /run everywhere.
+    let path = if path == "/var/run" { path } else { path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path) };
+    let mut parts: Vec<&str> = path.split('/').collect();
+    if let ["", "run", "user", uid, ..] = parts.as_mut_slice()
+        && uid.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        *uid = "UID";
+    }
+    let path = parts.join("/");
+    PLACES.iter().find(|(place, _)| *place == path).map(|(_, socket)| *socket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +147,13 @@ mod tests {
         for path in ["/run/postgresql/.s.PGSQL.5432", "/run/docker.sock/x", "/srv/unix.socket", "/run/user/7/bus", ""] {
             assert!(!is_engine_socket(path), "{path}");
         }
+    }
+
+    #[test]
+    fn directories_are_known_for_the_sockets_in_them() {
+        let found = ["/run", "/var/run", "/var/run/containerd", "/run/user/1000", "/run/dbus"].map(engine_socket_in);
+        let sockets = ["systemd/private", "docker.sock", "containerd.sock", "podman/podman.sock", "system_bus_socket"];
+        assert_eq!(found, sockets.map(Some));
+        assert_eq!(["/", "/run/postgresql", "/run/user/x", "/var/lib", "/srv/run"].map(engine_socket_in), [None; 5]);
     }
 }

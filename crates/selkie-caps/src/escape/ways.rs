@@ -418,6 +418,11 @@ mod tests {
             sockets: vec!["/run/docker.sock".to_owned()],
             ..with("all")
         };
-        assert_eq!(escapes(&walls).iter().map(|escape| escape.way).collect::<Vec<_>>(), [Way::EngineSocket]);
+        let ways = |walls: &Walls| escapes(walls).iter().map(|escape| escape.way).collect::<Vec<_>>();
+        assert_eq!(ways(&walls), [Way::EngineSocket]);
+        // What belongs to root is its own when it is root outside.
+        let walls = Walls { own_root: Some(Sureness::Certain), ..walls };
+        assert!([Way::HostFilesWrite, Way::CorePattern, Way::Disk].iter().all(|way| ways(&walls).contains(way)), "{:?}", ways(&walls));
+        assert!(!ways(&walls).iter().any(|way| matches!(way, Way::Mount | Way::Module | Way::RawMemory)), "{:?}", ways(&walls));
     }
 }

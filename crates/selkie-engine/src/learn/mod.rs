@@ -9,6 +9,7 @@ mod notify;
 mod oracle;
 mod processes;
 mod run;
+mod sight;
 mod zero;
 
 use std::sync::atomic::AtomicBool;
@@ -98,6 +99,8 @@ pub enum Failure {
         failure: String,
         /// The end of its output.
         output: String,
+        /// What its processes did when it had been waited for long enough; empty when it ended.
+        processes: String,
         /// What it was refused, explained.
         refused: Vec<selkie_learn::Explanation>,
         /// Capabilities that it asks for and that cannot be given here.
@@ -323,6 +326,7 @@ impl Learner<'_> {
         }
         let baseline = self.baseline();
         let (limit, hurry) = self.limits(baseline);
+        let in_vain = self.made.last().filter(|made| baseline.is_none() && made.failure.is_some() && !made.seen).map(|made| &made.sights);
         let (setting, oracle) = (&self.setting, &self.oracle);
         let way = baseline.map_or_else(
             || {
@@ -353,6 +357,7 @@ impl Learner<'_> {
                         limit,
                         hurry,
                         baseline,
+                        in_vain,
                         guard,
                     };
                     scope.spawn(move || run::run(setting, wanted))
@@ -436,17 +441,14 @@ impl Learner<'_> {
         // What the baseline was refused alike, it passed without.
         let known = |call: &Call, cause: &Cause| self.baseline().is_some_and(|baseline| was_refused(baseline, call, cause));
         let (needs, one_of) = needs(made.refused.iter().filter(|(call, cause)| !known(call, cause)));
-        let asked = made
-            .trace
-            .checks
-            .iter()
-            .filter(|count| class(&count.check, made.trace.has_stacks).counts())
-            .fold(needs, |set, count| set.with(count.check.capability));
+        let counting = || made.trace.checks.iter().map(|count| &count.check).filter(|check| class(check, made.trace.has_stacks).counts());
+        let asked = counting().fold(needs, |set, check| set.with(check.capability));
+        let missed = counting().filter(|check| check.denied).fold(CapSet::EMPTY, |set, check| set.with(check.capability));
         let denied = match trial.purpose {
             Purpose::Without(capability) => needs.contains(capability) || one_of.iter().any(|choice| choice.contains(capability)),
             _ => !needs.difference(trial.set).is_empty(),
         };
-        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, asked }
+        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, denied: missed, asked }
     }
 
     /// Asks what else is good to know of a proven set.
@@ -485,7 +487,8 @@ impl Learner<'_> {
                 let made = self.numbered(run);
                 let refused =
                     made.map(|made| explained(made.refused.iter().map(|(call, cause)| (call, cause.clone())))).unwrap_or_default();
-                Some(Failure::NeverPasses { failure: failure(made), output: output(made), refused, lacking, withheld })
+                let processes = made.filter(|made| !made.seen).map(|made| made.sights.describe()).unwrap_or_default();
+                Some(Failure::NeverPasses { failure: failure(made), output: output(made), processes, refused, lacking, withheld })
             }
             Stop::Unsteady { failed, .. } => {
                 Some(Failure::Unsteady { failure: failure(self.numbered(failed)), output: output(self.numbered(failed)) })

@@ -1,11 +1,12 @@
 //! The processes of a container as procfs shows them: who they are, how busy, and on which ports they listen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use selkie_host::{Buffer, Namespace, Procfs, Status, status};
 use selkie_learn::Standing;
 
+use super::sight;
 use crate::error::{Error, Result};
 
 /// A port that a process of the container listens on.
@@ -71,6 +72,17 @@ impl Processes {
             });
         }
         (standings, busy)
+    }
+
+    /// Returns how many of each name are in each state, zombies too.
+    pub(super) fn states(&mut self) -> BTreeMap<(String, &'static str), usize> {
+        let mut states = BTreeMap::new();
+        for pid in self.pids() {
+            let Ok(Some(file)) = self.procfs.file(pid, "status", &mut self.buffer) else { continue };
+            let Some(found) = Status::parse(&file) else { continue };
+            *states.entry((found.name.to_text(), sight::state(found.state))).or_default() += 1;
+        }
+        states
     }
 
     /// Returns the ports that are listened on in the container's network namespace.

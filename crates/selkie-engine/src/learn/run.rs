@@ -18,6 +18,7 @@ use selkie_seccomp::Resolved;
 use super::notify::Notify;
 use super::oracle::{self, Http, Oracle, Target};
 use super::processes::{Port, Processes};
+use super::sight::{Sight, Sights, refusals};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::RecordImage;
@@ -48,6 +49,8 @@ pub(super) struct Wanted<'a> {
     pub(super) hurry: Duration,
     /// What the run is compared with; `None` is the baseline itself.
     pub(super) baseline: Option<&'a Made>,
+    /// What an earlier try of the baseline showed, which was waited for in vain.
+    pub(super) in_vain: Option<&'a Sights>,
     /// Its processes have to be those of the baseline.
     pub(super) guard: bool,
 }
@@ -74,6 +77,8 @@ pub(super) struct Made {
     pub(super) failure: Option<String>,
     /// The failure was seen, not only waited for.
     pub(super) seen: bool,
+    /// What there was to see of a baseline while it was waited for.
+    pub(super) sights: Sights,
     pub(super) way: Way,
     /// From the first execve(2) to the end, or until it was ready.
     pub(super) ready: Duration,
@@ -201,6 +206,7 @@ impl Run<'_> {
                     return Ok(None);
                 }
             }
+            self.look(elapsed, &quiet);
             if let Some(reason) = self.lateness(elapsed, &quiet) {
                 self.made.failure = Some(reason);
                 return Ok(None);
@@ -208,9 +214,20 @@ impl Run<'_> {
         }
     }
 
+    /// Takes what there is to see of a baseline, now and then.
+    fn look(&mut self, elapsed: Duration, quiet: &Quiet) {
+        if self.wanted.baseline.is_some() || !self.made.sights.is_due(elapsed) {
+            return;
+        }
+        let missing = if self.made.way == Way::Ends { Some("still runs".to_owned()) } else { quiet.missing.clone() };
+        let processes = self.processes.as_mut().map(Processes::states).unwrap_or_default();
+        self.made.sights.see(elapsed, Sight { missing, processes, refused: refusals(&self.made.refused) });
+    }
+
     /// Returns what to say if it is too late now.
     fn lateness(&mut self, elapsed: Duration, quiet: &Quiet) -> Option<String> {
-        let is_late = elapsed > self.wanted.limit;
+        let is_as_before = self.wanted.in_vain.is_some_and(|earlier| self.made.sights.is_as_in(earlier, elapsed));
+        let is_late = elapsed > self.wanted.limit || is_as_before;
         if !is_late {
             // Where it only has to go on, nothing is missing but time: to hurry would not let it pass at all.
             let is_waited_for = self.made.way == Way::Ends || quiet.missing.is_some();
@@ -223,7 +240,8 @@ impl Run<'_> {
             Way::Ends => "still runs",
             _ => quiet.missing.as_deref().unwrap_or("is not ready"),
         };
-        Some(format!("{what} after {:.1} s", elapsed.as_secs_f64()))
+        let again = if is_as_before { ", with all else as in the run before" } else { "" };
+        Some(format!("{what} after {:.1} s{again}", elapsed.as_secs_f64()))
     }
 
     /// What it was refused and does not have.

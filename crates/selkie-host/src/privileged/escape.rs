@@ -1,8 +1,8 @@
 //! A process's walls, for the table of ways out. Pure.
 
-use selkie_caps::escape::{self, Calls, Escape, Walls};
+use selkie_caps::escape::{self, Calls, Escape, Sureness, Walls};
 
-use super::{Devices, Facts};
+use super::{Devices, Facts, View};
 use crate::Namespace;
 
 /// Returns the ways that `facts` open, the surest first; none for a process of the host, which has nothing to leave.
@@ -20,6 +20,12 @@ pub fn walls(facts: &Facts) -> Walls {
         bounding: facts.sets.bounding,
         no_new_privileges: facts.no_new_privileges,
         initial_users: facts.initial_user_namespace,
+        // From inside, what is outside may be a user namespace, too.
+        own_root: match (facts.root_is, facts.view) {
+            (Some(0), View::Outside) => Some(Sureness::Certain),
+            (Some(0), View::Inside) => Some(Sureness::Possible),
+            _ => None,
+        },
         root: facts.uid.map(|uid| uid == 0),
         calls: calls(facts),
         confined: Some(facts.label.as_deref().is_some_and(|label| !is_unconfined(label))),
@@ -145,8 +151,13 @@ mod tests {
             ),
             (
                 "core_pattern in a user namespace",
-                Facts { core_pattern_writable: Some(true), initial_user_namespace: Some(false), ..with("chown") },
+                Facts { core_pattern_writable: Some(true), initial_user_namespace: Some(false), root_is: Some(100_000), ..with("chown") },
                 "",
+            ),
+            (
+                "core_pattern in a user namespace whose root is root outside",
+                Facts { core_pattern_writable: Some(true), initial_user_namespace: Some(false), root_is: Some(0), ..with("chown") },
+                "core-pattern certain",
             ),
             (
                 "core_pattern, user namespace unknown",

@@ -71,6 +71,8 @@ pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
     let is_shared = |kind: Namespace| shared.iter().any(|(found, shared)| *found == kind && *shared == Some(true));
     let same_root = same_root(procfs, mounts.as_deref(), &mut buffer);
     let host_process = view == View::Outside && (is_shared(Namespace::Mount) || same_root);
+    // From inside, the host's mounts are not known.
+    let of_host = if view == View::Outside { procfs.mounts(own, &mut buffer).ok().flatten().unwrap_or_default() } else { Vec::new() };
     let (_, initial_user_namespace) = shared.iter().copied().find(|(kind, _)| *kind == Namespace::User).unwrap_or((Namespace::User, None));
     let whole = maps.iter().all(idmap::IdMap::is_everything);
     let [_, uid, ..] = status.uids;
@@ -98,7 +100,7 @@ pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
         host_nodes: host_nodes(procfs, pid),
         label: label(procfs, pid, &mut buffer),
         host_mounts: mounts.as_deref().map(|mounts| host_mounts(procfs, mounts, view, host_process, &mut buffer)).unwrap_or_default(),
-        sockets: if host_process { Vec::new() } else { sockets(procfs, pid, mounts.as_deref().unwrap_or_default()) },
+        sockets: if host_process { Vec::new() } else { sockets(procfs, pid, mounts.as_deref().unwrap_or_default(), &of_host) },
         shared,
     }))
 }
@@ -231,15 +233,10 @@ fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool
     let Ok(Some(own)) = procfs.mounts(std::process::id(), buffer) else { return Vec::new() };
     let mut found = Vec::new();
     for mount in mounts {
-        // A directory of a file system of the host is, on the host, where that file system is mounted and that directory beneath.
-        let on_host = own
-            .iter()
-            .filter(|host| host.device == mount.device && host.kind == mount.kind)
-            .filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)))
-            .find(|path| SYSTEM_DIRECTORIES.iter().any(|system| path.as_path() == Path::new(system)));
         // The kernel's own file systems have one device everywhere; these are not files of the host's.
         if let Some(source) =
-            on_host.filter(|_| !matches!(mount.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue" | "cgroup" | "cgroup2"))
+            places_on_host(&own, mount).find(|path| SYSTEM_DIRECTORIES.iter().any(|system| path.as_path() == Path::new(system)))
+            && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue" | "cgroup" | "cgroup2")
         {
             let text = |path: &Path| path.display().to_string();
             found.push(HostMount { source: text(&source), point: text(&mount.point), read_only: mount.is_read_only() });
@@ -248,17 +245,37 @@ fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool
     found
 }
 
-/// Sockets of engines: mounted by themselves, or where engines have them, beneath the container's root.
-fn sockets(procfs: &Procfs, pid: u32, mounts: &[Mount]) -> Vec<String> {
+/// Where on the host, which has the mounts `own`, a mount is: a directory of a file system of the host is where that file system is
+/// mounted, and that directory beneath.
+fn places_on_host<'a>(own: &'a [Mount], mount: &'a Mount) -> impl Iterator<Item = PathBuf> + 'a {
+    own.iter()
+        .filter(|host| host.device == mount.device && host.kind == mount.kind)
+        .filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)))
+}
+
+/// Sockets of engines and service managers: mounted by themselves, or where engines have them, beneath the container's root, or in a
+/// directory of the `host`'s that is mounted anywhere.
+fn sockets(procfs: &Procfs, pid: u32, mounts: &[Mount], host: &[Mount]) -> Vec<String> {
     let is_socket = |path: &Path| path.to_str().is_some_and(is_engine_socket);
     let mounted = mounts.iter().filter(|mount| is_socket(&mount.root) || is_socket(&mount.point)).map(|mount| mount.point.clone());
     let mut found: Vec<PathBuf> = mounted.collect();
     if let Ok(Some(root)) = procfs.root_of(pid) {
-        found.extend(SOCKET_PLACES.iter().map(PathBuf::from).filter(|path| is_socket_beneath(&root, path)));
+        let places = SOCKET_PLACES.iter().map(PathBuf::from).chain(mounts.iter().flat_map(|mount| sockets_in(mount, host)));
+        found.extend(places.filter(|path| is_socket_beneath(&root, path)));
     }
     found.sort();
     found.dedup();
     found.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// Where in a container the host's sockets would be by a mount of a directory of the host's.
+fn sockets_in(mount: &Mount, host: &[Mount]) -> Vec<PathBuf> {
+    const MANAGERS: [&str; 2] = ["/run/dbus/system_bus_socket", "/run/systemd/private"];
+    let beneath = |place: PathBuf| {
+        let known = SOCKET_PLACES.iter().chain(&MANAGERS);
+        known.filter_map(move |socket| Some(mount.point.join(Path::new(socket).strip_prefix(&place).ok()?))).collect::<Vec<_>>()
+    };
+    places_on_host(host, mount).flat_map(beneath).collect()
 }
 
 fn is_socket_beneath(root: impl AsFd, path: &Path) -> bool {
@@ -282,6 +299,16 @@ mod tests {
         assert_eq!(writable(&mounts, "/proc"), Some(true));
         assert_eq!(writable(&mounts, "/sys"), Some(false));
         assert_eq!(writable(&mounts, "/dev"), None);
+    }
+
+    #[test]
+    fn sockets_are_looked_for_in_directories_of_the_host_wherever_they_are_mounted() {
+        let host = mountinfo::parse(b"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / /run rw - tmpfs tmpfs rw\n");
+        let found = |line: &[u8]| sockets_in(&mountinfo::parse(line)[0], &host);
+        assert_eq!(found(b"7 6 0:2 /dbus /x ro - tmpfs tmpfs rw\n"), [Path::new("/x/system_bus_socket")]);
+        assert!(found(b"7 6 0:2 / /hostrun rw - tmpfs tmpfs rw\n").contains(&PathBuf::from("/hostrun/systemd/private")));
+        assert_eq!(found(b"7 6 0:1 /srv/data /data rw - ext4 d rw\n"), Vec::<PathBuf>::new());
+        assert_eq!(found(b"7 6 0:9 / /run rw - tmpfs tmpfs rw\n"), Vec::<PathBuf>::new());
     }
 
     #[test]

@@ -118,6 +118,12 @@ fn counts(facts: &Facts) -> bool {
     facts.initial_user_namespace != Some(false)
 }
 
+/// Whether it is the user whose files the host's are: user 0 of the host's users, or of a user namespace where it is user 0 outside too.
+/// From inside, what is outside may be a user namespace itself.
+fn is_hosts_root(facts: &Facts) -> bool {
+    facts.uid == Some(0) && (counts(facts) || facts.view == View::Outside && facts.root_is == Some(0))
+}
+
 fn flag(facts: &Facts, add: Add<'_>) {
     match facts.flag {
         // Its capabilities are real only in the first user namespace.
@@ -228,7 +234,7 @@ fn devices(facts: &Facts, add: Add<'_>) {
     }
     if !facts.host_nodes.is_empty() {
         // A disk of the host is the host's files, for whoever may open it.
-        let open = counts(facts) && facts.devices == Devices::All && facts.uid == Some(0);
+        let open = facts.devices == Devices::All && is_hosts_root(facts);
         let weight = if open && !facts.host_process { Weight::Decisive } else { Weight::Weakens };
         add("devices", weight, format!("nodes of the host's disks or memory: {}", facts.host_nodes.join(" ")));
     }
@@ -272,7 +278,7 @@ fn mounts(facts: &Facts, add: Add<'_>) {
     for mount in &facts.host_mounts {
         let how = if mount.read_only { "read-only" } else { "writable" };
         // The host's root user writes the host's system directories; anybody else is stopped by their permissions.
-        let takes_over = !mount.read_only && counts(facts) && facts.uid == Some(0);
+        let takes_over = !mount.read_only && is_hosts_root(facts);
         let weight = if takes_over { Weight::Decisive } else { Weight::Weakens };
         add("mounts", weight, format!("the host's {} is at {}, {how}", mount.source, mount.point));
     }
@@ -281,7 +287,7 @@ fn mounts(facts: &Facts, add: Add<'_>) {
 fn sockets(facts: &Facts, add: Add<'_>) {
     // Whoever reaches it asks the engine for whatever container they like; a read-only mount does not stop a connection.
     for socket in &facts.sockets {
-        let weight = if facts.uid == Some(0) && counts(facts) { Weight::Decisive } else { Weight::Weakens };
+        let weight = if is_hosts_root(facts) { Weight::Decisive } else { Weight::Weakens };
         add("mounts", weight, format!("the socket of an engine or service manager is at {socket}"));
     }
 }
@@ -334,6 +340,15 @@ mod tests {
             decisive(&facts),
             ["started with --privileged", "all 40 capabilities that this host can give", "nodes of the host's disks or memory: /dev/vda"]
         );
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_who_is_root_outside_owns_the_hosts_files() {
+        let etc = HostMount { source: "/etc".to_owned(), point: "/x".to_owned(), read_only: false };
+        let facts = Facts { initial_user_namespace: Some(false), root_is: Some(0), host_mounts: vec![etc], ..plain() };
+        assert_eq!(decisive(&facts), ["the host's /etc is at /x, writable"]);
+        assert_eq!(decisive(&Facts { root_is: Some(100_000), ..facts.clone() }), Vec::<String>::new());
+        assert_eq!(decisive(&Facts { view: View::Inside, ..facts }), Vec::<String>::new());
     }
 
     #[test]

@@ -75,6 +75,9 @@ fn namespace(kind: &'static str, mode: &NamespaceMode, facts: &HostFacts) -> Res
 
 fn joined(kind: &'static str, name: &str, facts: &HostFacts) -> Result<String, PlanError> {
     let container = facts.joined.get(name).ok_or_else(|| PlanError::NoContainer { name: name.to_owned() })?;
+    if kind == "ipc" && container.ipc_is_private {
+        return Err(PlanError::IpcNotShareable { id: container.id.clone() });
+    }
     let pid = container.pid.ok_or_else(|| PlanError::NotRunning { kind, name: name.to_owned() })?;
     Ok(format!("/proc/{pid}/ns/{kind}"))
 }

@@ -33,4 +33,4 @@ pub use signal::{parse_signal, signal_name};
 pub use size::{format_size, parse_size};
 pub use tmpfs::TmpfsMount;
 pub use ulimit::{LimitValue, Ulimit};
-pub use words::{parse_annotation, parse_entrypoint, parse_env, parse_env_file, parse_label, parse_sysctl, split_slice};
+pub use words::{env_file_lines, parse_annotation, parse_entrypoint, parse_env, parse_label, parse_sysctl, split_slice};

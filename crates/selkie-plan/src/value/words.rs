@@ -43,13 +43,9 @@ pub fn parse_env(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<
     }
 }
 
-/// Parses the content of an `--env-file`: one [`parse_env`] a line; empty lines and lines with `#` are ignored.
-///
-/// # Errors
-/// Those of [`parse_env`].
-pub fn parse_env_file(content: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, PlanError> {
-    let lines = content.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.filter_map(|line| parse_env(line, &lookup).transpose()).collect()
+/// Returns the lines of an `--env-file` that say something: each is a text of `--env`; empty lines and those with `#` are none.
+pub fn env_file_lines(content: &str) -> impl Iterator<Item = &str> {
+    content.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// Parses `--label KEY[=value]`.
@@ -133,7 +129,11 @@ mod tests {
         assert_eq!(parse_env("B", lookup), Ok(None));
         assert_eq!(parse_env("A=x=y", lookup), Ok(Some(("A".into(), "x=y".into()))));
         assert_eq!(parse_env("=x", lookup), Err(PlanError::Environment { text: "=x".into() }));
-        assert_eq!(parse_env_file("# c\n\nA\nB\nC=2\n", lookup), Ok(vec![("A".into(), "1".into()), ("C".into(), "2".into())]));
+    }
+
+    #[test]
+    fn lines_of_an_env_file_are_those_that_say_something() {
+        assert_eq!(env_file_lines("# c\n\n A\nB*\n  # d\nC=2 \n").collect::<Vec<_>>(), ["A", "B*", "C=2 "]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Cleanup {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let container = context.container(&self.container)?;
         if self.rm && container.live.is_none() {
-            context.engine.remove(&container, false)?;
+            context.engine.remove(&container, None)?;
         }
         Ok(ExitCode::SUCCESS)
     }

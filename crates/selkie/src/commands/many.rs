@@ -1,6 +1,6 @@
 //! Commands on several containers: every one is tried, every error is shown, the last one is the command's.
 
-use clap::Args;
+use clap::{Arg, Args};
 use selkie_engine::{Container, Status};
 
 use crate::context::Context;
@@ -26,6 +26,11 @@ pub(crate) struct Selection {
     /// Names or ids.
     #[arg(value_name = "CONTAINER")]
     pub(crate) names: Vec<String>,
+}
+
+/// Gives `--filter` the short form that it has where `-f` is not `--force`.
+pub(crate) fn short_filter(filter: Arg) -> Arg {
+    filter.short('f')
 }
 
 /// A container and how the user called it.

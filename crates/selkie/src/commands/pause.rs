@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use selkie_engine::Status;
 
-use crate::commands::many::{Selection, each};
+use crate::commands::many::{Selection, each, short_filter};
 use crate::context::Context;
 use crate::ui::error::Failure;
 
 /// Freeze every process of containers.
 #[derive(Debug, Args)]
+#[command(mut_arg("filter", short_filter))]
 pub(crate) struct Pause {
     #[command(flatten)]
     selection: Selection,
@@ -18,6 +19,7 @@ pub(crate) struct Pause {
 
 /// Let frozen containers go on.
 #[derive(Debug, Args)]
+#[command(mut_arg("filter", short_filter))]
 pub(crate) struct Unpause {
     #[command(flatten)]
     selection: Selection,

@@ -107,6 +107,8 @@ fn few(set: CapSet, facts: &Facts) -> String {
         "none".to_owned()
     } else if facts.ceiling.is_some() && set == ceiling {
         format!("all {} that this host can give", set.len())
+    } else if set == facts.kernel {
+        format!("all {} that this kernel has", set.len())
     } else if set.len() > 20 {
         format!("{}, without {}", set.len(), facts.kernel.difference(set).lower_names())
     } else {

@@ -28,7 +28,7 @@ impl ContainerPrune {
         }
         let fitting = Filters::parse(&self.filter)?.choose(context, context.containers()?)?;
         let selected = fitting.into_iter().filter(|container| container.live.is_none()).map(Selected::from).collect();
-        each(selected, |container| Ok(context.engine.remove(container, false)?))?;
+        each(selected, |container| Ok(context.engine.remove(container, None).map(drop)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_engine::{StartOptions, Status, StopOptions};
+use selkie_engine::{StartOptions, Status};
 
-use crate::commands::many::{Selection, each};
+use crate::commands::many::{Selection, each, short_filter};
+use crate::commands::stop::{options, tell};
 use crate::context::Context;
 use crate::ui::error::Failure;
 
 /// Stop containers and start them again.
 #[derive(Debug, Args)]
+#[command(mut_arg("filter", short_filter))]
 pub(crate) struct Restart {
     #[command(flatten)]
     selection: Selection,
@@ -26,10 +28,9 @@ impl Restart {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let mut selection = self.selection.clone();
         selection.all |= self.running;
-        let timeout = self.time.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
         let selected = selection.containers(context, |status| !self.running || status == Status::Running)?;
         each(selected, |container| {
-            context.engine.stop(container, StopOptions { timeout })?;
+            tell(container, context.engine.stop(container, options(self.time))?);
             let stopped = context.container(container.id().as_str())?;
             context.engine.start(&stopped, &StartOptions::default())?;
             Ok(())

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::commands::many::{Selected, Selection, each};
+use crate::commands::stop::{options, tell};
 use crate::context::Context;
 use crate::ui::error::Failure;
 
@@ -46,7 +47,8 @@ impl Rm {
         each(selected, |container| {
             context
                 .engine
-                .remove(container, self.force)
+                .remove(container, self.force.then(|| options(self.time)))
+                .map(|stopped| tell(container, stopped))
                 .map_err(|error| match error {
                     selkie_engine::Error::Running { .. } => Failure::from(error).with_code(2),
                     error => error.into(),

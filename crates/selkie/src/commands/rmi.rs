@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_engine::Container;
+use selkie_engine::{Container, StopOptions};
 use selkie_image::Error;
 
 use crate::context::Context;
@@ -70,7 +70,10 @@ impl Rmi {
                 store.remove(image, self.force || self.all, |id| Ok(user(context, id).map(|container| container.id().to_string())));
             match removed {
                 Err(Error::InUse { container }) if self.force => {
-                    match context.container(&container).and_then(|container| Ok(context.engine.remove(&container, true)?)) {
+                    match context
+                        .container(&container)
+                        .and_then(|container| Ok(context.engine.remove(&container, Some(StopOptions::default())).map(drop)?))
+                    {
                         Ok(()) => {}
                         Err(failure) => {
                             show(&failure);

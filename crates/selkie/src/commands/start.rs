@@ -6,7 +6,7 @@ use clap::Args;
 use selkie_engine::{StartOptions, Status, Warn};
 
 use crate::commands::create::say;
-use crate::commands::many::{Selection, each};
+use crate::commands::many::{Selection, each, short_filter};
 use crate::commands::run::attach_options;
 use crate::context::Context;
 use crate::exit;
@@ -15,6 +15,7 @@ use crate::ui::error::Failure;
 
 /// Start containers that do not run.
 #[derive(Debug, Args)]
+#[command(mut_arg("filter", short_filter))]
 pub(crate) struct Start {
     #[command(flatten)]
     selection: Selection,
@@ -27,15 +28,18 @@ pub(crate) struct Start {
     /// Keys that detach the terminal.
     #[arg(long)]
     detach_keys: Option<String>,
-    /// Pass signals on.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true")]
-    sig_proxy: bool,
+    /// Pass signals on, with --attach.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: Option<bool>,
 }
 
 impl Start {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         // `-a` alone with one name means `--attach`, as in Podman; `--all` has no short form there.
         let attach = self.attach || (self.selection.all && !self.selection.names.is_empty());
+        if self.sig_proxy == Some(true) && !attach {
+            return Err(Failure::engine("you cannot use sig-proxy without --attach: invalid argument"));
+        }
         if attach || self.interactive {
             return self.attached(context);
         }
@@ -63,7 +67,7 @@ impl Start {
         let keys = parse_detach_keys(self.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;
         let mut options = attach_options(&container.record.request, keys);
         options.interactive &= self.interactive;
-        options.proxy &= self.sig_proxy;
+        options.proxy &= self.sig_proxy != Some(false);
         let running = context.container(container.id().as_str())?;
         let end = serve(&attached, &options, &mut |signal| drop(context.engine.kill(&running, signal)))?;
         Ok(match end {

@@ -1,7 +1,7 @@
 //! Flags about the first process.
 
 use clap::Args;
-use selkie_plan::value::{parse_entrypoint, parse_env, parse_env_file, parse_signal, parse_umask, parse_unsigned};
+use selkie_plan::value::{env_file_lines, parse_entrypoint, parse_env, parse_signal, parse_umask, parse_unsigned};
 use selkie_plan::{PlanError, ProcessRequest};
 
 use super::outside::Outside;
@@ -98,20 +98,22 @@ impl ProcessFlags {
 
 /// Returns the variables of files, then those of flags.
 pub(super) fn variables(files: &[String], flags: &[String], outside: &impl Outside) -> Result<Vec<(String, String)>, PlanError> {
-    let lookup = |key: &str| outside.variable(key);
     let mut env = Vec::new();
     for path in files {
         let content = outside.read(path).map_err(|problem| PlanError::EnvFile { path: path.clone(), problem })?;
-        env.extend(parse_env_file(&content, lookup)?);
+        env_file_lines(&content).try_for_each(|line| extend(&mut env, line, outside))?;
     }
-    for text in flags {
-        match text.strip_suffix('*').filter(|beginning| !beginning.contains('=')) {
-            // `-e FOO*`: all of the caller's that begin so.
-            Some(beginning) => env.extend(outside.variables().into_iter().filter(|(key, _)| key.starts_with(beginning))),
-            None => env.extend(parse_env(text, lookup)?),
-        }
-    }
+    flags.iter().try_for_each(|text| extend(&mut env, text, outside))?;
     Ok(env)
+}
+
+/// Adds what one flag or line means; `FOO*` is all of the caller's variables that begin so.
+fn extend(env: &mut Vec<(String, String)>, text: &str, outside: &impl Outside) -> Result<(), PlanError> {
+    match text.strip_suffix('*').filter(|beginning| !beginning.contains('=')) {
+        Some(beginning) => env.extend(outside.variables().into_iter().filter(|(key, _)| key.starts_with(beginning))),
+        None => env.extend(parse_env(text, |key| outside.variable(key))?),
+    }
+    Ok(())
 }
 
 /// Parses `--preserve-fds`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use selkie_caps::Capability;
 use selkie_engine::{Container, Status};
 
@@ -92,16 +93,9 @@ impl Filters {
     }
 }
 
-/// Returns whether `name` contains `value`, which `^` binds to its beginning and `$` to its end.
+/// Returns whether `name` has a part that fits the regular expression `value`. One that cannot be parsed fits nothing, as in Podman.
 fn named(name: &str, value: &str) -> bool {
-    let (text, from_start) = value.strip_prefix('^').map_or((value, false), |text| (text, true));
-    let (text, to_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
-    match (from_start, to_end) {
-        (true, true) => name == text,
-        (true, false) => name.starts_with(text),
-        (false, true) => name.ends_with(text),
-        (false, false) => name.contains(text),
-    }
+    Regex::new(value).is_ok_and(|pattern| pattern.is_match(name))
 }
 
 fn accept(context: &Context, container: &Container, known: &[Container], key: &str, value: &str) -> Result<bool, Failure> {

@@ -173,7 +173,8 @@ impl Case {
             "container" => {
                 let (pid, own) = (parts.get(1).and_then(|pid| pid.parse().ok()), parts.get(2) == Some(&"userns"));
                 let own = own.then(|| IdMaps { uids: vec![shifted()], gids: vec![shifted()] });
-                let joined = JoinedContainer { id: "f".repeat(64), pid, user_namespace: own, hostname: String::from("other") };
+                let joined =
+                    JoinedContainer { id: "f".repeat(64), pid, user_namespace: own, hostname: String::from("other"), ..Default::default() };
                 drop(facts.joined.insert(parts[0].to_owned(), joined));
             }
             "node" => facts.dev_nodes.push(node(&parts)),

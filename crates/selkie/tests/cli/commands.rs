@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use selkie_engine::Container;
 use serde_json::Value;
 
 use crate::{container, engine, run, script};
@@ -53,6 +54,18 @@ fn file_systems_show_the_namespaces_that_the_container_is_in() {
     let queues = |flags: &str| script(&engine, &format!("run --rm {flags}"), "cd /dev/mqueue; echo *");
     assert_eq!((queues("--ipc container:first"), queues("--ipc private")), ("q".to_owned(), "*".to_owned()));
     engine.ok(&["rm", "-f", "-t", "0", "first"]);
+}
+
+#[test]
+fn ipc_of_a_container_that_keeps_it_to_itself_is_not_joined() {
+    let Some(engine) = engine() else { return };
+    let id = container(&engine, "run -d --name own --ipc private", "sleep 60").stdout;
+    container(&engine, "run -d --name usual", "sleep 60");
+    let said = container(&engine, "run --rm --ipc container:own", "true");
+    let text = "is not allowed: non-shareable IPC (hint: use IpcMode:shareable for the donor container)";
+    assert_eq!((said.code, said.stderr), (125, format!("Error: joining IPC of container {} {text}\n", id.trim())));
+    assert_eq!(container(&engine, "run --rm --ipc container:usual", "true").code, 0);
+    assert_eq!(container(&engine, "run --rm --pid container:own", "true").code, 0);
 }
 
 #[test]
@@ -124,6 +137,54 @@ fn variables_of_the_caller_are_passed_by_their_beginning() {
     let mut passed: Vec<&str> = said.lines().filter(|line| line.starts_with("SOME") || line.starts_with("OTHER")).collect();
     passed.sort_unstable();
     assert_eq!(passed, ["SOME_A=1", "SOME_B=2"]);
+}
+
+#[test]
+fn variables_of_the_caller_are_passed_by_their_beginning_in_a_file_too() {
+    let Some(engine) = engine() else { return };
+    let (rootfs, file) = (engine.rootfs(), engine.path("env"));
+    std::fs::write(&file, "SOME*\nOTHER=*\n").unwrap();
+    let file = crate::harness::text(&file);
+    let mut command = engine.command(&["run", "--rm", "--env-file", &file, "--rootfs", &rootfs, "env"]);
+    let output = command.env("SOME_A", "1").env("SOME_B", "2").env("OTHER", "3").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut passed: Vec<&str> = said.lines().filter(|line| line.starts_with("SOME") || line.starts_with("OTHER")).collect();
+    passed.sort_unstable();
+    assert_eq!(passed, ["OTHER=*", "SOME_A=1", "SOME_B=2"]);
+}
+
+#[test]
+fn stop_that_has_to_kill_says_so() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let warning = "level=warning msg=\"StopSignal SIGTERM failed to stop container a in 1 seconds, resorting to SIGKILL\"\n";
+    for line in ["stop -t 1 a", "start a", "restart -t 1 a", "rm -f -t 1 a"] {
+        let said = run(&engine, line);
+        assert_eq!((said.code, said.stdout.as_str()), (0, "a\n"), "{line}: {said:?}");
+        assert!(if line == "start a" { said.stderr.is_empty() } else { said.stderr.ends_with(warning) }, "{line}: {said:?}");
+    }
+    container(&engine, "run -d --init --name b", "sleep 60");
+    container(&engine, "run -d --name c", "sleep 60");
+    assert_eq!((run(&engine, "stop -t 9 b").stderr, run(&engine, "stop -t 0 c").stderr), (String::new(), String::new()));
+}
+
+#[test]
+fn start_passes_signals_on_only_where_it_attaches() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a", "true");
+    let said = run(&engine, "start --sig-proxy a");
+    assert_eq!((said.code, said.stderr.as_str()), (125, "Error: you cannot use sig-proxy without --attach: invalid argument\n"));
+    assert_eq!(run(&engine, "start --sig-proxy=false a").code, 0);
+    assert_eq!(run(&engine, "start --attach --sig-proxy a").code, 0);
+}
+
+#[test]
+fn name_that_is_too_long_is_told_how_long_it_may_be() {
+    let Some(engine) = engine() else { return };
+    let said = container(&engine, &format!("create --name {}", "a".repeat(300)), "true");
+    let text = "Error: a name of 300 characters is too long, expected at most 240: invalid argument\n";
+    assert_eq!((said.code, said.stderr.as_str()), (125, text));
+    assert_eq!(container(&engine, &format!("create --name {}", "a".repeat(240)), "true").code, 0);
 }
 
 #[test]
@@ -220,6 +281,19 @@ fn pause_stops_every_process_and_unpause_lets_them_go_on() {
 }
 
 #[test]
+fn pause_of_a_container_that_has_just_ended_is_refused_in_podmans_words() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let library = engine.library();
+    let seen = Container::find(library.store(), "a").unwrap();
+    engine.ok(&["kill", "a"]);
+    let error = library.pause(&seen).unwrap_err().to_string();
+    assert_eq!(error, "\"a\" is not running, can't pause: container state improper");
+    engine.ok(&["start", "a"]);
+    assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "running");
+}
+
+#[test]
 fn restart_makes_a_new_process_in_the_same_container() {
     let Some(engine) = engine() else { return };
     container(&engine, "run -d --name a", "sleep 60");
@@ -300,6 +374,9 @@ fn filters_of_ps_select() {
         (&["status=running", "status=created"], "made run1"),
         (&["name=n"], "done3 run1"),
         (&["name=^r"], "run1"),
+        (&["name=^(run|done)[0-9]$"], "done3 run1"),
+        (&["name=m.de"], "made"),
+        (&["name=made["], ""),
         (&["before=made"], "run1"),
         (&["since=made"], "done3"),
         (&["privileged=true"], ""),
@@ -311,6 +388,17 @@ fn filters_of_ps_select() {
     assert_eq!(engine.ok(&["ps", "-a", "-q"]).lines().count(), 3);
     assert_eq!(engine.ok(&["ps", "-q", "--format", "{{.Names}}"]), "run1");
     assert_eq!(run(&engine, "ps --filter network=x").stderr, "Error: --filter network: not supported yet\n");
+}
+
+#[test]
+fn filter_has_podmans_short_form_where_f_is_not_force() {
+    let Some(engine) = engine() else { return };
+    let id = container(&engine, "run -d --name web", "sleep 60").stdout.trim().to_owned();
+    for verb in ["pause", "unpause", "stop -t 0", "start", "restart -t 0"] {
+        let said = run(&engine, &format!("{verb} -f name=web"));
+        assert_eq!((said.code, said.stdout.trim_end()), (0, id.as_str()), "{verb}: {said:?}");
+    }
+    assert_eq!(run(&engine, "kill -f name=web").code, 125);
 }
 
 #[test]

@@ -58,6 +58,12 @@ impl Engine {
         command
     }
 
+    /// The same engine as the library has it, for what happens between two of its steps.
+    pub fn library(&self) -> selkie_engine::Engine {
+        let store = selkie_engine::Store::new(self.path("root"), self.path("run"));
+        selkie_engine::Engine::new(store, selkie_plan::ContainersConf::default(), SELKIE.into())
+    }
+
     /// Runs a command without a terminal and without input.
     pub fn run(&self, words: &[&str]) -> Said {
         said(self.command(words).stdin(Stdio::null()).output().unwrap())

@@ -25,6 +25,19 @@ fn workload_that_is_never_ready_says_what_is_missing() {
 }
 
 #[test]
+fn service_that_is_never_ready_and_says_nothing_is_described_and_not_waited_for_twice() {
+    let Some(engine) = engine() else { return };
+    let script = "cat /nosuch/secret 2> /dev/null; sleep 100 & sleep 100; :";
+    let began = std::time::Instant::now();
+    let said = learn(&engine, "auto", &["--tcp", "81", "--patience", "20"], &["sh", "-c", script]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("its processes then: `sh` sleeping, 2 `sleep` sleeping"), "{}", said.stderr);
+    assert!(said.stderr.contains("s, with all else as in the run before"), "{}", said.stderr);
+    assert!(began.elapsed().as_secs() < 35, "{:?}", began.elapsed());
+    nothing_is_left(&engine);
+}
+
+#[test]
 fn check_that_fails_with_everything_is_told() {
     let Some(engine) = engine() else { return };
     let said = learn(&engine, "auto", &["--check", "echo not-yet >&2; false"], &["true"]);

@@ -171,12 +171,18 @@ pub(crate) fn failure(failure: &learn::Failure) -> Failure {
             let flags: Vec<String> = withheld.iter().map(|capability| format!("--cap-add {}", capability.short_name())).collect();
             Failure::engine(message).with_code(1).with_hint(format!("selkie learn {} runs it with that, on this machine", flags.join(" ")))
         }
-        learn::Failure::NeverPasses { failure, output, refused, lacking, .. } => {
+        learn::Failure::NeverPasses { failure, output, processes, refused, lacking, .. } => {
             let mut message = format!("the workload does not pass with any capability: {failure}");
             if !lacking.is_empty() {
                 message.push_str(&format!("; it asks for {}, which cannot be given here", names(*lacking)));
             }
-            for explanation in refused.iter().filter(|explanation| !explanation.is_missing_capability || !lacking.is_empty()).take(5) {
+            if !processes.is_empty() {
+                message.push_str(&format!("\n  its processes then: {processes}"));
+            }
+            let about = |explanation: &&selkie_learn::Explanation| !explanation.is_missing_capability || !lacking.is_empty();
+            let shown: Vec<&selkie_learn::Explanation> = refused.iter().filter(about).collect();
+            // The last ones are nearest to where it stands.
+            for explanation in shown.iter().skip(shown.len().saturating_sub(5)) {
                 message.push_str(&format!("\n  {}", explanation.sentence));
             }
             message.push_str(&said(output));

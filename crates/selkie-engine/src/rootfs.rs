@@ -152,14 +152,22 @@ fn make_writable(directory: &Path) -> Result<()> {
 
 /// Removes the directories of the writable layer.
 pub(crate) fn remove_writable(directory: &Path) -> Result<()> {
+    remove_mark(directory);
     let work = directory.join("work");
     // This is all that overlay leaves there, and its place is known: to look for it takes longer.
-    let _ = rustix::fs::unlink(work.join("work/incompat/volatile/dirty"));
-    for left in ["work/incompat/volatile", "work/incompat", "work"] {
-        let _ = rustix::fs::rmdir(work.join(left));
-    }
+    let _ = rustix::fs::rmdir(work.join("work"));
     files::remove_tree(&directory.join("upper"))?;
     files::remove_tree(&work)
+}
+
+/// Removes what tells that a `volatile` overlay was mounted and may be damaged after a power cut: nothing but a look of the kernel
+/// before the next mount, which there is none of in such a layer. It can be done while it is mounted.
+pub(crate) fn remove_mark(directory: &Path) {
+    let work = directory.join("work/work");
+    let _ = rustix::fs::unlink(work.join("incompat/volatile/dirty"));
+    for left in ["incompat/volatile", "incompat"] {
+        let _ = rustix::fs::rmdir(work.join(left));
+    }
 }
 
 /// Mounts `layers`, whose writable directories are there.

@@ -19,6 +19,7 @@ use crate::id::ContainerId;
 use crate::lifecycle::StopOptions;
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
 use crate::record::{Container, Record, RootSource, STARTING, Status};
+use crate::rootfs;
 use crate::store::Lock;
 
 /// How to start a container.
@@ -197,6 +198,10 @@ impl Engine {
         let mut further = vec![lock.as_fd()];
         further.extend_from_slice(&options.preserve);
         let ours = monitor.order(&order, root.as_fd(), &further)?;
+        if lifecycle.remove {
+            // There is nothing to do but to wait.
+            rootfs::remove_mark(&self.store.container(&record.id));
+        }
         write_pid(lifecycle.conmon_pidfile.as_deref(), pid.as_raw_nonzero().get())?;
         let pid = await_started(&ours, record.id.as_str(), options.hold)?;
         write_pid(lifecycle.pidfile.as_deref(), pid)?;

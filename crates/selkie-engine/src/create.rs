@@ -9,7 +9,7 @@ use selkie_plan::{ImageConfig, LogDriver, Plan, PullPolicy, Request, plan};
 use crate::engine::Engine;
 use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
-use crate::files::{self, Durability, write_json};
+use crate::files::{self, Durability, write_dense_json};
 use crate::id::{ContainerId, Name};
 use crate::lifecycle::StopOptions;
 use crate::monitor::Waiting;
@@ -129,7 +129,7 @@ impl Engine {
         };
         if let Some(planned) = &mut planned {
             planned.warnings.extend(refused_program(planned, &root));
-            write_json(&directory, "plan.json", planned, Durability::Volatile)?;
+            write_dense_json(&directory, "plan.json", planned, Durability::Volatile)?;
             if let Some(monitor) = monitor {
                 self.begin(&record.id, monitor)?;
             }

@@ -28,6 +28,13 @@ pub(crate) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T, 
     write(directory, name, &text, 0o600, durability)
 }
 
+/// The same on one line, for what people read through `selkie` only.
+pub(crate) fn write_dense_json<T: Serialize>(directory: &Path, name: &str, value: &T, durability: Durability) -> Result<()> {
+    let path = directory.join(name);
+    let text = serde_json::to_vec(value).map_err(|source| Error::Record { path, source })?;
+    write(directory, name, &text, 0o600, durability)
+}
+
 /// Takes out of `value` what is the same in `usual`, so that a record says what is special, and is read in less time.
 pub(crate) fn without_defaults(value: &mut Value, usual: &Value) {
     let (Value::Object(fields), Value::Object(usual)) = (value, usual) else { return };

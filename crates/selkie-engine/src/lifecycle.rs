@@ -148,7 +148,6 @@ impl Engine {
             .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         self.store.release_name(&record.name, id)?;
         let hidden = self.store.hide(id)?;
-        self.store.clear_ended(id)?;
         // It hangs up when it has done its part, or by ending.
         await_event(monitor, PollFlags::empty(), Some(LAST_WORDS))?;
         self.store.release(id)?;

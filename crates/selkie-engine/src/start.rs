@@ -13,7 +13,7 @@ use crate::create::Created;
 use crate::engine::Engine;
 use crate::entrypoint::refused_program;
 use crate::error::{Error, Result};
-use crate::files::{self, Durability, write_json};
+use crate::files::{self, Durability, write_dense_json};
 use crate::filter::{self, Filter};
 use crate::id::ContainerId;
 use crate::lifecycle::StopOptions;
@@ -147,7 +147,7 @@ impl Engine {
             }
             planned.warnings.push(warning);
         }
-        write_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
+        write_dense_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
         drop(ids);
         self.begin(&record.id, &made.monitor)?;
         self.launch(record, &planned, made, options)

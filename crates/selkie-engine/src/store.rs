@@ -27,7 +27,6 @@ use rustix::fs::FlockOperation;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::id::{ContainerId, Name};
-use crate::record::STATE;
 
 /// The two directories of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,17 +86,8 @@ impl Store {
 
     /// Empties a container's run directory, its records excepted.
     pub(crate) fn clear_running(&self, id: &ContainerId) -> Result<()> {
-        self.clear_running_but(id, &[VOLATILE])
-    }
-
-    /// Removes what a container that has ended needs no more, but nothing by which a repair would find the rest of it.
-    pub(crate) fn clear_ended(&self, id: &ContainerId) -> Result<()> {
-        self.clear_running_but(id, &[VOLATILE, STATE])
-    }
-
-    fn clear_running_but(&self, id: &ContainerId, kept: &[&str]) -> Result<()> {
         for entry in std::fs::read_dir(self.running(id)).into_iter().flatten().flatten() {
-            if kept.iter().any(|name| entry.file_name() == *name) {
+            if entry.file_name() == VOLATILE {
                 continue;
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -122,7 +122,8 @@ fn run() -> Result<(), Error> {
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
     let layout = Layout::detect();
     let (mut ahead, mut planned) = (None, None);
-    let mut message = [0; 1 + PATH_MAX];
+    // Not on the stack, of which what is beneath the last frame stays.
+    let mut message = vec![0; 1 + PATH_MAX];
     let mut fds = loop {
         let (length, fds) = socket::receive_with_descriptors(&control, &mut message).call(|| "recvmsg()").map_err(action())?;
         match message.get(..length) {
@@ -132,6 +133,7 @@ fn run() -> Result<(), Error> {
             _ => break fds.into_iter(),
         }
     };
+    drop(message);
     let (Some(memory), Some(subject)) = (fds.next(), fds.next()) else {
         // The client has found out that there is nothing to do, or is gone.
         if let Some(Ok(planned)) = planned {

@@ -30,9 +30,11 @@ pub(crate) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T, 
 
 /// The same on one line, for what people read through `selkie` only.
 pub(crate) fn write_dense_json<T: Serialize>(directory: &Path, name: &str, value: &T, durability: Durability) -> Result<()> {
-    let path = directory.join(name);
-    let text = serde_json::to_vec(value).map_err(|source| Error::Record { path, source })?;
-    write(directory, name, &text, 0o600, durability)
+    write(directory, name, &dense(&directory.join(name), value)?, 0o600, durability)
+}
+
+fn dense<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|source| Error::Record { path: path.to_path_buf(), source })
 }
 
 /// Takes out of `value` what is the same in `usual`, so that a record says what is special, and is read in less time.
@@ -93,7 +95,7 @@ pub(crate) fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
 /// Writes `value` as JSON over `directory/name`: readers may see a part of it.
 pub(crate) fn write_json_in_place<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
     let path = directory.join(name);
-    let text = serde_json::to_vec(value).map_err(|source| Error::Record { path: path.clone(), source })?;
+    let text = dense(&path, value)?;
     std::fs::write(&path, text).map_err(|source| Error::File { action: "write", path, source })
 }
 

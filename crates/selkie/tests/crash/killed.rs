@@ -36,28 +36,25 @@ fn client_of_run_rm_killed_after_any_delay_leaves_nothing_without_a_removal() {
     }
 }
 
-#[test]
-fn client_and_monitor_of_run_rm_killed_together_leave_what_the_next_command_removes() {
+fn killed_together(start: &str) {
     let Some(watched) = Watched::new() else { return };
     for delay in milliseconds(0..30, 1) {
-        let mut client = watched.container("run --rm --name a", "true").spawn().unwrap();
+        let mut client = watched.container(&format!("{start} --name a"), "true").spawn().unwrap();
         std::thread::sleep(delay);
         watched.kill_all();
         client.wait().unwrap();
-        next_command_repairs(&watched, &format!("run --rm and its monitor killed after {delay:?}"));
+        next_command_repairs(&watched, &format!("{start} and its monitor killed after {delay:?}"));
     }
 }
 
 #[test]
+fn client_and_monitor_of_run_rm_killed_together_leave_what_the_next_command_removes() {
+    killed_together("run --rm");
+}
+
+#[test]
 fn client_and_monitor_of_run_killed_together_leave_what_the_next_command_removes() {
-    let Some(watched) = Watched::new() else { return };
-    for delay in milliseconds(0..30, 1) {
-        let mut client = watched.container("run --name a", "true").spawn().unwrap();
-        std::thread::sleep(delay);
-        watched.kill_all();
-        client.wait().unwrap();
-        next_command_repairs(&watched, &format!("run and its monitor killed after {delay:?}"));
-    }
+    killed_together("run");
 }
 
 #[test]

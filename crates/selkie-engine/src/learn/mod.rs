@@ -24,7 +24,7 @@ use selkie_plan::{Namespace, Plan, Request, Seccomp};
 use selkie_seccomp::Resolved;
 
 use self::processes::Port;
-use self::run::{Made, Setting, Wanted, Way, needs};
+use self::run::{Doubt, Made, Setting, Wanted, Way, needs};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, resolved_for};
@@ -268,6 +268,8 @@ struct Planned {
     filter_for: Option<CapSet>,
     /// Its processes have to be those of the baseline.
     guard: bool,
+    /// It is not hurried.
+    patient: bool,
 }
 
 impl Runner for Learner<'_> {
@@ -292,6 +294,7 @@ impl Learner<'_> {
                 request: self.request(*trial),
                 filter_for: self.baseline().map(|made| made.set).filter(|_| !trial.own_filter),
                 guard: true,
+                patient: trial.patient,
             })
             .collect();
         let first = self.made.len();
@@ -326,6 +329,8 @@ impl Learner<'_> {
         }
         let baseline = self.baseline();
         let (limit, hurry) = self.limits(baseline);
+        let passed = self.made.iter().filter(|made| made.failure.is_none());
+        let spared = passed.fold(CapSet::EMPTY, |spared, made| spared.union(made.lacking()));
         let in_vain = self.made.last().filter(|made| baseline.is_none() && made.failure.is_some() && !made.seen).map(|made| &made.sights);
         let (setting, oracle) = (&self.setting, &self.oracle);
         let way = baseline.map_or_else(
@@ -345,7 +350,7 @@ impl Learner<'_> {
                 .into_iter()
                 .zip(&filters)
                 .enumerate()
-                .map(|(index, (Planned { purpose, set, request, filter_for, guard }, filter))| {
+                .map(|(index, (Planned { purpose, set, request, filter_for, guard, patient }, filter))| {
                     let wanted = Wanted {
                         number: first + index + 1,
                         purpose,
@@ -355,7 +360,8 @@ impl Learner<'_> {
                         oracle,
                         way,
                         limit,
-                        hurry,
+                        hurry: if patient { limit } else { hurry },
+                        spared,
                         baseline,
                         in_vain,
                         guard,
@@ -446,9 +452,16 @@ impl Learner<'_> {
         let missed = counting().filter(|check| check.denied).fold(CapSet::EMPTY, |set, check| set.with(check.capability));
         let denied = match trial.purpose {
             Purpose::Without(capability) => needs.contains(capability) || one_of.iter().any(|choice| choice.contains(capability)),
+            // The same set has passed before.
+            Purpose::Repeat => false,
             _ => !needs.difference(trial.set).is_empty(),
         };
-        Outcome { run: made.number, passed: made.failure.is_none(), conclusive: made.seen || denied, needs, one_of, denied: missed, asked }
+        let conclusive = match made.doubt {
+            None => made.seen || denied,
+            Some(Doubt::Posture) => denied,
+            Some(Doubt::Pressure) => false,
+        };
+        Outcome { run: made.number, passed: made.failure.is_none(), conclusive, needs, one_of, denied: missed, asked }
     }
 
     /// Asks what else is good to know of a proven set.

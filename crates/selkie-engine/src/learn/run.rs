@@ -47,6 +47,8 @@ pub(super) struct Wanted<'a> {
     pub(super) limit: Duration,
     /// How long it may take once it was refused something that it does not have.
     pub(super) hurry: Duration,
+    /// Refusals that are no reason to hurry: a run that passed had them too.
+    pub(super) spared: CapSet,
     /// What the run is compared with; `None` is the baseline itself.
     pub(super) baseline: Option<&'a Made>,
     /// What an earlier try of the baseline showed, which was waited for in vain.
@@ -67,6 +69,15 @@ pub(super) enum Way {
     Serves,
 }
 
+/// Why a failure may be chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It took too long while other programs kept the processors.
+    Pressure,
+    /// Its processes were not those of the baseline, which may differ from run to run where nothing was denied.
+    Posture,
+}
+
 /// A run that was made.
 #[derive(Debug, Default)]
 pub(super) struct Made {
@@ -77,6 +88,8 @@ pub(super) struct Made {
     pub(super) failure: Option<String>,
     /// The failure was seen, not only waited for.
     pub(super) seen: bool,
+    /// Why the failure may be chance.
+    pub(super) doubt: Option<Doubt>,
     /// What there was to see of a baseline while it was waited for.
     pub(super) sights: Sights,
     pub(super) way: Way,
@@ -99,6 +112,13 @@ pub(super) struct Made {
     pub(super) wrote: Option<bool>,
     /// When it was told to stop, nanoseconds from the first execve(2).
     pub(super) stopped_at: Option<u64>,
+}
+
+impl Made {
+    /// What it was refused and does not have.
+    pub(super) fn lacking(&self) -> CapSet {
+        needs(&self.refused).0.difference(self.set)
+    }
 }
 
 /// How long the baseline has to be quiet before it counts as ready, if it listens.
@@ -135,6 +155,7 @@ pub(super) fn run(setting: &Setting<'_>, mut wanted: Wanted<'_>) -> Result<Made>
         made,
         notify,
         begun: Instant::now(),
+        pressure: pressure(),
         id: String::new(),
         layer: PathBuf::new(),
         before: None,
@@ -155,6 +176,8 @@ struct Run<'a> {
     made: Made,
     notify: Option<Notify>,
     begun: Instant,
+    /// At the beginning.
+    pressure: Duration,
     id: String,
     layer: PathBuf,
     /// What was in the layer before the program began.
@@ -235,6 +258,8 @@ impl Run<'_> {
                 return None;
             }
             self.made.seen = true;
+            let is_pressed = pressure().saturating_sub(self.pressure) > self.begun.elapsed() / 2;
+            self.made.doubt = is_pressed.then_some(Doubt::Pressure);
         }
         let what = match self.made.way {
             Way::Ends => "still runs",
@@ -246,7 +271,7 @@ impl Run<'_> {
 
     /// What it was refused and does not have.
     fn lacking(&self) -> CapSet {
-        needs(&self.made.refused).0.difference(self.wanted.set)
+        self.made.lacking().difference(self.wanted.spared)
     }
 
     fn is_ready(&mut self, quiet: &mut Quiet) -> bool {
@@ -333,6 +358,7 @@ impl Run<'_> {
             }
         }
         if !differences.is_empty() {
+            self.made.doubt = Some(Doubt::Posture);
             return self.fail(format!("posture: {}", differences.join("; ")));
         }
         self.stop()
@@ -510,6 +536,7 @@ impl Run<'_> {
             if self.made.way == Way::Ends && !differences.is_empty() {
                 self.made.failure = Some(format!("posture: {}", differences.join("; ")));
                 self.made.seen = true;
+                self.made.doubt = Some(Doubt::Posture);
             }
         }
         Ok(self.made)
@@ -560,6 +587,20 @@ impl Quiet {
         }
         self.lasted()
     }
+}
+
+/// Returns how long programs of this machine have waited for a processor, until now. Nothing, where the kernel does not count
+/// (Documentation/accounting/psi.rst).
+fn pressure() -> Duration {
+    let text = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    stalled(&text)
+}
+
+/// Reads the total of the line `some` of a file of pressure, which is in microseconds.
+fn stalled(text: &str) -> Duration {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "));
+    let total = line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("total=")));
+    Duration::from_micros(total.and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 
 /// Returns whether a file exists in a container that runs. The path and all links in it are the container's.
@@ -693,6 +734,15 @@ impl Drop for Child {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pressure_is_the_total_of_some() {
+        let text = "some avg10=0.00 avg60=0.12 avg300=0.30 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        assert_eq!(stalled(text), Duration::from_millis(2500));
+        for text in ["", "some total=x\n", "full total=7\n"] {
+            assert_eq!(stalled(text), Duration::ZERO, "{text}");
+        }
+    }
 
     #[test]
     fn layer_with_points_to_mount_on_alone_was_not_written_to() {

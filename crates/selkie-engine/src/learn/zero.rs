@@ -69,7 +69,7 @@ impl Learner<'_> {
         give(&mut request, found.set);
         request.security.options.extend(SecurityOpt::parse("no-new-privileges"));
         let purpose = "with no_new_privs".to_owned();
-        let made = self.make_one(Planned { purpose, set: found.set, request, filter_for: None, guard: false })?;
+        let made = self.make_one(Planned { purpose, set: found.set, request, filter_for: None, guard: false, patient: false })?;
         Ok(made.failure.is_none())
     }
 
@@ -141,7 +141,7 @@ impl Learner<'_> {
         super::zero::change(&mut request, &flags)?;
         let purpose = format!("to zero: {}", flags.last().map_or("", String::as_str));
         // Another user is the change itself: there is nothing to compare its processes with.
-        self.make_one(Planned { purpose, set, request, filter_for: None, guard: change.user.is_none() })
+        self.make_one(Planned { purpose, set, request, filter_for: None, guard: change.user.is_none(), patient: false })
     }
 
     fn make_one(&mut self, planned: Planned) -> Result<&Made> {

@@ -6,6 +6,7 @@
 //! selkie-bench floor ROOT COMMAND...       the floor itself: the namespaces, pivot_root, exec, and nothing else
 //! selkie-bench learn --root DIR [--observer NAME] [--only NAME] [--write FILE]      the workloads, each learned
 //! selkie-bench run [the flags above]       only `run --rm` and what is below it
+//! selkie-bench memory [the flags above]    only what a monitor takes
 //! selkie-bench checks                      what watching capability checks costs a system call
 //! selkie-bench nginx [the flags above]     nginx under load, observed and not; what learning it takes
 //! selkie-bench audit [the flags above]     reports of a thousand containers
@@ -43,6 +44,12 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "run" => Options::parse(rest).and_then(|options| {
             let mut report = Report::new();
             engines::run_and_remove(&Setup::new(&options.selkie)?, options.rounds, &mut report)?;
+            print!("{}", report.render());
+            Ok(())
+        }),
+        Some((first, rest)) if first == "memory" => Options::parse(rest).and_then(|options| {
+            let mut report = Report::new();
+            engines::memory(&Setup::new(&options.selkie)?, &mut report)?;
             print!("{}", report.render());
             Ok(())
         }),

@@ -40,15 +40,17 @@ pub fn release() {
 }
 
 /// Drops the pages of `stack` that earlier calls have used and nobody uses now; nothing when the caller runs on another one.
+#[inline(never)]
 fn release_stack(stack: Option<(usize, usize)>) {
-    /// What is left alone beneath this frame: the calls below, the red zone, and room for the kernel to put a signal's frame.
-    const NEAR: usize = 8192;
+    /// What is left alone beneath this local: the rest of this frame, the red zone, and the call of madvise(2). A signal that comes
+    /// meanwhile puts its frame on fresh pages.
+    const NEAR: usize = 1024;
     let here = 0_u8;
     let here = (&raw const here).addr();
     let end = here.saturating_sub(NEAR) & !4095;
     let Some((lowest, _)) = stack.filter(|(lowest, highest)| *lowest < end && here < *highest) else { return };
-    // SAFETY: the range is the part of this thread's stack that is more than two pages below its lowest frame. Nothing alive is
-    // there, and what is pushed there later finds zeros.
+    // SAFETY: the range is the part of this thread's stack that is well below its lowest frame, which has a few words: this
+    // function is not inlined. Nothing alive is there, and what is pushed there later finds zeros.
     unsafe { libc::madvise(lowest as *mut libc::c_void, end - lowest, libc::MADV_DONTNEED) };
 }
 

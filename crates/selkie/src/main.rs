@@ -20,6 +20,12 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|name| std::path::Path::new(name).file_name().is_some_and(|name| name == "podman-init")) {
         return commands::init::main(&arguments);
     }
+    command_line(arguments)
+}
+
+/// Apart from `main`, whose stack frame a monitor keeps as long as its container runs.
+#[inline(never)]
+fn command_line(arguments: Vec<std::ffi::OsString>) -> ExitCode {
     if cli::starts_process(&arguments) {
         // It takes as long to start as the command line to be understood; where it is not needed it ends by itself.
         selkie_engine::monitor::start_ahead();

@@ -102,12 +102,24 @@ pub(crate) struct Given {
     /// Namespaces and file systems of a container.
     ahead: Option<Ahead>,
     /// The plan of a container, and what is made of it.
-    planned: Option<Result<Planned, Error>>,
+    planned: Option<Result<Box<Planned>, Error>>,
     /// The host's cgroups.
     layout: Layout,
 }
 
 fn run() -> Result<(), Error> {
+    let Some((proof, order, given)) = receive()? else { return Ok(()) };
+    match order.task {
+        Task::Start(start) => start::run(proof, &order.after, start, given),
+        Task::Session(session) => session::run(proof, session, given),
+    }
+}
+
+/// Becomes a monitor and waits for orders; there are none if the client has found out that there is nothing to do, or is gone.
+///
+/// Its frame is not left on the stack of a process that waits for as long as a container runs.
+#[inline(never)]
+fn receive() -> Result<Option<(SingleThreaded, Box<Order>, Given)>, Error> {
     let action = || Error::system("be a monitor");
     let proof = SingleThreaded::check().map_err(action())?;
     process::set_name(c"selkie-monitor");
@@ -129,24 +141,19 @@ fn run() -> Result<(), Error> {
         match message.get(..length) {
             // Without them the launch makes its own, and says why it cannot.
             Some([message::AHEAD]) => ahead = Ahead::make(proof).ok(),
-            Some([message::PLANNED, records @ ..]) => planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout)),
+            Some([message::PLANNED, records @ ..]) => planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout).map(Box::new)),
             _ => break fds.into_iter(),
         }
     };
     drop(message);
     let (Some(memory), Some(subject)) = (fds.next(), fds.next()) else {
-        // The client has found out that there is nothing to do, or is gone.
         if let Some(Ok(planned)) = planned {
             planned.abandon();
         }
-        return Ok(());
+        return Ok(None);
     };
-    let order = read_order(memory)?;
-    let given = Given { control, engine, subject, further: fds.collect(), ahead, planned, layout };
-    match order.task {
-        Task::Start(start) => start::run(proof, &order.after, start, given),
-        Task::Session(session) => session::run(proof, session, given),
-    }
+    let order = Box::new(read_order(memory)?);
+    Ok(Some((proof, order, Given { control, engine, subject, further: fds.collect(), ahead, planned, layout })))
 }
 
 fn read_order(memory: OwnedFd) -> Result<Order, Error> {

@@ -250,6 +250,7 @@ impl Relay {
         }
         if !present {
             self.clients.swap_remove(number);
+            self.settles |= self.clients.is_empty() && self.ended.is_none();
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     let started = now();
     // The removal is the business of the client that waits for the end, if it is still there.
     let is_watched = order.attached && after.remove;
-    let planned = planned.unwrap_or_else(|| Planned::make(&order.container, &layout));
+    let planned = planned.unwrap_or_else(|| Planned::make(&order.container, &layout).map(Box::new));
     let subject = Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched };
     let begun = planned.and_then(|planned| begin(proof, &order, planned, subject, &started));
     drop(lock);
@@ -137,7 +137,9 @@ impl Planned {
     }
 }
 
-fn begin(proof: SingleThreaded, order: &StartOrder, planned: Planned, subject: Subject<'_>, started: &str) -> Result<Begun> {
+/// What it has on the stack does not stay there while the container runs.
+#[inline(never)]
+fn begin(proof: SingleThreaded, order: &StartOrder, planned: Box<Planned>, subject: Subject<'_>, started: &str) -> Result<Begun> {
     let (executed, ends) = match start(proof, order, &planned, subject, started) {
         Ok(running) => running,
         // The reason for the failure is what the user has to hear.

@@ -306,7 +306,9 @@ pub(crate) fn memory(setup: &Setup, report: &mut Report) -> Result<()> {
                 (_, Some((_, runtime))) => output(&mut setup.podman(runtime, &words))?,
                 (_, None) => continue,
             };
-            if number==5 { let _=std::process::Command::new("sh").arg("-c").arg(format!("cat /proc/{pid}/smaps > /tmp/smaps.{engine}")).status(); }
+            if number == 5 {
+                let _ = std::process::Command::new("sh").arg("-c").arg(format!("cat /proc/{pid}/smaps > /tmp/smaps.{engine}")).status();
+            }
             total += proportional_set_size(&pid).unwrap_or(0);
         }
         if total > 0 {

@@ -206,7 +206,8 @@ impl Container {
         let running = store.running(id);
         let has_run_state = may_run && running.exists();
         let directory = if has_run_state { store.records(id) } else { store.container(id) };
-        let record: Box<Record> = read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        let record: Box<Record> =
+            read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let written = if has_run_state { written(&running)? } else { None };
         let exit: Option<Exit> = read_json(&directory.join("exit.json"))?;
         let live = written.clone().filter(|live| live.init.is_alive());

@@ -20,6 +20,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod start;
 pub mod terminal;
 
 pub use error::{Context, Errno, Result, SyscallError, describe};

@@ -1,5 +1,6 @@
 //! `selkie`: parses the command line, calls the engine, prints. One file a command in `commands`.
 
+#![cfg_attr(not(test), no_main)]
 #![recursion_limit = "256"] // one `json!` of all fields of `inspect`
 
 mod cli;
@@ -12,7 +13,15 @@ use std::process::ExitCode;
 
 use selkie::flags;
 
+#[cfg(not(test))]
+selkie_sys::entry!(begin);
+
+#[cfg(test)]
 fn main() -> ExitCode {
+    begin()
+}
+
+fn begin() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|verb| verb == "__monitor") {
         selkie_engine::monitor::main()
@@ -23,7 +32,7 @@ fn main() -> ExitCode {
     command_line(arguments)
 }
 
-/// Apart from `main`, whose stack frame a monitor keeps as long as its container runs.
+/// Apart from `begin`, whose stack frame a monitor keeps as long as its container runs.
 #[inline(never)]
 fn command_line(arguments: Vec<std::ffi::OsString>) -> ExitCode {
     if cli::starts_process(&arguments) {

@@ -141,7 +141,9 @@ fn receive() -> Result<Option<(SingleThreaded, Box<Order>, Given)>, Error> {
         match message.get(..length) {
             // Without them the launch makes its own, and says why it cannot.
             Some([message::AHEAD]) => ahead = Ahead::make(proof).ok(),
-            Some([message::PLANNED, records @ ..]) => planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout).map(Box::new)),
+            Some([message::PLANNED, records @ ..]) => {
+                planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout).map(Box::new))
+            }
             _ => break fds.into_iter(),
         }
     };

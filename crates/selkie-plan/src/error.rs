@@ -71,7 +71,7 @@ pub enum PlanError {
         group: String,
     },
     /// An id outside of the range.
-    #[error("invalid id {id:?}: uids and gids must be in range 0-2147483647")]
+    #[error("uids and gids must be in range 0-2147483647: found {id:?}")]
     IdRange {
         /// As written.
         id: String,
@@ -172,6 +172,12 @@ pub enum PlanError {
         /// The possible ones.
         expected: &'static str,
     },
+    /// `--cpu-period`.
+    #[error("CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000): found {period}")]
+    CpuPeriod {
+        /// As given, in microseconds.
+        period: u64,
+    },
     /// A flag whose number is none.
     #[error("invalid argument {value:?} for {flag:?} flag: strconv.{function}: parsing {value:?}: {problem}")]
     Number {
@@ -256,6 +262,14 @@ pub enum PlanError {
         path: String,
         /// The system's words.
         problem: String,
+    },
+    /// `--env-file` with a line that is no variable.
+    #[error("parsing env file {path:?}")]
+    EnvFileLine {
+        /// As written.
+        path: String,
+        /// What is wrong with the line.
+        source: Box<PlanError>,
     },
     /// `--label-file` that cannot be read.
     #[error("unable to process labels: open {path}: {problem}")]
@@ -631,7 +645,7 @@ impl PlanError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::UnknownUser { .. } | Self::UnknownGroup { .. } | Self::UnmappedId { .. } => 126,
+            Self::UnknownUser { .. } | Self::UnknownGroup { .. } | Self::IdRange { .. } | Self::UnmappedId { .. } => 126,
             _ => 125,
         }
     }

@@ -47,7 +47,7 @@ pub fn plan_exec(request: &ExecRequest, running: &Running, facts: &HostFacts) ->
     Ok(Process {
         args: request.command.clone(),
         env: environment(request, running, &home)?,
-        cwd: request.workdir.as_deref().map_or_else(|| Ok(container.cwd.clone()), working_directory)?,
+        cwd: request.workdir.as_deref().filter(|path| !path.is_empty()).map_or_else(|| Ok(container.cwd.clone()), working_directory)?,
         sets: sets(request, container, facts, user.uid, same_user)?,
         user,
         no_new_privileges: container.no_new_privileges,

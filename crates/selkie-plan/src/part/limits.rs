@@ -42,7 +42,7 @@ pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
 fn check_processors(limits: &LimitsRequest) -> Result<(), PlanError> {
     let refused = |flag: &'static str, value: String, expected: &'static str| Err(PlanError::Choice { flag, value, expected });
     if let Some(period) = limits.cpu_period.filter(|period| !matches!(period, 0 | 1000..=1_000_000)) {
-        return refused("--cpu-period", period.to_string(), "1000 to 1000000 microseconds");
+        return Err(PlanError::CpuPeriod { period });
     }
     if let Some(quota) = limits.cpu_quota.filter(|quota| (1..1000).contains(quota)) {
         return refused("--cpu-quota", quota.to_string(), "at least 1000 microseconds");

@@ -72,7 +72,9 @@ fn environment(inputs: &Inputs, home: &str, hostname: &str, notes: &mut Notes) -
     for key in &request.unset_env {
         env.remove(key);
     }
-    env.insert(String::from("container"), String::from("podman"));
+    if !request.unset_env_all {
+        env.insert(String::from("container"), String::from("podman"));
+    }
     env.insert(String::from("HOSTNAME"), hostname.to_owned());
     env.extend(request.env.iter().cloned());
     env.entry(String::from("HOME")).or_insert_with(|| home.to_owned());
@@ -83,7 +85,8 @@ fn environment(inputs: &Inputs, home: &str, hostname: &str, notes: &mut Notes) -
 
 fn directory(inputs: &Inputs) -> Result<String, PlanError> {
     let image = Some(inputs.image.working_dir.as_str()).filter(|path| !path.is_empty());
-    let path = inputs.request.process.workdir.as_deref().or(image).unwrap_or("/");
+    let asked = inputs.request.process.workdir.as_deref().filter(|path| !path.is_empty());
+    let path = asked.or(image).unwrap_or("/");
     working_directory(path)
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn umask(inputs: &Inputs) -> Result<u32, PlanError> {
 /// Computes the host name: `--hostname`, the joined container's, the host's, or the first 12 digits of the id.
 pub(crate) fn hostname(inputs: &Inputs, uts: &Namespace) -> Result<String, PlanError> {
     let (request, facts) = (inputs.request, inputs.facts);
-    let name = match (&request.namespaces.hostname, &request.namespaces.uts) {
+    let name = match (request.namespaces.hostname.as_ref().filter(|name| !name.is_empty()), &request.namespaces.uts) {
         (Some(_), _) if *uts != Namespace::Private => return Err(PlanError::HostnameOfHost),
         (Some(name), _) => name.clone(),
         (None, NamespaceMode::Container(name)) => {

@@ -52,6 +52,8 @@ pub(crate) fn part(inputs: &Inputs, keep: Option<(u32, u32)>) -> Result<Part, Pl
 pub(crate) fn resolve(wanted: &Wanted, facts: &HostFacts) -> Result<Part, PlanError> {
     let (passwd, group_file) = (facts.passwd.as_deref(), facts.group.as_deref());
     let (user, group) = wanted.user.split_once(':').map_or((wanted.user, None), |(user, group)| (user, Some(group)));
+    // As in Podman, `alice:` has the group of `alice` and no others: the colon says that groups are not the file's.
+    let own_groups = group.is_none();
     let group = group.filter(|group| !group.is_empty());
 
     let account = match Reference::parse(user)? {
@@ -78,7 +80,7 @@ pub(crate) fn resolve(wanted: &Wanted, facts: &HostFacts) -> Result<Part, PlanEr
     };
 
     let mut all = BTreeSet::from([gid]);
-    if let (None, Some(account)) = (group, &account) {
+    if let (true, Some(account)) = (own_groups, &account) {
         for entry in groups(group_file)?.filter(|entry| entry.has_member(account.name)) {
             all.insert(entry.gid()?);
         }

@@ -101,7 +101,9 @@ pub(super) fn variables(files: &[String], flags: &[String], outside: &impl Outsi
     let mut env = Vec::new();
     for path in files {
         let content = outside.read(path).map_err(|problem| PlanError::EnvFile { path: path.clone(), problem })?;
-        env_file_lines(&content).try_for_each(|line| extend(&mut env, line, outside))?;
+        env_file_lines(&content)
+            .try_for_each(|line| extend(&mut env, line, outside))
+            .map_err(|source| PlanError::EnvFileLine { path: path.clone(), source: Box::new(source) })?;
     }
     flags.iter().try_for_each(|text| extend(&mut env, text, outside))?;
     Ok(env)

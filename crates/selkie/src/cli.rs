@@ -1,5 +1,6 @@
 //! The command line: global flags, then a verb. `container VERB` and `image VERB` are the same verbs under longer names.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,9 +14,12 @@ use crate::commands::{Verb, unsupported};
 use crate::context::Context;
 use crate::ui::error::{Failure, Stop};
 
+/// Behind the name, in Podman's words: scripts take the third one.
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"));
+
 /// Run containers with only the privileges that they need.
 #[derive(Debug, Parser)]
-#[command(name = "selkie", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "selkie", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -89,7 +93,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Stop> {
 
 /// The command line with one verb only.
 fn with(verb: clap::Command) -> clap::Command {
-    let root = clap::Command::new("selkie").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true).max_term_width(100);
+    let root = clap::Command::new("selkie").version(VERSION).disable_help_subcommand(true).max_term_width(100);
     Globals::augment_args(root).subcommand(flowing(verb)).subcommand_required(true)
 }
 
@@ -209,7 +213,7 @@ fn expand(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Stop> {
     };
     let name = arguments.get(at).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let Some(verb) = arguments.get(at + 1).map(|word| word.to_string_lossy().into_owned()) else {
-        return Err(Stop::Usage(format!("missing command 'selkie {name} COMMAND'\nTry 'selkie --help' for more information")));
+        return Err(Stop::Usage(format!("missing command 'selkie {name} COMMAND'")));
     };
     if matches!(verb.as_str(), "--help" | "-h") {
         let verbs: Vec<&str> = group.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "cleanup").collect();
@@ -219,14 +223,14 @@ fn expand(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Stop> {
         return Err(Stop::Usage(format!("{name} {verb}: not supported yet")));
     }
     let Some((_, words)) = group.iter().find(|(known, _)| *known == verb) else {
-        return Err(unrecognized(&format!("selkie {name} {verb}")));
+        return Err(unrecognized(&format!("selkie {name} {verb}"), &format!("selkie {name}")));
     };
     arguments.splice(at..=at + 1, words.iter().map(OsString::from));
     Ok(arguments)
 }
 
-fn unrecognized(command: &str) -> Stop {
-    Stop::Usage(format!("unrecognized command `{command}`\nTry 'selkie --help' for more information"))
+fn unrecognized(command: &str, group: &str) -> Stop {
+    Stop::Usage(format!("unrecognized command `{command}`\nTry '{group} --help' for more information"))
 }
 
 /// Says what is wrong in Podman's words.
@@ -247,7 +251,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
             see(format!("missing command 'selkie{verb} COMMAND'"))
         }
         ErrorKind::InvalidSubcommand => {
-            unrecognized(&format!("selkie{verb} {}", context(ContextKind::InvalidSubcommand)).replace("  ", " "))
+            unrecognized(&format!("selkie{verb} {}", context(ContextKind::InvalidSubcommand)).replace("  ", " "), "selkie")
         }
         ErrorKind::UnknownArgument => {
             let flag = context(ContextKind::InvalidArg);
@@ -256,9 +260,16 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
             }
             match flag.strip_prefix("--") {
                 Some(_) => see(format!("unknown flag: {flag}")),
-                None if flag.starts_with('-') => see(format!("unknown shorthand flag: {:?} in {flag}", flag.trim_start_matches('-'))),
+                None if flag.starts_with('-') => see(format!("unknown shorthand flag: '{}' in {flag}", flag.trim_start_matches('-'))),
+                None if takes_nothing(verb.trim_start()) => Stop::Usage(format!("`selkie{verb}` takes no arguments")),
                 None => see(format!("`selkie{verb}` takes no argument {flag:?}")),
             }
+        }
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
+            see(needs_argument(arguments, &context(ContextKind::InvalidArg)))
+        }
+        ErrorKind::ValueValidation => {
+            see(invalid_argument(verb.trim_start(), &context(ContextKind::InvalidArg), &context(ContextKind::InvalidValue), error))
         }
         ErrorKind::MissingRequiredArgument => see(format!("requires more arguments: {}", context(ContextKind::InvalidArg))),
         ErrorKind::InvalidUtf8 => see("an argument is not valid UTF-8".to_owned()),
@@ -268,6 +279,42 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Stop {
             see(first.strip_prefix("error: ").unwrap_or(first).to_owned())
         }
     }
+}
+
+/// Says that a flag at the end of the line has no value.
+fn needs_argument(arguments: &[OsString], flag: &str) -> String {
+    let typed = arguments.last().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    match typed.strip_prefix('-').filter(|short| !short.starts_with('-')).and_then(|short| short.chars().last()) {
+        Some(letter) => format!("flag needs an argument: '{letter}' in {typed}"),
+        None => format!("flag needs an argument: {}", long(flag)),
+    }
+}
+
+/// Says that the value of a flag is none, with the words of Go's parser.
+fn invalid_argument(verb: &str, flag: &str, value: &str, error: &clap::Error) -> String {
+    let flag = long(flag);
+    let all = command();
+    let found =
+        all.find_subcommand(verb).and_then(|verb| verb.get_arguments().find(|argument| argument.get_long() == flag.strip_prefix("--")));
+    let name = found.and_then(clap::Arg::get_short).map_or_else(|| flag.to_owned(), |short| format!("-{short}, {flag}"));
+    let problem = error.source().map(ToString::to_string).unwrap_or_default();
+    let problem = if problem.starts_with("strconv.") { problem } else { format!("strconv.ParseInt: parsing {value:?}: invalid syntax") };
+    format!("invalid argument {value:?} for {name:?} flag: {problem}")
+}
+
+/// Returns `--name` of clap's `--name <VALUE>` or `--name[=<VALUE>]`.
+fn long(flag: &str) -> &str {
+    flag.split([' ', '[', '=']).next().unwrap_or(flag)
+}
+
+/// Returns whether a verb has no place for words that are not flags.
+fn takes_nothing(verb: &str) -> bool {
+    command().find_subcommand(verb).is_some_and(|verb| verb.get_positionals().next().is_none())
+}
+
+/// Returns what is printed behind an error about a value, once it is known of which verb's flag.
+pub(crate) fn see_help(arguments: &[OsString]) -> String {
+    format!("See 'selkie{} --help'", verb_of(arguments))
 }
 
 /// Returns the verb with a blank before it, as the user may type it, or nothing.

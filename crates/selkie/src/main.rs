@@ -39,10 +39,16 @@ fn command_line(arguments: Vec<std::ffi::OsString>) -> ExitCode {
         // It takes as long to start as the command line to be understood; where it is not needed it ends by itself.
         selkie_engine::monitor::start_ahead();
     }
-    match cli::parse(arguments) {
+    match cli::parse(arguments.clone()) {
         Ok(cli) => match cli.run() {
             Ok(code) => code,
-            Err(failure) => ui::error::show(&failure),
+            Err(failure) => {
+                let code = ui::error::show(&failure);
+                if failure.is_of_usage() {
+                    ui::error::show_more(&cli::see_help(&arguments));
+                }
+                code
+            }
         },
         Err(stop) => ui::error::stop(stop),
     }

@@ -5,6 +5,8 @@ mod harness;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/podman.rs"]
+mod podman;
 #[path = "cli/status.rs"]
 mod status;
 #[path = "cli/streams.rs"]

@@ -2,10 +2,11 @@
 
 mod container;
 mod image;
+mod known;
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -24,9 +25,9 @@ pub(crate) struct Inspect {
     /// A Go template, or `json`.
     #[arg(long, short = 'f')]
     format: Option<String>,
-    /// What the names are.
-    #[arg(long, short = 't', value_enum, default_value = "all")]
-    r#type: Kind,
+    /// What the names are: all, container, image.
+    #[arg(long, short = 't', default_value = "all")]
+    r#type: String,
     /// The container that was created last.
     #[arg(long, short = 'l')]
     latest: bool,
@@ -37,11 +38,25 @@ pub(crate) struct Inspect {
     names: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     All,
     Container,
     Image,
+}
+
+impl Kind {
+    fn parse(word: &str) -> Result<Self, Failure> {
+        match word {
+            "" | "all" => Ok(Self::All),
+            "container" => Ok(Self::Container),
+            "image" => Ok(Self::Image),
+            "network" | "pod" | "volume" => Err(Failure::engine(format!("--type {word}: not supported yet"))),
+            _ => Err(Failure::engine(format!(
+                "invalid type {word:?}: must be \"image\", \"container\", \"pod\", \"network\", \"volume\", or \"all\""
+            ))),
+        }
+    }
 }
 
 impl Inspect {
@@ -49,23 +64,27 @@ impl Inspect {
         if self.size {
             return Err(Failure::engine("--size: not supported yet"));
         }
+        let kind = Kind::parse(&self.r#type)?;
         let mut objects = Vec::new();
         let mut failures = Vec::new();
+        if self.latest && !self.names.is_empty() {
+            return Err(Failure::engine("--latest and arguments cannot be used together"));
+        }
         if self.latest {
             objects.push(container::object(context, &context.latest()?)?);
         } else if self.names.is_empty() {
             return Err(Failure::engine("no names or ids specified"));
         }
         for name in &self.names {
-            match self.object(context, name) {
+            match object(context, kind, name) {
                 Ok(object) => objects.push(object),
                 Err(failure) => failures.push(failure),
             }
         }
         match self.format.as_deref() {
             Some(format) if !template::is_json(format) => {
-                objects.iter_mut().for_each(fill);
-                out::print(&template::render(&dialect(format), "inspect", &objects)?)?;
+                objects.iter_mut().for_each(known::complete);
+                out::print(&template::render_typed(&dialect(format), "inspect", &objects, known::null)?)?;
             }
             _ => out::print(&array(&objects)?)?,
         }
@@ -75,43 +94,22 @@ impl Inspect {
         }
         last.map_or(Ok(ExitCode::SUCCESS), Err)
     }
-
-    fn object(&self, context: &Context, name: &str) -> Result<Value, Failure> {
-        if self.r#type != Kind::Image {
-            match context.engine.store().find(name) {
-                Ok(id) => return container::object(context, &selkie_engine::Container::load(context.engine.store(), &id)?),
-                Err(error) if self.r#type == Kind::Container || matches!(error, selkie_engine::Error::Ambiguous { .. }) => {
-                    return Err(error.into());
-                }
-                Err(_) => {}
-            }
-        }
-        match context.engine.images().find(name) {
-            Ok(image) => Ok(image::object(context.engine.images(), &image)?),
-            Err(error) if self.r#type == Kind::Image => Err(error.into()),
-            Err(_) => Err(Failure::engine(format!("no such object: {name:?}"))),
-        }
-    }
 }
 
-/// Fields that are lists, and tables, in Podman: where there is nothing, their JSON is `null`, and a template sees an empty one.
-const LISTS: [&str; 5] = ["BoundingCaps", "EffectiveCaps", "Links", "OnBuild", "VolumesFrom"];
-const TABLES: [&str; 4] = ["CgroupConf", "Config", "Labels", "Volumes"];
-
-/// Makes lists and tables of what is `null` for want of anything in it.
-fn fill(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                match field {
-                    Value::Null if LISTS.contains(&name.as_str()) => *field = Value::Array(Vec::new()),
-                    Value::Null if TABLES.contains(&name.as_str()) => *field = Value::Object(serde_json::Map::new()),
-                    _ => fill(field),
-                }
+fn object(context: &Context, kind: Kind, name: &str) -> Result<Value, Failure> {
+    if kind != Kind::Image {
+        match context.engine.store().find(name) {
+            Ok(id) => return container::object(context, &selkie_engine::Container::load(context.engine.store(), &id)?),
+            Err(error) if kind == Kind::Container || matches!(error, selkie_engine::Error::Ambiguous { .. }) => {
+                return Err(error.into());
             }
+            Err(_) => {}
         }
-        Value::Array(list) => list.iter_mut().for_each(fill),
-        _ => {}
+    }
+    match context.engine.images().find(name) {
+        Ok(image) => Ok(image::object(context.engine.images(), &image)?),
+        Err(error) if kind == Kind::Image => Err(error.into()),
+        Err(_) => Err(Failure::engine(format!("no such object: {name:?}"))),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Logs {
     /// Only since then: RFC 3339, seconds since 1970, or a duration such as 10m.
     #[arg(long)]
     since: Option<String>,
-    /// Only until then.
+    /// Only until then; a duration is from now on, as in Podman: with --follow, for so long.
     #[arg(long)]
     until: Option<String>,
     /// Of several containers: with the name on each line, not the id.
@@ -53,9 +53,14 @@ impl Logs {
         let tail = if self.tail == "all" {
             -1
         } else {
-            self.tail.parse::<i64>().map_err(|_| Failure::engine(format!("invalid value {:?} for --tail", self.tail)))?
+            self.tail.parse::<i64>().map_err(|_| {
+                Failure::usage(format!(
+                    "invalid argument {0:?} for \"--tail\" flag: strconv.ParseInt: parsing {0:?}: invalid syntax",
+                    self.tail
+                ))
+            })?
         };
-        let window = (time::moment("--since", self.since.as_deref())?, time::moment("--until", self.until.as_deref())?);
+        let window = (time::moment("--since", self.since.as_deref())?, time::coming("--until", self.until.as_deref())?);
         for (number, container) in containers.iter().enumerate() {
             // Of one alone it is known whose lines they are.
             let whose = if containers.len() > 1 { self.label(container, number) } else { String::new() };
@@ -124,7 +129,7 @@ impl Logs {
                     self.print(whose, &entry)?;
                 }
             }
-            if is_over {
+            if is_over || window.1.is_some_and(|until| jiff::Timestamp::now() >= until) {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);

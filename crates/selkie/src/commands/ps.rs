@@ -144,7 +144,7 @@ impl Ps {
             }
             Some(format) => {
                 let rows: Vec<Value> = containers.iter().map(|container| self.view(context, container)).collect::<Result<_, _>>()?;
-                out::print(&template::list(format, "ps", &rows, &headings(), !self.noheading)?)
+                out::print(&template::list(&dialect(format), "ps", &rows, &headings(), !self.noheading)?)
             }
             None => self.table(context, containers),
         }
@@ -190,23 +190,29 @@ impl Ps {
             "AutoRemove": record.request.lifecycle.remove,
             "CIDFile": record.request.lifecycle.cidfile.clone().unwrap_or_default(),
             "Caps": privileges.summary(),
+            "Cgroup": "",
             "Command": command(container, self.no_trunc),
-            "Created": time::ago(&record.created),
-            "CreatedAt": record.created,
+            "Created": time::full(&record.created),
+            "CreatedAt": time::full(&record.created),
             "CreatedHuman": time::ago(&record.created),
             "Engine": "selkie",
             "ExitCode": exit.map_or(0, |exit| exit.code),
             "Exited": container.status == Status::Exited,
-            "ExitedAt": exit.map_or(0, |exit| time::parse(&exit.finished).map_or(0, jiff::Timestamp::as_second)),
+            "ExitedAt": exited_at(container),
             "ExposedPorts": record.image_config.exposed_ports,
             "ID": id,
             "Image": image(container),
             "ImageID": if self.no_trunc { image_id } else { image_id.get(..12).unwrap_or_default().to_owned() },
             "IsInfra": false,
-            "Labels": labels(container),
+            "IPC": "",
+            "Labels": label_field(container),
+            "MNT": "",
             "Mounts": Vec::<String>::new(),
+            "NET": "",
             "Names": record.name.as_str(),
+            "Namespaces": {"Cgroup": "", "IPC": "", "MNT": "", "NET": "", "PIDNS": "", "User": "", "UTS": ""},
             "Networks": "",
+            "PIDNS": "",
             "Pid": container.live.as_ref().map_or(0, |live| live.init.pid),
             "Pod": "",
             "PodName": "",
@@ -218,6 +224,8 @@ impl Ps {
             "StartedAt": started_at(container),
             "State": container.status.as_str(),
             "Status": status(container),
+            "UTS": "",
+            "User": "",
         }))
     }
 }
@@ -238,7 +246,19 @@ impl<'a> Place<'a> {
 
 /// Headings of `--format 'table ...'`, where they are not the field in capitals.
 fn headings() -> Vec<(&'static str, &'static str)> {
-    vec![("ID", "CONTAINER ID"), ("CreatedHuman", "CREATED"), ("RunningFor", "CREATED"), ("ImageID", "IMAGE ID"), ("ExitCode", "EXIT CODE")]
+    vec![
+        ("ID", "CONTAINER ID"),
+        ("CreatedHuman", "CREATED"),
+        ("Pod", "POD ID"),
+        ("PodName", "PODNAME"),
+        ("User", "USERNS"),
+        ("Cgroup", "CGROUPNS"),
+    ]
+}
+
+/// A label is asked for by a method of Podman's, which no field of ours can be: it is a function here.
+fn dialect(format: &str) -> String {
+    format.replace(" .Label ", " label . ").replace("{{.Label ", "{{label . ").replace("(.Label ", "(label . ")
 }
 
 /// What a container may use: what its plan says, for tables.
@@ -306,10 +326,15 @@ fn shortened(text: String) -> String {
 pub(crate) fn status(container: &Container) -> String {
     match (container.status, &container.live, &container.exit) {
         (Status::Running, Some(live), _) => format!("Up {}", time::human_duration(time::seconds_since(&live.started))),
-        (Status::Paused, Some(live), _) => format!("Up {} (Paused)", time::human_duration(time::seconds_since(&live.started))),
+        (Status::Paused, ..) => "Paused".to_owned(),
         (Status::Exited, _, Some(exit)) => format!("Exited ({}) {}", exit.code, time::ago(&exit.finished)),
         _ => "Created".to_owned(),
     }
+}
+
+/// Seconds since 1970; those of Go's first second for one that has not ended.
+fn exited_at(container: &Container) -> i64 {
+    container.exit.as_ref().and_then(|exit| time::parse(&exit.finished)).map_or(-62_135_596_800, jiff::Timestamp::as_second)
 }
 
 fn started_at(container: &Container) -> i64 {
@@ -328,6 +353,12 @@ pub(crate) fn labels(container: &Container) -> std::collections::BTreeMap<String
     labels
 }
 
+/// The same as a field of JSON: Podman's is `null` where there are none.
+pub(crate) fn label_field(container: &Container) -> Value {
+    let labels = labels(container);
+    if labels.is_empty() { Value::Null } else { json!(labels) }
+}
+
 fn json_object(context: &Context, container: &Container) -> Result<Value, Failure> {
     let record = &container.record;
     let privileges = Privileges::of(context, container);
@@ -339,12 +370,12 @@ fn json_object(context: &Context, container: &Container) -> Result<Value, Failur
         "CreatedAt": time::ago(&record.created),
         "ExitCode": container.exit.as_ref().map_or(0, |exit| exit.code),
         "Exited": container.status == Status::Exited,
-        "ExitedAt": container.exit.as_ref().and_then(|exit| time::parse(&exit.finished)).map_or(-62_135_596_800, jiff::Timestamp::as_second),
+        "ExitedAt": exited_at(container),
         "Id": container.id(),
         "Image": image(container),
         "ImageID": record.image.as_ref().map(|image| image.id.clone()).unwrap_or_default(),
         "IsInfra": false,
-        "Labels": labels(container),
+        "Labels": label_field(container),
         "Mounts": [],
         "Names": [record.name.as_str()],
         "Namespaces": {},

@@ -25,12 +25,24 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     hint: Option<String>,
     code: u8,
+    /// The value of a flag that is none: the help of the verb says more.
+    of_usage: bool,
 }
 
 impl Failure {
     /// Builds the failure of the engine, exit code 125.
     pub(crate) fn engine(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, code: ENGINE }
+        Self { message: message.into(), causes: Vec::new(), hint: None, code: ENGINE, of_usage: false }
+    }
+
+    /// Builds the failure of a value that a flag does not take.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { of_usage: true, ..Self::engine(message) }
+    }
+
+    /// Returns whether it is about the value of a flag.
+    pub(crate) fn is_of_usage(&self) -> bool {
+        self.of_usage
     }
 
     /// Returns the failure with another exit code.
@@ -56,7 +68,7 @@ impl Failure {
             causes.push(cause.to_string());
             source = cause.source();
         }
-        Self { message: error.to_string(), causes, hint, code }
+        Self { message: error.to_string(), causes, hint, code, of_usage: false }
     }
 
     /// Returns everything but the hint on one line.
@@ -78,7 +90,8 @@ impl From<selkie_engine::Error> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        Self::from_error(&error, error.exit_code(), error.hint())
+        let failure = Self::from_error(&error, error.exit_code(), error.hint());
+        Self { of_usage: matches!(error, PlanError::Number { .. }), ..failure }
     }
 }
 
@@ -139,6 +152,11 @@ pub(crate) fn show(failure: &Failure) -> ExitCode {
         eprintln!("Error: {}", printable(&plain(&failure.line())));
     }
     ExitCode::from(failure.code)
+}
+
+/// Prints one more line of what was shown.
+pub(crate) fn show_more(line: &str) {
+    eprintln!("{}", printable(line));
 }
 
 /// Prints a warning in the form of Podman's own.

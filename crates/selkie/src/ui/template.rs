@@ -1,4 +1,10 @@
 //! Go templates for `--format`, with Podman's functions. A field that does not exist is an error, as with Go's structs.
+//!
+//! Go knows lists and tables that are nothing at all. They print as empty ones, and `json` says `null` of them: here they are
+//! the lists and tables of the two statics below, told by where they are.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use gotmpl::{MissingKey, Template, TemplateError, Value as Data};
 use serde_json::Value;
@@ -13,6 +19,53 @@ pub(crate) fn render(format: &str, command: &str, values: &[Value]) -> Result<St
     }
     let template = parse(format, command)?;
     values.iter().map(|value| Ok(execute(&template, command, value)? + "\n")).collect()
+}
+
+/// What stands for `null` in a field, by the field's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Null {
+    /// A pointer to nothing: `<nil>`.
+    Nothing,
+    /// A list that is not there: `[]`.
+    List,
+    /// A table that is not there: `map[]`.
+    Table,
+}
+
+static NO_LIST: LazyLock<Arc<[Data]>> = LazyLock::new(|| Arc::from(Vec::new()));
+static NO_TABLE: LazyLock<Arc<BTreeMap<Arc<str>, Data>>> = LazyLock::new(Arc::default);
+
+/// The same as [`render`], where `null` means of each field what `null` says of its name.
+pub(crate) fn render_typed(format: &str, command: &str, values: &[Value], null: impl Fn(&str) -> Null) -> Result<String, Failure> {
+    let template = parse(format, command)?;
+    values.iter().map(|value| Ok(pointers(execute_data(&template, command, &data(value, Null::Nothing, &null))?, value) + "\n")).collect()
+}
+
+/// Names a pointer to nothing as Go does: the template library takes it for a value that is missing, which is an error here.
+fn pointers(text: String, of: &Value) -> String {
+    const MISSING: &str = "<no value>";
+    if text.contains(MISSING) && !of.to_string().contains(MISSING) { text.replace(MISSING, "<nil>") } else { text }
+}
+
+fn data(value: &Value, own: Null, null: &dyn Fn(&str) -> Null) -> Data {
+    match value {
+        Value::Null => match own {
+            Null::Nothing => Data::Nil,
+            Null::List => Data::List(Arc::clone(&NO_LIST)),
+            Null::Table => Data::Map(Arc::clone(&NO_TABLE)),
+        },
+        Value::Bool(value) => Data::Bool(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Data::Int(number),
+            (None, Some(number)) => Data::Uint(number),
+            (None, None) => Data::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => Data::from(text.as_str()),
+        Value::Array(list) => Data::List(list.iter().map(|value| data(value, Null::Nothing, null)).collect()),
+        Value::Object(fields) => {
+            Data::Map(Arc::new(fields.iter().map(|(name, value)| (Arc::from(name.as_str()), data(value, null(name), null))).collect()))
+        }
+    }
 }
 
 /// Renders `format` for a list: with `table ` before it in columns under headings, of which those that are not the
@@ -30,10 +83,8 @@ pub(crate) fn list(format: &str, command: &str, values: &[Value], headings: &[(&
         let names =
             values.first().and_then(Value::as_object).map(|object| object.keys().cloned().collect()).unwrap_or_else(|| fields(format));
         let titles = names.into_iter().map(|name| {
-            let title = headings
-                .iter()
-                .find(|(field, _)| *field == name)
-                .map_or_else(|| name.to_ascii_uppercase(), |(_, title)| (*title).to_owned());
+            let title =
+                headings.iter().find(|(field, _)| *field == name).map_or_else(|| heading_of(&name), |(_, title)| (*title).to_owned());
             (name, Value::String(title))
         });
         lines.push(execute(&template, command, &Value::Object(titles.collect()))?);
@@ -43,6 +94,23 @@ pub(crate) fn list(format: &str, command: &str, values: &[Value], headings: &[(&
     }
     let rows: Vec<Vec<String>> = lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
     Ok(table::layout(&rows))
+}
+
+/// Returns the words of a field's name in capitals: `EXIT CODE` of `ExitCode`.
+fn heading_of(field: &str) -> String {
+    let letters: Vec<char> = field.chars().collect();
+    let mut heading = String::with_capacity(field.len() + 2);
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| letters.get(before));
+        let after_word = before.is_some_and(|before| before.is_lowercase());
+        let ends_acronym =
+            before.is_some_and(|before| before.is_uppercase()) && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && (after_word || ends_acronym) {
+            heading.push(' ');
+        }
+        heading.extend(letter.to_uppercase());
+    }
+    heading
 }
 
 /// Returns whether `format` is a word for JSON and no template.
@@ -77,8 +145,12 @@ fn parse(format: &str, command: &str) -> Result<Template, Failure> {
 }
 
 fn execute(template: &Template, command: &str, value: &Value) -> Result<String, Failure> {
-    let data = gotmpl::to_value(value).map_err(|error| failed(command, &error))?;
-    template.execute_to_string(&data).map_err(|error| failed(command, &error))
+    let null = |field: &str| if field == "Labels" { Null::Table } else { Null::Nothing };
+    execute_data(template, command, &data(value, Null::Nothing, &null))
+}
+
+fn execute_data(template: &Template, command: &str, data: &Data) -> Result<String, Failure> {
+    template.execute_to_string(data).map_err(|error| failed(command, &error))
 }
 
 fn failed(command: &str, error: &TemplateError) -> Failure {
@@ -94,6 +166,18 @@ fn functions(template: Template) -> Template {
         .func("json", |arguments| {
             let value = arguments.first().map(to_json).unwrap_or(Value::Null);
             serde_json::to_string(&value).map(|text| Data::from(text.as_str())).map_err(|error| TemplateError::Exec(error.to_string()))
+        })
+        // Not Podman's: what its `.Label "NAME"` is rewritten to.
+        .func("label", move |arguments| {
+            let labels = match arguments.first() {
+                Some(Data::Map(fields)) => fields.get("Labels"),
+                _ => None,
+            };
+            Ok(match labels {
+                Some(Data::Map(labels)) => labels.get(text(arguments, 1).as_str()).cloned().unwrap_or_else(|| Data::from("")),
+                Some(Data::String(_)) => Data::from("LABEL"),
+                _ => Data::from(""),
+            })
         })
         .func("lower", move |arguments| word(arguments, str::to_lowercase))
         .func("upper", move |arguments| word(arguments, str::to_uppercase))
@@ -146,6 +230,8 @@ fn to_json(data: &Data) -> Value {
         Data::Uint(value) => Value::from(*value),
         Data::Float(value) => Value::from(*value),
         Data::String(value) => Value::String(value.to_string()),
+        Data::List(list) if Arc::ptr_eq(list, &NO_LIST) => Value::Null,
+        Data::Map(map) if Arc::ptr_eq(map, &NO_TABLE) => Value::Null,
         Data::List(list) => Value::Array(list.iter().map(to_json).collect()),
         Data::Map(map) => Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect()),
     }
@@ -191,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn json_of_what_is_not_there_is_null_and_its_text_is_empty() {
+        let values = [json!({"Caps": null, "Labels": null, "Health": null, "Mounts": []})];
+        let null = |field: &str| match field {
+            "Caps" => Null::List,
+            "Labels" => Null::Table,
+            _ => Null::Nothing,
+        };
+        let text = render_typed("{{.Caps}} {{.Labels}} {{.Health}} {{json .Caps}} {{json .Labels}} {{json .}}", "inspect", &values, null);
+        assert_eq!(text.unwrap(), "[] map[] <nil> null null {\"Caps\":null,\"Health\":null,\"Labels\":null,\"Mounts\":[]}\n");
+    }
+
+    #[test]
+    fn label_of_a_row_is_a_function() {
+        let rows = [json!({"Labels": {"a": "1"}}), json!({"Labels": null})];
+        assert_eq!(render("{{label . \"a\"}}{{label . \"b\"}}|", "ps", &rows).unwrap(), "1|\n|\n");
+    }
+
+    #[test]
     fn render_of_a_broken_template_says_where() {
         assert!(one("{{.Name").starts_with("template: inspect:1"), "{}", one("{{.Name"));
     }
@@ -200,6 +304,14 @@ mod tests {
         let rows = [json!({"ID": "abc", "Names": "web"})];
         let text = list("table {{.ID}}\\t{{.Names}}", "ps", &rows, &[("ID", "CONTAINER ID")], true).unwrap();
         assert_eq!(text, "CONTAINER ID  NAMES\nabc           web\n");
+    }
+
+    #[test]
+    fn heading_has_the_words_of_the_field() {
+        assert_eq!(
+            ["Names", "ExitCode", "ID", "ImageID", "CIDFile", "PIDNS"].map(heading_of),
+            ["NAMES", "EXIT CODE", "ID", "IMAGE ID", "CID FILE", "PIDNS"]
+        );
     }
 
     #[test]

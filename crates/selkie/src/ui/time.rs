@@ -40,6 +40,11 @@ pub(crate) fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
+/// Returns `time` (RFC 3339) as Go prints a time: `2026-11-28 20:46:27.978937194 +0000 UTC`.
+pub(crate) fn full(time: &str) -> String {
+    parse(time).map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string())
+}
+
 /// Reads an RFC 3339 time.
 pub(crate) fn parse(time: &str) -> Option<Timestamp> {
     time.parse().ok()
@@ -50,6 +55,22 @@ pub(crate) fn parse(time: &str) -> Option<Timestamp> {
 /// # Errors
 /// It is none of them; `flag` is what it was given to.
 pub(crate) fn moment(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    moment_or(flag, text, |duration| Timestamp::now().checked_sub(duration))
+}
+
+/// The same with a duration from now on: of the end of what is waited for.
+///
+/// # Errors
+/// As [`moment`].
+pub(crate) fn coming(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    moment_or(flag, text, |duration| Timestamp::now().checked_add(duration))
+}
+
+fn moment_or(
+    flag: &str,
+    text: Option<&str>,
+    by_duration: impl Fn(jiff::SignedDuration) -> Result<Timestamp, jiff::Error>,
+) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = text else { return Ok(None) };
     if let Some(moment) = parse(text) {
         return Ok(Some(moment));
@@ -65,7 +86,7 @@ pub(crate) fn moment(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>
         return Timestamp::from_second(seconds).map(Some).map_err(|_| wrong());
     }
     let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Timestamp::now().checked_sub(duration).map(Some).map_err(|_| wrong())
+    by_duration(duration).map(Some).map_err(|_| wrong())
 }
 
 #[cfg(test)]

@@ -100,7 +100,9 @@ fn logs_select_lines_and_show_times() {
     assert_eq!(engine.ok(&["logs", "--tail", "0", "a"]), "");
     assert_eq!(engine.ok(&["logs", "--since", "2100-01-01T00:00:00Z", "a"]), "");
     assert_eq!(engine.ok(&["logs", "--since", "1h", "a"]), "one\nthree");
-    assert_eq!(engine.ok(&["logs", "--until", "1h", "a"]), "");
+    // Of the end a duration is from now on, as in Podman.
+    assert_eq!(engine.ok(&["logs", "--until", "1h", "a"]), "one\nthree");
+    assert_eq!(engine.ok(&["logs", "--until", "2001-01-01", "a"]), "");
     let timed = engine.ok(&["logs", "-t", "a"]);
     let (time, line) = timed.lines().next().unwrap().split_once(' ').unwrap();
     assert!(time.starts_with("20") && time.contains('T') && line == "one", "{timed}");

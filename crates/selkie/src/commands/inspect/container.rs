@@ -181,7 +181,7 @@ fn config(container: &Container, plan: Option<&Plan>) -> Value {
     let command = if request.command.is_empty() { record.image_config.cmd.clone() } else { request.command.clone() };
     let signal =
         request.process.stop_signal.or_else(|| selkie_plan::value::parse_signal(&record.image_config.stop_signal).ok()).unwrap_or(15);
-    json!({
+    let mut shown = json!({
         "Hostname": plan.and_then(|plan| plan.hostname.clone()).unwrap_or_default(),
         "Domainname": "",
         "User": request.process.user.clone().unwrap_or_else(|| record.image_config.user.clone()),
@@ -198,16 +198,22 @@ fn config(container: &Container, plan: Option<&Plan>) -> Value {
         "WorkingDir": process.map_or_else(|| "/".to_owned(), |process| process.cwd.clone()),
         "Entrypoint": request.process.entrypoint.clone().unwrap_or_else(|| record.image_config.entrypoint.clone()),
         "OnBuild": null,
-        "Labels": ps::labels(container),
+        "Labels": ps::label_field(container),
         "Annotations": annotations(container, plan),
         "StopSignal": signal_name(signal),
         "CreateCommand": record.create_command,
+        "Timezone": request.process.timezone.clone().unwrap_or_default(),
         "Umask": process.map_or_else(String::new, |process| format!("{:04o}", process.user.umask)),
         "Timeout": request.lifecycle.timeout.unwrap_or(0),
         "StopTimeout": request.lifecycle.stop_timeout.unwrap_or(10),
         "Passwd": true,
         "sdNotifyMode": "container",
-    })
+    });
+    if let Some(object) = shown.as_object_mut().filter(|_| request.process.timezone.is_none()) {
+        // Podman leaves it out where it is the image's.
+        object.shift_remove("Timezone");
+    }
+    shown
 }
 
 fn signal_name(number: u32) -> String {
@@ -295,11 +301,21 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         "Memory": limits.memory.unwrap_or(0),
         "NanoCpus": nano_cpus(&limits),
         "CgroupParent": request.limits.cgroup_parent.clone().unwrap_or_default(),
+        "BlkioWeight": 0,
+        "BlkioWeightDevice": null,
+        "BlkioDeviceReadBps": null,
+        "BlkioDeviceWriteBps": null,
+        "BlkioDeviceReadIOps": null,
+        "BlkioDeviceWriteIOps": null,
         "CpuPeriod": limits.cpu_period.unwrap_or(0),
         "CpuQuota": limits.cpu_quota.unwrap_or(0),
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
         "CpusetCpus": limits.cpuset_cpus.unwrap_or_default(),
         "CpusetMems": limits.cpuset_mems.unwrap_or_default(),
         "Devices": devices,
+        "DiskQuota": 0,
+        "KernelMemory": 0,
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
         "MemorySwap": limits.memory_swap.unwrap_or(0),
         "MemorySwappiness": limits.memory_swappiness.map_or(Value::from(0), Value::from),
@@ -307,6 +323,10 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         "Init": plan.is_some_and(|plan| plan.mounts.iter().any(|mount| mount.source == MountSource::Engine)),
         "PidsLimit": limits.pids.unwrap_or(0),
         "Ulimits": plan.into_iter().flat_map(|plan| &plan.process.rlimits).map(|limit| json!({"Name": format!("RLIMIT_{}", limit.resource.to_ascii_uppercase()), "Soft": limit.soft.cast_signed(), "Hard": limit.hard.cast_signed()})).collect::<Vec<_>>(),
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
         "CgroupConf": null,
     });
     if let Some(object) = shown.as_object_mut().filter(|object| object.get("IDMappings") == Some(&Value::Null)) {

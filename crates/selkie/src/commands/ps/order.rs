@@ -47,7 +47,7 @@ impl Order {
             "size" => Self::Size,
             "status" => Self::Status,
             _ => {
-                return Err(Failure::engine(format!(
+                return Err(Failure::usage(format!(
                     "invalid argument {word:?} for \"--sort\" flag: {word:?} is not a valid value.  \
                      Choose from: \"command, created, id, image, names, runningfor, size, status\""
                 )));

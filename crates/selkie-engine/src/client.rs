@@ -8,7 +8,7 @@ use selkie_sys::{Context, Errno, socket};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::monitor::message;
-use crate::record::Container;
+use crate::record::{Container, Status};
 
 /// A connection to the monitor of a process that has been started.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Engine {
     /// # Errors
     /// [`Error::State`] when it does not run, [`Error::Monitor`] when its monitor is gone.
     pub fn attach(&self, container: &Container) -> Result<Attached> {
-        let live = container.running("you can only attach to running containers")?;
+        let Some(live) = container.live.as_ref().filter(|_| container.status == Status::Running) else { return Err(Error::NotAttachable) };
         let directory = self.store.running(container.id());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&directory, flags, Mode::empty()).call(|| format!("open({directory:?})"));
@@ -102,7 +102,7 @@ impl Engine {
                 id: container.id().to_string(),
                 problem: format!("is gone ({error}): the container runs on, its output cannot be had"),
             },
-            false => Error::State { operation: "you can only attach to running containers".to_owned() },
+            false => Error::NotAttachable,
         })?;
         Ok(Attached::new(socket, live.init.pid, true))
     }

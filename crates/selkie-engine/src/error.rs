@@ -53,6 +53,9 @@ pub enum Error {
         /// Who has it.
         id: String,
     },
+    /// A container that does not run, and has nothing to connect to.
+    #[error("you can only attach to running containers")]
+    NotAttachable,
     /// An operation that the container's state does not allow.
     #[error("{operation}: container state improper")]
     State {
@@ -76,6 +79,14 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] selkie_image::Error),
     /// A system call filter that cannot be made.
+    #[error("opening seccomp profile failed: open {path}")]
+    SeccompFile {
+        /// Where it should be.
+        path: String,
+        /// Why it cannot be read.
+        source: std::io::Error,
+    },
+    /// A seccomp profile that is none.
     #[error("seccomp profile {profile}: {problem}")]
     Seccomp {
         /// Its file, or `built-in`.

@@ -45,7 +45,7 @@ pub(crate) fn resolved_for(filter: Filter<'_>) -> Result<Option<Resolved>> {
 
 fn read(path: &str) -> Result<Profile> {
     let failed = |problem: String| Error::Seccomp { profile: path.to_owned(), problem };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|source| Error::SeccompFile { path: path.to_owned(), source })?;
     Profile::parse(&text).map_err(|error| failed(with_causes(&error)))
 }
 

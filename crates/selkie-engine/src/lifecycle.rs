@@ -108,6 +108,10 @@ impl Engine {
         }
         send(&live.init, signal)?;
         if signal == SIGKILL {
+            if container.status == Status::Paused {
+                // In cgroup v1 a frozen process ends when it goes on.
+                self.thaw(container)?;
+            }
             self.await_end(container)?;
         }
         Ok(())
@@ -197,17 +201,16 @@ impl Engine {
     /// # Errors
     /// [`Error::State`] when it does not run.
     pub fn pause(&self, container: &Container) -> Result<()> {
-        let name = container.record.name.as_str();
         if container.status == Status::Paused {
-            return Err(Error::State { operation: format!("{name:?} is already paused") });
+            return Err(Error::State { operation: format!("{:?} is already paused", container.id().as_str()) });
         }
-        let refused = format!("{name:?} is not running, can't pause");
-        let live = container.running(&refused)?;
+        let refused = |status: Status| format!("{:?} is not running, can't pause", status.as_str());
+        let live = container.running(&refused(container.status))?;
         let paused = self.freeze(container);
         if !live.init.is_alive() {
             // It has ended meanwhile, and what we wrote to is going or gone. Nothing of it may hold up what is started next.
             let _ = self.thaw(container);
-            return Err(Error::State { operation: refused });
+            return Err(Error::State { operation: refused(Status::Exited) });
         }
         paused
     }
@@ -223,7 +226,7 @@ impl Engine {
     /// [`Error::State`] when it is not paused.
     pub fn unpause(&self, container: &Container) -> Result<()> {
         if container.status != Status::Paused {
-            return Err(Error::State { operation: format!("{:?} is not paused, can't unpause", container.record.name.as_str()) });
+            return Err(Error::State { operation: format!("{:?} is not paused, can't unpause", container.id().as_str()) });
         }
         self.thaw(container)
     }

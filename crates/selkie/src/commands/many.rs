@@ -47,8 +47,41 @@ impl From<Container> for Selected {
 }
 
 impl Selection {
+    /// Returns whether nothing says which containers.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.all && !self.latest && self.cidfile.is_empty() && self.filter.is_empty() && self.names.is_empty()
+    }
+
+    /// Says what of it excludes the rest, as Podman does.
+    fn check(&self) -> Result<(), Failure> {
+        let named = !self.names.is_empty();
+        let by_file = !self.cidfile.is_empty();
+        let problem = match (self.all, self.latest) {
+            _ if !self.filter.is_empty() && named => "--filter takes no arguments",
+            _ if !self.filter.is_empty() => return Ok(()),
+            (true, _) | (_, true) if by_file => "--all, --latest, and --cidfile cannot be used together",
+            (true, true) => "--all and --latest cannot be used together",
+            (true, false) if named => "no arguments are needed with --all",
+            (false, true) if named => "--latest and containers cannot be used together",
+            _ if by_file && named => "no arguments are needed with --latest or --cidfile",
+            _ if self.is_empty() => "you must provide at least one name or id",
+            _ => return Ok(()),
+        };
+        Err(Failure::engine(problem))
+    }
+
+    /// Finds the containers; one that does not exist is an error before anything is done with the others, as in Podman.
+    pub(crate) fn existing(&self, context: &Context, fits: impl Fn(Status) -> bool) -> Result<Vec<Selected>, Failure> {
+        let mut selected = self.containers(context, fits)?;
+        match selected.iter().position(|selected| selected.container.is_err()) {
+            Some(missing) => Err(selected.swap_remove(missing).container.err().unwrap_or_else(|| Failure::engine("no such container"))),
+            None => Ok(selected),
+        }
+    }
+
     /// Finds the containers; with `--all` those whose state `fits`.
     pub(crate) fn containers(&self, context: &Context, fits: impl Fn(Status) -> bool) -> Result<Vec<Selected>, Failure> {
+        self.check()?;
         if !self.filter.is_empty() {
             let chosen = Filters::parse(&self.filter)?.choose(context, context.containers()?)?;
             return Ok(chosen.into_iter().map(Selected::from).collect());
@@ -65,9 +98,6 @@ impl Selection {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::engine(format!("reading CIDFile: open {}: {error}", file.display())))?;
             names.push(text.lines().next().unwrap_or_default().to_owned());
-        }
-        if names.is_empty() {
-            return Err(Failure::engine("you must provide at least one name or id"));
         }
         Ok(names.into_iter().map(|called| Selected { container: context.container(&called), called }).collect())
     }

@@ -43,12 +43,69 @@ fn ps_template_has_labels_namespaces_and_headings_of_words() {
 }
 
 #[test]
+fn wait_for_a_condition_answers_minus_one_and_for_the_end_its_status() {
+    let Some(engine) = engine() else { return };
+    let waiting = |conditions: &[&str]| {
+        let mut words = vec!["wait", "--interval", "20ms"];
+        conditions.iter().for_each(|condition| words.extend(["--condition", condition]));
+        words.push("a");
+        engine.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let answer = |child: std::process::Child| String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    container(&engine, "create --name a", "sleep 60");
+    assert_eq!(answer(waiting(&["created"])), "-1\n");
+    let running = waiting(&["running"]);
+    engine.ok(&["start", "a"]);
+    assert_eq!(answer(running), "-1\n");
+    assert_eq!(answer(waiting(&["running,stopped"])), "-1\n");
+    let paused_or_ended = waiting(&["paused", "stopped"]);
+    engine.ok(&["pause", "a"]);
+    assert_eq!(answer(paused_or_ended), "-1\n");
+    engine.ok(&["unpause", "a"]);
+    let ended_or_paused = waiting(&["exited", "paused"]);
+    engine.ok(&["kill", "a"]);
+    assert_eq!(answer(ended_or_paused), "137\n");
+    assert_eq!(answer(waiting(&["stopped"])), "137\n");
+}
+
+#[test]
+fn wait_refuses_what_podman_refuses() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a", "true");
+    let table = [
+        ("wait --condition configured a", "unknown container state: configured: invalid argument"),
+        ("wait --interval x a", "time: invalid duration \"x\""),
+        ("wait", "\"selkie wait\" requires a name, id, or the \"--latest\" flag"),
+        ("wait --latest a", "--latest and containers cannot be used together"),
+        ("wait a nope", "no container with name or ID \"nope\" found: no such container"),
+    ];
+    for (line, expected) in table {
+        let said = run(&engine, line);
+        assert_eq!((failure(&said), said.stdout.as_str()), ((125, &*format!("Error: {expected}")), ""), "{line}");
+    }
+}
+
+#[test]
 fn logs_follow_until_a_time_to_come() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 60");
     let begin = Instant::now();
     assert_eq!(engine.ok(&["logs", "-f", "--until", "1s", "a"]), "one");
     assert!((Duration::from_millis(900)..Duration::from_secs(20)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn paused_container_is_listed_as_paused() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    engine.ok(&["pause", "a"]);
+    assert_eq!(engine.ok(&["ps", "--format", "{{.Names}} {{.Status}} {{.State}}"]), "a Paused paused");
+    let id = engine.ok(&["inspect", "--format", "{{.Id}}", "a"]);
+    assert_eq!(failure(&run(&engine, "pause a")), (125, &*format!("Error: \"{id}\" is already paused: container state improper")));
+    // It need not go on to be killed.
+    engine.ok(&["kill", "a"]);
+    assert_eq!(engine.ok(&["wait", "a"]), "137");
+    assert_eq!(failure(&run(&engine, "pause a")), (125, "Error: \"exited\" is not running, can't pause: container state improper"));
 }
 
 #[test]

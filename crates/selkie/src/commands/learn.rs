@@ -24,7 +24,7 @@ use crate::exit;
 use crate::flags::{ContainerFlags, System};
 use crate::ui::error::Failure;
 use crate::ui::style::Style;
-use crate::ui::{out, text};
+use crate::ui::{out, text, wrap};
 
 /// Find the capabilities that a workload needs by running it, and prove them.
 ///
@@ -287,11 +287,17 @@ fn note(note: &str) {
 /// Begins the line again and takes away what is in it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Writes a line in place of what was shown for the moment.
+/// Writes a line in place of what was shown for the moment. A terminal gets it in lines that it holds.
 fn progress_line(line: &str) {
-    let clear = if std::io::stderr().is_terminal() { CLEAR } else { "" };
-    write(&format!("{clear}{line}\n"));
+    if std::io::stderr().is_terminal() {
+        write(&format!("{CLEAR}{}\n", wrap::hanging(line, AFTER_NUMBER, columns().saturating_sub(1))));
+    } else {
+        write(&format!("{line}\n"));
+    }
 }
+
+/// How far what goes on in another line is from the edge: it stands under the purpose.
+const AFTER_NUMBER: usize = 5;
 
 /// The width of the terminal that progress is shown on.
 fn columns() -> usize {

@@ -13,10 +13,22 @@ pub(crate) fn paragraph(text: &str, indent: usize, width: usize) -> String {
     hanging(&format!("{}{}", " ".repeat(begin), words.join(" ")), indent, width) + "\n"
 }
 
+/// How many columns a text takes: each character one, and none the escapes that colour it.
+fn columns(text: &str) -> usize {
+    let mut in_escape = false;
+    text.chars()
+        .filter(|character| {
+            let counts = !in_escape && *character != '\x1b';
+            in_escape = (in_escape || *character == '\x1b') && *character != 'm';
+            counts
+        })
+        .count()
+}
+
 /// Breaks one line of ours into lines of at most `width` columns; those behind the first begin with `hanging` blanks. What it
 /// begins with stays as it is.
 pub(crate) fn hanging(line: &str, hanging: usize, width: usize) -> String {
-    if line.chars().count() <= width {
+    if columns(line) <= width {
         return line.to_owned();
     }
     let blanks = " ".repeat(hanging);
@@ -24,7 +36,7 @@ pub(crate) fn hanging(line: &str, hanging: usize, width: usize) -> String {
     let mut column = 0;
     let begin = line.len() - line.trim_start().len();
     for (number, word) in line.get(begin..).unwrap_or(line).split(' ').enumerate() {
-        let length = word.chars().count();
+        let length = columns(word);
         if number == 0 {
             lines.push_str(line.get(..begin).unwrap_or_default());
             column = begin;
@@ -58,6 +70,12 @@ mod tests {
     fn hanging_keeps_the_begin_and_indents_the_rest() {
         assert_eq!(hanging("  A     one two three", 8, 14), "  A     one\n        two\n        three");
         assert_eq!(hanging("short", 8, 14), "short");
+    }
+
+    #[test]
+    fn hanging_does_not_count_colours() {
+        assert_eq!(hanging("\x1b[32mone\x1b[0m two three", 2, 8), "\x1b[32mone\x1b[0m two\n  three");
+        assert_eq!(hanging("\x1b[32mone\x1b[0m two", 2, 7), "\x1b[32mone\x1b[0m two");
     }
 
     #[test]

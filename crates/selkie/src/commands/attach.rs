@@ -34,7 +34,8 @@ impl Attach {
         let container = match (&self.container, self.latest) {
             (Some(name), false) => context.container(name)?,
             (None, true) => context.latest()?,
-            _ => return Err(Failure::engine("attach requires the name or id of one running container or the latest flag")),
+            (Some(_), true) => return Err(Failure::engine("--latest and containers cannot be used together")),
+            (None, false) => return Err(Failure::engine("\"selkie attach\" requires a name, id, or the \"--latest\" flag")),
         };
         let attached = context.engine.attach(&container)?;
         let keys = parse_detach_keys(self.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;

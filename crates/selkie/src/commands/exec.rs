@@ -45,6 +45,8 @@ impl Exec {
             context.engine.exec(&container, &request, size, &preserved(request.preserve_fds)?).map_err(|error| match error {
                 // Podman's answer for a container that does not run.
                 selkie_engine::Error::State { .. } => Failure::from(error).with_code(255),
+                // What is not waited for says nothing of the program by its code.
+                error if request.detach => Failure::from(error).with_code(exit::ENGINE),
                 error => Failure::from(error),
             })?;
         if request.detach {

@@ -24,7 +24,7 @@ pub(crate) struct Import {
     #[arg(long, short = 'c')]
     change: Vec<String>,
     /// A line for the image's history.
-    #[arg(long, short = 'm', default_value = "")]
+    #[arg(long, short = 'm', default_value = "imported from tarball", hide_default_value = true)]
     message: String,
     /// Do not show progress.
     #[arg(long, short = 'q')]

@@ -27,7 +27,7 @@ pub(crate) struct Unpause {
 
 impl Pause {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let selected = self.selection.containers(context, |status| status == Status::Running)?;
+        let selected = self.selection.existing(context, |status| status == Status::Running)?;
         each(selected, |container| Ok(context.engine.pause(container)?))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -35,7 +35,7 @@ impl Pause {
 
 impl Unpause {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let selected = self.selection.containers(context, |status| status == Status::Paused)?;
+        let selected = self.selection.existing(context, |status| status == Status::Paused)?;
         each(selected, |container| Ok(context.engine.unpause(container)?))?;
         Ok(ExitCode::SUCCESS)
     }

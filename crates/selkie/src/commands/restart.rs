@@ -28,7 +28,7 @@ impl Restart {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         let mut selection = self.selection.clone();
         selection.all |= self.running;
-        let selected = selection.containers(context, |status| !self.running || status == Status::Running)?;
+        let selected = selection.existing(context, |status| !self.running || status == Status::Running)?;
         each(selected, |container| {
             tell(container, context.engine.stop(container, options(self.time))?);
             let stopped = context.container(container.id().as_str())?;

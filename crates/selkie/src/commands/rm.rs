@@ -33,8 +33,15 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        if self.time.is_some() && !self.force {
+            return Err(Failure::engine("--force option must be specified to use the --time option"));
+        }
         context.engine.store().heal()?;
-        let mut selected = self.selection.containers(context, |_| true)?;
+        let mut selected = if self.ignore || self.force {
+            self.selection.containers(context, |_| true)?
+        } else {
+            self.selection.existing(context, |_| true).map_err(missing_is_1)?
+        };
         if self.force {
             if self.selection.all {
                 selected.extend(damaged(context)?);
@@ -55,7 +62,7 @@ impl Rm {
                 })
                 .or_else(|failure| if (self.ignore || self.force) && is_missing(&failure) { Ok(()) } else { Err(failure) })
         })
-        .map_err(|failure| if is_missing(&failure) { failure.with_code(1) } else { failure })?;
+        .map_err(missing_is_1)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -87,6 +94,10 @@ impl Rm {
 fn damaged(context: &Context) -> Result<Vec<Selected>, Failure> {
     let ids = selkie_engine::Container::damaged(context.engine.store())?;
     Ok(ids.into_iter().map(|id| Selected { called: id.to_string(), container: context.container(id.as_str()) }).collect())
+}
+
+fn missing_is_1(failure: Failure) -> Failure {
+    if is_missing(&failure) { failure.with_code(1) } else { failure }
 }
 
 fn is_missing(failure: &Failure) -> bool {

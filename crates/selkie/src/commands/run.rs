@@ -126,7 +126,7 @@ pub(crate) fn preserved(count: u32) -> Result<Vec<std::os::fd::BorrowedFd<'stati
 }
 
 /// Removes the container that this client has waited for.
-fn remove(context: &Context, id: &selkie_engine::ContainerId, attached: &Attached) -> Result<(), Failure> {
+pub(crate) fn remove(context: &Context, id: &selkie_engine::ContainerId, attached: &Attached) -> Result<(), Failure> {
     match context.engine.remove_ended(id, attached) {
         // Somebody else was quicker.
         Err(selkie_engine::Error::NoSuchContainer { .. }) => Ok(()),

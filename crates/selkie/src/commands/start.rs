@@ -7,7 +7,7 @@ use selkie_engine::{StartOptions, Status, Warn};
 
 use crate::commands::create::say;
 use crate::commands::many::{Selection, each, short_filter};
-use crate::commands::run::attach_options;
+use crate::commands::run::{attach_options, remove};
 use crate::context::Context;
 use crate::exit;
 use crate::ui::attach::{End, parse_detach_keys, serve, terminal_size};
@@ -15,12 +15,12 @@ use crate::ui::error::Failure;
 
 /// Start containers that do not run.
 #[derive(Debug, Args)]
-#[command(mut_arg("filter", short_filter))]
+#[command(mut_arg("filter", short_filter), mut_arg("all", |all| all.short(None)))]
 pub(crate) struct Start {
     #[command(flatten)]
     selection: Selection,
     /// Show the output and wait for the end.
-    #[arg(long)]
+    #[arg(long, short = 'a')]
     attach: bool,
     /// Pass standard input on.
     #[arg(long, short = 'i')]
@@ -35,15 +35,17 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        // `-a` alone with one name means `--attach`, as in Podman; `--all` has no short form there.
-        let attach = self.attach || (self.selection.all && !self.selection.names.is_empty());
+        if self.selection.is_empty() {
+            return Err(Failure::engine("start requires at least one argument"));
+        }
+        let attach = self.attach;
         if self.sig_proxy == Some(true) && !attach {
             return Err(Failure::engine("you cannot use sig-proxy without --attach: invalid argument"));
         }
         if attach || self.interactive {
             return self.attached(context);
         }
-        let selected = self.selection.containers(context, |status| matches!(status, Status::Created | Status::Exited))?;
+        let selected = self.selection.existing(context, |status| matches!(status, Status::Created | Status::Exited))?;
         each(selected, |container| {
             if container.status == Status::Running {
                 return Ok(());
@@ -63,7 +65,8 @@ impl Start {
         let container = context.container(name)?;
         let size = if container.record.request.process.tty { terminal_size() } else { None };
         let attached =
-            context.engine.start(&container, &StartOptions { attach: true, size, warn: Some(Warn(&say)), ..StartOptions::default() })?;
+            context.engine.start(&container, &StartOptions { attach: true, size, warn: Some(Warn(&say)), ..StartOptions::default() });
+        let attached = attached.map_err(|error| Failure::from(error).with_code(exit::ENGINE))?;
         let keys = parse_detach_keys(self.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;
         let mut options = attach_options(&container.record.request, keys);
         options.interactive &= self.interactive;
@@ -72,7 +75,12 @@ impl Start {
         let end = serve(&attached, &options, &mut |signal| drop(context.engine.kill(&running, signal)))?;
         Ok(match end {
             End::Detached => ExitCode::SUCCESS,
-            End::Exited(code) => exit::of_status(code),
+            End::Exited(code) => {
+                if container.record.request.lifecycle.remove {
+                    remove(context, container.id(), &attached)?;
+                }
+                exit::of_status(code)
+            }
         })
     }
 }

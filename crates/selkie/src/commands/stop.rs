@@ -26,10 +26,14 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let mut selected = self.selection.containers(context, |status| matches!(status, Status::Running | Status::Paused))?;
-        if self.ignore {
+        let fits = |status| matches!(status, Status::Running | Status::Paused);
+        let selected = if self.ignore {
+            let mut selected = self.selection.containers(context, fits)?;
             selected.retain(|selected| selected.container.is_ok());
-        }
+            selected
+        } else {
+            self.selection.existing(context, fits)?
+        };
         each(selected, |container| {
             tell(container, context.engine.stop(container, options(self.time))?);
             Ok(())

@@ -47,7 +47,9 @@ impl Top {
         }
         let (container, words) = match self.words.split_first() {
             _ if self.latest => (context.latest()?, self.words.as_slice()),
-            Some((name, words)) => (context.container(name)?, words),
+            Some((name, words)) => {
+                (context.container(name).map_err(|failure| failure.about("unable to look up requested container"))?, words)
+            }
             None => return Err(Failure::engine("you must provide the name or id of a running container")),
         };
         let descriptors = descriptors(words)?;

@@ -41,9 +41,7 @@ impl Filters {
         for text in texts {
             // `label!=KEY` is the key `label!`.
             let Some((key, value)) = text.split_once('=') else {
-                return Err(Failure::engine(format!(
-                    "invalid argument {text:?}: filter input must be in the form of filter=value: {text} is invalid"
-                )));
+                return Err(Failure::engine(format!("invalid filter {text:?}")));
             };
             if LATER.contains(&key) {
                 return Err(Failure::engine(format!("--filter {key}: not supported yet")));
@@ -123,7 +121,7 @@ fn accept(context: &Context, container: &Container, known: &[Container], key: &s
             "paused" => container.status == Status::Paused,
             "exited" | "stopped" => container.status == Status::Exited,
             "removing" | "stopping" | "initialized" | "unknown" => false,
-            _ => return Err(invalid()),
+            _ => return Err(Failure::engine(format!("unknown container state: {value}: invalid argument"))),
         },
         "exited" => {
             let code: i32 = value.parse().map_err(|_| invalid())?;

@@ -86,6 +86,78 @@ fn wait_refuses_what_podman_refuses() {
 }
 
 #[test]
+fn one_name_that_does_not_exist_keeps_a_command_from_all() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    for (line, code) in
+        [("stop -t 0 a nope", 125), ("kill a nope", 125), ("pause a nope", 125), ("restart -t 0 a nope", 125), ("rm a nope", 1)]
+    {
+        let said = run(&engine, line);
+        let expected = "Error: no container with name or ID \"nope\" found: no such container";
+        assert_eq!((failure(&said), said.stdout.as_str()), ((code, expected), ""), "{line}");
+        assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "running", "{line}");
+    }
+    assert_eq!(engine.ok(&["stop", "--ignore", "-t", "0", "nope", "a"]), "a");
+}
+
+#[test]
+fn selections_that_exclude_each_other_are_refused() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let table = [
+        ("-a -l", "--all and --latest cannot be used together"),
+        ("-a a", "no arguments are needed with --all"),
+        ("-l a", "--latest and containers cannot be used together"),
+        ("--cidfile f a", "no arguments are needed with --latest or --cidfile"),
+        ("--cidfile f -a", "--all, --latest, and --cidfile cannot be used together"),
+        ("--filter name=a a", "--filter takes no arguments"),
+    ];
+    for verb in ["stop", "rm", "kill", "restart"] {
+        for (words, expected) in table {
+            assert_eq!(failure(&run(&engine, &format!("{verb} {words}"))), (125, &*format!("Error: {expected}")), "{verb} {words}");
+        }
+    }
+    assert_eq!(failure(&run(&engine, "start")), (125, "Error: start requires at least one argument"));
+    assert_eq!(failure(&run(&engine, "start -a")), (125, "Error: start requires at least one argument"));
+    assert_eq!(failure(&run(&engine, "rm -t 5 a")), (125, "Error: --force option must be specified to use the --time option"));
+    assert_eq!(engine.ok(&["ps", "--format", "{{.State}}"]), "running");
+}
+
+#[test]
+fn start_attached_removes_a_container_of_rm_before_it_returns() {
+    let Some(engine) = engine() else { return };
+    script(&engine, "create --name a --rm", "exit 4");
+    assert_eq!(run(&engine, "start -a a").code, 4);
+    assert_eq!(run(&engine, "container exists a").code, 1);
+}
+
+#[test]
+fn start_attached_and_exec_detached_of_a_missing_program_are_125() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a", "nope");
+    assert_eq!(run(&engine, "start -a a").code, 125);
+    container(&engine, "run -d --name b", "sleep 60");
+    assert_eq!(run(&engine, "exec -d b nope").code, 125);
+    assert_eq!(run(&engine, "exec b nope").code, 127);
+}
+
+#[test]
+fn kill_takes_a_signal_with_a_hyphen_and_no_number_above_64() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    assert_eq!(failure(&run(&engine, "kill -s 99 a")), (125, "Error: valid signals are 1 through 64"));
+    engine.ok(&["kill", "--signal", "-9", "a"]);
+    assert_eq!(engine.ok(&["wait", "a"]), "137");
+}
+
+#[test]
+fn port_that_is_not_published_is_not_an_error() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "create --name a", "true");
+    assert_eq!((engine.ok(&["port", "a", "80"]), engine.ok(&["port", "-l", "80/udp"])), (String::new(), String::new()));
+}
+
+#[test]
 fn logs_follow_until_a_time_to_come() {
     let Some(engine) = engine() else { return };
     script(&engine, "run -d --name a", "echo one; sleep 60");
@@ -109,7 +181,62 @@ fn paused_container_is_listed_as_paused() {
 }
 
 #[test]
+fn command_lines_that_mean_nothing_are_told_in_podmans_words() {
+    let Some(engine) = engine() else { return };
+    let table = [
+        ("run -Z x", "unknown shorthand flag: 'Z' in -Z\nSee 'selkie run --help'"),
+        ("run --name", "flag needs an argument: --name\nSee 'selkie run --help'"),
+        ("run -e", "flag needs an argument: 'e' in -e\nSee 'selkie run --help'"),
+        (
+            "run --privileged=maybe x",
+            "invalid argument \"maybe\" for \"--privileged\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax\nSee 'selkie run --help'",
+        ),
+        (
+            "run --pids-limit x --rootfs / true",
+            "invalid argument \"x\" for \"--pids-limit\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\nSee 'selkie run --help'",
+        ),
+        (
+            "stop -t x a",
+            "invalid argument \"x\" for \"-t, --time\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\nSee 'selkie stop --help'",
+        ),
+        (
+            "ps --sort x",
+            "invalid argument \"x\" for \"--sort\" flag: \"x\" is not a valid value.  Choose from: \"command, created, id, image, names, \
+             runningfor, size, status\"\nSee 'selkie ps --help'",
+        ),
+        ("ps x", "`selkie ps` takes no arguments"),
+        ("ps --filter foo", "invalid filter \"foo\""),
+        ("container x", "unrecognized command `selkie container x`\nTry 'selkie container --help' for more information"),
+        ("container", "missing command 'selkie container COMMAND'"),
+        ("inspect --type x a", "invalid type \"x\": must be \"image\", \"container\", \"pod\", \"network\", \"volume\", or \"all\""),
+        ("inspect -l a", "--latest and arguments cannot be used together"),
+        ("attach", "\"selkie attach\" requires a name, id, or the \"--latest\" flag"),
+        ("top nope", "unable to look up requested container: no container with name or ID \"nope\" found: no such container"),
+        ("run --security-opt seccomp=/nope --rootfs / true", "opening seccomp profile failed: open /nope: No such file or directory"),
+    ];
+    for (line, expected) in table {
+        assert_eq!(failure(&run(&engine, line)), (125, &*format!("Error: {expected}")), "{line}");
+    }
+    container(&engine, "create --name a", "true");
+    assert_eq!(failure(&run(&engine, "ps --filter status=x")), (125, "Error: unknown container state: x: invalid argument"));
+    assert_eq!(failure(&run(&engine, "attach a")), (125, "Error: you can only attach to running containers"));
+    assert_eq!(failure(&container(&engine, "run --rm -u 4294967296", "true")).0, 126);
+    let file = engine.path("env");
+    std::fs::write(&file, "A=1\n=x\n").unwrap();
+    let said = container(&engine, &format!("run --rm --env-file {}", file.display()), "true");
+    let expected = format!("Error: parsing env file {file:?}: invalid environment variable: \"=x\"");
+    assert_eq!(failure(&said), (125, expected.as_str()));
+}
+
+#[test]
 fn version_is_the_third_word() {
     let said = Command::new(crate::harness::SELKIE).arg("--version").output().unwrap();
     assert_eq!(String::from_utf8(said.stdout).unwrap(), format!("selkie version {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn empty_working_directory_of_exec_is_the_containers() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a -w /tmp", "sleep 60");
+    assert_eq!(engine.ok(&["exec", "-w", "", "a", "readlink", "/proc/self/cwd"]), "/tmp");
 }

@@ -184,6 +184,16 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// A directory that the host itself needs as it is, to be given to the user of a container.
+    #[error("chowning host path {path:?} is not allowed. You can manually `chown -R {uid}:{gid} {}`", path.display())]
+    OfTheHost {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// To whom.
+        uid: u32,
+        /// And to which group.
+        gid: u32,
+    },
     /// A value that cannot be used.
     #[error("{problem}")]
     Invalid {
@@ -220,6 +230,7 @@ impl Error {
             },
             Self::Plan(error) => error.exit_code(),
             Self::Trial { code, .. } => *code,
+            Self::OfTheHost { .. } => 126,
             Self::Interrupted => 130,
             _ => 125,
         }

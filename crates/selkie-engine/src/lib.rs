@@ -23,6 +23,7 @@ mod lifecycle;
 mod logs;
 pub mod monitor;
 mod names;
+mod ownership;
 mod process;
 pub mod profile;
 pub mod programs;

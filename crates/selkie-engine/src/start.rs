@@ -18,6 +18,7 @@ use crate::filter::{self, Filter};
 use crate::id::ContainerId;
 use crate::lifecycle::StopOptions;
 use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
+use crate::ownership;
 use crate::record::{Container, Record, RootSource, STARTING, Status};
 use crate::rootfs;
 use crate::store::Lock;
@@ -164,6 +165,7 @@ impl Engine {
     }
 
     fn launch(&self, record: &Record, planned: &Plan, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {
+        ownership::give(&record.request, planned)?;
         let Made { root, lock, monitor } = made;
         let running = self.store.running(&record.id);
         let filtered = self.write_run_files(planned, &running, options.filter_for)?;

@@ -263,6 +263,12 @@ pub enum PlanError {
         /// The system's words.
         problem: String,
     },
+    /// `--mount U=X`.
+    #[error("'U' or 'chown' must be set to true or false, instead received {value:?}: must provide an argument for option")]
+    MountGive {
+        /// As written.
+        value: String,
+    },
     /// `--env-file` with a line that is no variable.
     #[error("parsing env file {path:?}")]
     EnvFileLine {

@@ -149,6 +149,17 @@ pub struct MountsRequest {
     pub image_volumes: ImageVolumes,
 }
 
+impl MountsRequest {
+    /// Returns the binds of `--volume`, then those of `--mount`.
+    pub fn binds(&self) -> impl Iterator<Item = &BindMount> {
+        let by_mount = self.mounts.iter().filter_map(|mount| match mount {
+            UserMount::Bind(bind) => Some(bind),
+            _ => None,
+        });
+        self.volumes.iter().chain(by_mount)
+    }
+}
+
 /// What becomes of the paths that the image declares as volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

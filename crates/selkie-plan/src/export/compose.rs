@@ -188,7 +188,7 @@ fn bind(mount: &BindMount, notes: &mut Notes) -> Value {
             "ro" => drop(volume.insert("read_only".to_owned(), json!(true))),
             "z" | "Z" => drop(options.insert("selinux".to_owned(), json!(option))),
             "bind" => drop(options.insert("recursive".to_owned(), json!("disabled"))),
-            "nosuid" | "nodev" | "noexec" => {
+            "nosuid" | "nodev" | "noexec" | "U" => {
                 notes.say(format!("the option {option} of the volume `{}` cannot be expressed in a Compose file", mount.source))
             }
             propagation => drop(options.insert("propagation".to_owned(), json!(propagation))),

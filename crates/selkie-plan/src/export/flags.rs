@@ -297,9 +297,9 @@ fn bind(flags: &mut Flags, mount: &BindMount) {
 
 /// Returns the options that are not the default, as `--volume` has them.
 pub(super) fn bind_options(mount: &BindMount) -> Vec<&'static str> {
-    let BindMount { source: _, destination: _, readonly, nosuid, nodev, noexec, not_recursive, propagation, relabel } = mount;
+    let BindMount { source: _, destination: _, readonly, nosuid, nodev, noexec, not_recursive, propagation, relabel, give } = mount;
     let mut options = Vec::new();
-    let switches = [("ro", *readonly), ("nosuid", *nosuid), ("nodev", *nodev), ("noexec", *noexec), ("bind", *not_recursive)];
+    let switches = [("ro", *readonly), ("nosuid", *nosuid), ("nodev", *nodev), ("noexec", *noexec), ("bind", *not_recursive), ("U", *give)];
     options.extend(switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| name));
     options.extend(match propagation {
         Propagation::Rprivate => None,

@@ -43,6 +43,9 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, files: &files
     if init {
         put(Mount { readonly: true, nosuid: true, nodev: true, ..mount(super::process::INIT, MountSource::Engine) });
     }
+    for volume in inputs.request.mounts.binds().filter(|volume| volume.give) {
+        notes.because(format!("volume {}", volume.destination), format!("gives {} to the user", volume.source), "option U");
+    }
     for (place, mount) in asked(inputs)? {
         let destination = mount.destination.clone();
         if mounts.insert(place, mount).is_some() {
@@ -254,11 +257,19 @@ fn asked(inputs: &Inputs) -> Result<BTreeMap<Place, Mount>, PlanError> {
         }
     }
     for text in &inputs.facts.conf.volumes {
-        let volume = user_bind(inputs, &BindMount::parse(text, "/")?)?;
+        let volume = BindMount::parse(text, "/")?;
+        if volume.give {
+            return Err(PlanError::NotSupportedYet { flag: format!("volume {text} of containers.conf (option U)") });
+        }
+        let volume = user_bind(inputs, &volume)?;
         mounts.entry(Place::of(&volume.destination)).or_insert(volume);
     }
     for text in &inputs.facts.conf.mounts {
-        let mount = user_mount(inputs, &UserMount::parse(text, "/")?)?;
+        let mount = UserMount::parse(text, "/")?;
+        if matches!(&mount, UserMount::Bind(volume) if volume.give) {
+            return Err(PlanError::NotSupportedYet { flag: format!("mount {text} of containers.conf (option U)") });
+        }
+        let mount = user_mount(inputs, &mount)?;
         mounts.entry(Place::of(&mount.destination)).or_insert(mount);
     }
     Ok(mounts)

@@ -26,6 +26,9 @@ pub struct BindMount {
     pub propagation: Propagation,
     /// `z` or `Z`, for SELinux.
     pub relabel: Option<Relabel>,
+    /// `U`: the source is given to the user of the container, with all that is in it, at each start.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub give: bool,
 }
 
 /// How SELinux labels the source.
@@ -100,9 +103,10 @@ impl BindMount {
             "rbind" => self.not_recursive = false,
             "z" => self.relabel = Some(Relabel::Shared),
             "Z" => self.relabel = Some(Relabel::Private),
+            "U" => self.give = true,
             // Named volumes are copied up, bind mounts never; the rest is for Docker Desktop.
             "copy" | "nocopy" | "cached" | "delegated" | "consistent" => {}
-            "O" | "U" | "idmap" | "unbindable" | "runbindable" => {
+            "O" | "idmap" | "unbindable" | "runbindable" => {
                 return Err(PlanError::NotSupportedYet { flag: format!("--volume option {word}") });
             }
             other => self.propagation = propagation(other)?,
@@ -172,6 +176,12 @@ mod tests {
 
     fn error(text: &str) -> String {
         BindMount::parse(text, "/here").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn volume_option_u_gives_the_source_to_the_user() {
+        assert!(BindMount::parse("/a:/b:U,ro", "/here").unwrap().give);
+        assert!(!BindMount::parse("/a:/b:ro", "/here").unwrap().give);
     }
 
     #[test]

@@ -73,7 +73,10 @@ fn bind<'a>(pairs: impl Iterator<Item = Pair<'a>>, cwd: &str) -> Result<BindMoun
             ("relabel", Some("shared")) => mount.relabel = Some(Relabel::Shared),
             ("relabel", Some("private")) => mount.relabel = Some(Relabel::Private),
             ("consistency", Some(_)) => {}
-            ("U" | "chown" | "idmap" | "O", _) => return Err(PlanError::NotSupportedYet { flag: format!("--mount option {key}") }),
+            ("U" | "chown", value) => {
+                mount.give = flag(value).ok_or_else(|| PlanError::MountGive { value: value.unwrap_or_default().to_owned() })?
+            }
+            ("idmap" | "O", _) => return Err(PlanError::NotSupportedYet { flag: format!("--mount option {key}") }),
             (_, None) => mount.apply(word).map_err(|error| match error {
                 PlanError::MountOption { .. } => unknown(),
                 other => other,

@@ -240,3 +240,30 @@ fn empty_working_directory_of_exec_is_the_containers() {
     container(&engine, "run -d --name a -w /tmp", "sleep 60");
     assert_eq!(engine.ok(&["exec", "-w", "", "a", "readlink", "/proc/self/cwd"]), "/tmp");
 }
+
+#[test]
+fn volume_with_u_belongs_to_the_user_of_the_container() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+    let Some(engine) = engine() else { return };
+    let (given, other) = (engine.path("given"), engine.path("other"));
+    std::fs::create_dir_all(given.join("inner")).unwrap();
+    std::fs::write(given.join("inner/file"), "").unwrap();
+    std::fs::write(&other, "").unwrap();
+    symlink(&other, given.join("link")).unwrap();
+    let owner = |path: &std::path::Path| std::fs::symlink_metadata(path).map(|it| (it.uid(), it.gid())).unwrap();
+    let created = container(&engine, &format!("create --name a --user 33:34 -v {}:/x:U", given.display()), "touch /x/inner/new");
+    assert_eq!((created.code, owner(&given)), (0, (0, 0)), "only the start gives it away");
+    assert_eq!(run(&engine, "start -a a").code, 0);
+    for name in ["", "inner", "inner/file", "inner/new", "link"] {
+        assert_eq!(owner(&given.join(name)), (33, 34), "{name}");
+    }
+    assert_eq!(owner(&other), (0, 0));
+    let mount = format!("run --rm --user 5 --mount type=bind,src={},dst=/x,U=true", given.display());
+    assert_eq!((container(&engine, &mount, "test -O /x/inner").code, owner(&given)), (0, (5, 0)));
+    let refused = container(&engine, "run --rm --user 33:34 -v /etc:/x:U", "true");
+    let expected = "Error: chowning host path \"/etc\" is not allowed. You can manually `chown -R 33:34 /etc`";
+    assert_eq!(failure(&refused), (126, expected));
+    let unclear = container(&engine, &format!("run --rm --mount type=bind,src={},dst=/x,U=perhaps", given.display()), "true");
+    let expected = "Error: 'U' or 'chown' must be set to true or false, instead received \"perhaps\": must provide an argument for option";
+    assert_eq!(failure(&unclear), (125, expected));
+}

@@ -97,6 +97,8 @@ fn image_that_does_not_exist_is_not_known() {
         (vec!["run", "nope"], 125, "Error: nope: image not known\n"),
         (vec!["rmi", "nope"], 1, "Error: nope: image not known\n"),
         (vec!["rmi", "a", "b"], 1, "Error: 2 errors occurred:\n\t* a: image not known\n\t* b: image not known\n"),
+        (vec!["rmi", "a", "a"], 1, "Error: a: image not known\n"),
+        (vec!["images", "--filter", "since=nope"], 125, "Error: could not find local image for filter since=nope: nope: image not known\n"),
         (vec!["rmi"], 125, "Error: image name or ID must be specified\n"),
         (vec!["tag", "nope", "x"], 125, "Error: nope: image not known\n"),
         (vec!["image", "exists", "nope"], 1, ""),

@@ -66,6 +66,7 @@ impl Images {
         let order = Order::parse(&self.sort)?;
         let filters = image_filter::Filters::parse(&self.filter)?;
         let (images, damaged) = context.engine.images().images()?;
+        filters.check(&images)?;
         damaged.into_iter().for_each(|error| warn(&Failure::from(error).line()));
         let (containers, _) = selkie_engine::Container::all(context.engine.store())?;
         let is_wanted = |image: &Image| self.image.as_deref().is_none_or(|wanted| is_called(image, wanted));

@@ -112,6 +112,7 @@ fn store(context: &Context) -> Result<Value, Failure> {
         "GraphRoot": store.root().display().to_string(),
         "GraphRootAllocated": space.as_ref().map_or(0, |space| bytes(space.f_blocks, space.f_frsize)),
         "GraphRootUsed": space.as_ref().map_or(0, |space| bytes(space.f_blocks.saturating_sub(space.f_bfree), space.f_frsize)),
+        "ImageStore": {"Number": context.engine.images().images()?.0.len()},
         "RunRoot": store.run().display().to_string(),
     }))
 }

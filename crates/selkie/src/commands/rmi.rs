@@ -34,11 +34,15 @@ pub(crate) struct Rmi {
 
 impl Rmi {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
-        let images = match (self.all, self.images.is_empty()) {
+        let images: Vec<String> = match (self.all, self.images.is_empty()) {
             (true, true) => context.engine.images().images()?.0.into_iter().map(|image| image.id).collect(),
             (true, false) => return Err(Failure::engine("when using the --all switch, you may not pass any images names or IDs")),
             (false, true) => return Err(Failure::engine("image name or ID must be specified")),
-            (false, false) => self.images.clone(),
+            (false, false) => {
+                // One that is named twice is removed once.
+                let mut seen = std::collections::BTreeSet::new();
+                self.images.iter().filter(|image| seen.insert(image.as_str())).cloned().collect()
+            }
         };
         // Podman: 1 when all of them were missing, 2 when one is in use, otherwise 125.
         let mut code = 1;

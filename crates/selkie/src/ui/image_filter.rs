@@ -34,6 +34,20 @@ impl Filters {
         Ok(Self(filters))
     }
 
+    /// Checks that the images which filters name are there.
+    ///
+    /// # Errors
+    /// One that is not.
+    pub(crate) fn check(&self, known: &[Image]) -> Result<(), Failure> {
+        let named = self.0.iter().filter(|(key, _)| matches!(key.as_str(), "before" | "since" | "after"));
+        for (key, value) in named {
+            if other(known, value).is_none() {
+                return Err(Failure::engine(format!("could not find local image for filter {key}={value}: {value}: image not known")));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether `image` fits; `known` are all images, for those that a filter names.
     pub(crate) fn accept(&self, image: &Image, known: &[Image]) -> bool {
         let mut references = self.0.iter().filter(|(key, _)| key == "reference").peekable();
@@ -53,15 +67,18 @@ fn fits(image: &Image, known: &[Image], key: &str, value: &str) -> bool {
                 None => found(value).is_some(),
             }
         }
-        "before" | "since" | "after" => {
-            let other = known.iter().find(|other| other.id.starts_with(value) || is_called(other, value));
-            other.is_some_and(|other| if key == "before" { image.created < other.created } else { image.created > other.created })
-        }
+        "before" | "since" | "after" => other(known, value)
+            .is_some_and(|other| if key == "before" { image.created < other.created } else { image.created > other.created }),
         "id" => image.id.starts_with(value),
         // There are no read-only stores and no images between others.
         "readonly" | "intermediate" => value == "false",
         _ => true,
     }
+}
+
+/// Returns the image that a filter names.
+fn other<'a>(known: &'a [Image], name: &str) -> Option<&'a Image> {
+    known.iter().find(|other| other.id.starts_with(name) || is_called(other, name))
 }
 
 /// Whether a pattern with `*` and `?` fits one of the image's names, a name's end behind a `/`, or either without the tag.

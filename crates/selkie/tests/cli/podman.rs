@@ -267,3 +267,11 @@ fn volume_with_u_belongs_to_the_user_of_the_container() {
     let expected = "Error: 'U' or 'chown' must be set to true or false, instead received \"perhaps\": must provide an argument for option";
     assert_eq!(failure(&unclear), (125, expected));
 }
+
+#[test]
+fn templates_of_info_and_version_know_podmans_fields() {
+    let Some(engine) = engine() else { return };
+    assert_eq!(engine.ok(&["info", "--format", "{{.Store.ImageStore.Number}} {{.Store.ContainerStore.Number}}"]), "0 0");
+    let format = "{{.Client.GoVersion}}|{{.Client.GitCommit}}|{{.Client.Built}}|{{.Client.BuiltTime}}|{{.Client.Os}}";
+    assert_eq!(engine.ok(&["version", "--format", format]), "||0||linux");
+}

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::ui::error::{Failure, show};
-use crate::ui::{out, template};
+use crate::ui::out;
+use crate::ui::template::{self, Typed};
 
 /// Show everything about containers and images.
 ///
@@ -83,8 +84,9 @@ impl Inspect {
         }
         match self.format.as_deref() {
             Some(format) if !template::is_json(format) => {
-                objects.iter_mut().for_each(known::complete);
-                out::print(&template::render_typed(&dialect(format), "inspect", &objects, known::null)?)?;
+                let typed: Vec<Typed> =
+                    objects.into_iter().map(|object| Typed { known: known::complete(object.clone()), printed: object }).collect();
+                out::print(&template::render_typed(&dialect(format), "inspect", &typed, known::null)?)?;
             }
             _ => out::print(&array(&objects)?)?,
         }

@@ -35,10 +35,45 @@ pub(crate) enum Null {
 static NO_LIST: LazyLock<Arc<[Data]>> = LazyLock::new(|| Arc::from(Vec::new()));
 static NO_TABLE: LazyLock<Arc<BTreeMap<Arc<str>, Data>>> = LazyLock::new(Arc::default);
 
+/// An object as a template sees it and as it is printed.
+pub(crate) struct Typed {
+    /// What `json` prints of it.
+    pub(crate) printed: Value,
+    /// The same with the fields that are only printed when there is something in them.
+    pub(crate) known: Value,
+}
+
 /// The same as [`render`], where `null` means of each field what `null` says of its name.
-pub(crate) fn render_typed(format: &str, command: &str, values: &[Value], null: impl Fn(&str) -> Null) -> Result<String, Failure> {
+pub(crate) fn render_typed(format: &str, command: &str, objects: &[Typed], null: impl Fn(&str) -> Null) -> Result<String, Failure> {
     let template = parse(format, command)?;
-    values.iter().map(|value| Ok(pointers(execute_data(&template, command, &data(value, Null::Nothing, &null))?, value) + "\n")).collect()
+    let one = |object: &Typed| {
+        PRINTED.take();
+        let data = data(&object.known, Null::Nothing, &null);
+        remember(&data, &object.printed);
+        Ok(pointers(execute_data(&template, command, &data)?, &object.known) + "\n")
+    };
+    objects.iter().map(one).collect()
+}
+
+thread_local! {
+    /// What is printed of tables that a template sees with more in them, by where they are.
+    static PRINTED: std::cell::RefCell<BTreeMap<usize, Value>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+}
+
+fn place(table: &Arc<BTreeMap<Arc<str>, Data>>) -> usize {
+    Arc::as_ptr(table).addr()
+}
+
+/// Notes what is printed of a table and of those in it.
+fn remember(data: &Data, printed: &Value) {
+    if let (Data::Map(table), Value::Object(fields)) = (data, printed) {
+        PRINTED.with_borrow_mut(|all| all.insert(place(table), printed.clone()));
+        for (name, field) in fields {
+            if let Some(data) = table.get(name.as_str()) {
+                remember(data, field);
+            }
+        }
+    }
 }
 
 /// Names a pointer to nothing as Go does: the template library takes it for a value that is missing, which is an error here.
@@ -233,7 +268,9 @@ fn to_json(data: &Data) -> Value {
         Data::List(list) if Arc::ptr_eq(list, &NO_LIST) => Value::Null,
         Data::Map(map) if Arc::ptr_eq(map, &NO_TABLE) => Value::Null,
         Data::List(list) => Value::Array(list.iter().map(to_json).collect()),
-        Data::Map(map) => Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect()),
+        Data::Map(map) => PRINTED
+            .with_borrow(|all| all.get(&place(map)).cloned())
+            .unwrap_or_else(|| Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect())),
     }
 }
 
@@ -278,14 +315,18 @@ mod tests {
 
     #[test]
     fn json_of_what_is_not_there_is_null_and_its_text_is_empty() {
-        let values = [json!({"Caps": null, "Labels": null, "Health": null, "Mounts": []})];
+        let printed = json!({"Mounts": [], "Caps": null, "Labels": null, "State": {"Pid": 1}});
+        let known = json!({"Mounts": [], "Caps": null, "Labels": null, "Size": null, "State": {"Pid": 1, "Health": null}});
         let null = |field: &str| match field {
             "Caps" => Null::List,
             "Labels" => Null::Table,
             _ => Null::Nothing,
         };
-        let text = render_typed("{{.Caps}} {{.Labels}} {{.Health}} {{json .Caps}} {{json .Labels}} {{json .}}", "inspect", &values, null);
-        assert_eq!(text.unwrap(), "[] map[] <nil> null null {\"Caps\":null,\"Health\":null,\"Labels\":null,\"Mounts\":[]}\n");
+        let objects = [Typed { printed, known }];
+        let text = |format: &str| render_typed(format, "inspect", &objects, null).unwrap();
+        assert_eq!(text("{{.Caps}} {{.Labels}} {{.State.Health}} {{json .Caps}} {{json .Labels}}"), "[] map[] <nil> null null\n");
+        let whole = "{\"Mounts\":[],\"Caps\":null,\"Labels\":null,\"State\":{\"Pid\":1}}";
+        assert_eq!(text("{{json .}} {{json .State}}"), format!("{whole} {{\"Pid\":1}}\n"));
     }
 
     #[test]

@@ -275,3 +275,21 @@ fn templates_of_info_and_version_know_podmans_fields() {
     let format = "{{.Client.GoVersion}}|{{.Client.GitCommit}}|{{.Client.Built}}|{{.Client.BuiltTime}}|{{.Client.Os}}";
     assert_eq!(engine.ok(&["version", "--format", format]), "||0||linux");
 }
+
+#[test]
+fn inspect_shows_namespaces_and_mounts_in_podmans_words() {
+    let Some(engine) = engine() else { return };
+    container(&engine, "run -d --name a", "sleep 60");
+    let format = "{{.HostConfig.IpcMode}} {{.HostConfig.PidMode}} {{.HostConfig.UTSMode}} {{.HostConfig.NetworkMode}}";
+    let shown = |format: &str, name: &str| engine.ok(&["inspect", "--format", format, name]);
+    assert_eq!(shown(format, "a"), "shareable private private none");
+    container(&engine, "create --name b --ipc private --pid host --uts host --network host", "true");
+    assert_eq!(shown(format, "b"), "private host host host");
+    container(&engine, "create --name c --ipc container:a --pid container:a --uts container:a --network container:a", "true");
+    let id = shown("{{.Id}}", "a");
+    assert_eq!(shown(format, "c"), [format!("container:{id}").as_str(); 4].join(" "));
+    container(&engine, "create --name d --read-only --tmpfs /t:size=1m -v /etc:/e:ro,z --mount type=bind,src=/usr,dst=/u,ro", "true");
+    assert_eq!(shown("{{json .HostConfig.Binds}}", "d"), r#"["/etc:/e:ro,z,rprivate,rbind","/usr:/u:ro,rprivate,rbind"]"#);
+    assert_eq!(shown("{{range .Mounts}}{{.Destination}} {{.Mode}} {{.RW}};{{end}}", "d"), "/e z false;/u  false;");
+    assert_eq!(shown("{{index .HostConfig.Tmpfs \"/t\"}}", "d"), "size=1m,rw,rprivate,nosuid,nodev");
+}

@@ -1,8 +1,10 @@
 //! A container as `inspect` shows it: Podman's fields in Podman's order.
 
 use selkie_engine::{Container, RootSource, Status};
-use selkie_plan::value::{BindMount, RestartPolicy, SecurityOpt, UsernsMode};
-use selkie_plan::{DEFAULT_CAPABILITIES, IdMap, IdMaps, LogDriver, MountSource, Namespace, Plan, UserNamespace, cap_add_drop, normalise};
+use selkie_plan::value::{BindMount, NamespaceMode, NetworkMode, Relabel, RestartPolicy, SecurityOpt, UsernsMode};
+use selkie_plan::{
+    DEFAULT_CAPABILITIES, IdMap, IdMaps, LogDriver, Mount, MountSource, Namespace, Plan, Request, UserNamespace, cap_add_drop, normalise,
+};
 use serde_json::{Map, Value, json};
 
 use crate::commands::ps;
@@ -57,7 +59,7 @@ pub(super) fn object(context: &Context, container: &Container) -> Result<Value, 
         "BoundingCaps": names(process.map(|process| process.sets.bounding)),
         "ExecIDs": sessions,
         "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": directory.join("upper").display().to_string(), "WorkDir": directory.join("work").display().to_string()}},
-        "Mounts": mounts(planned),
+        "Mounts": mounts(&record.request, planned),
         "Dependencies": [],
         "NetworkSettings": network_settings(network_key(container, planned)),
         "Namespace": "",
@@ -106,7 +108,8 @@ fn names(set: Option<selkie_caps::CapSet>) -> Value {
 }
 
 /// The mounts that the user asked for.
-fn mounts(plan: Option<&Plan>) -> Vec<Value> {
+fn mounts(request: &Request, plan: Option<&Plan>) -> Vec<Value> {
+    let label = |destination: &str| request.mounts.binds().find(|bind| bind.destination == destination).and_then(label);
     let binds = plan.into_iter().flat_map(|plan| &plan.mounts).filter_map(|mount| match &mount.source {
         MountSource::Bind { path, recursive } => Some((mount, path, *recursive)),
         _ => None,
@@ -120,13 +123,21 @@ fn mounts(plan: Option<&Plan>) -> Vec<Value> {
                 "Source": path,
                 "Destination": mount.destination,
                 "Driver": "",
-                "Mode": "",
+                "Mode": label(&mount.destination).unwrap_or_default(),
                 "Options": [if recursive { "rbind" } else { "bind" }],
                 "RW": !mount.readonly,
                 "Propagation": propagation,
             })
         })
         .collect()
+}
+
+/// How SELinux labels the source.
+fn label(bind: &BindMount) -> Option<&'static str> {
+    bind.relabel.map(|relabel| match relabel {
+        Relabel::Shared => "z",
+        Relabel::Private => "Z",
+    })
 }
 
 /// A bind as `--volume` takes it, with all of its options.
@@ -137,6 +148,7 @@ fn bind(bind: &BindMount) -> String {
         if bind.nosuid { "nosuid" } else { "" },
         if bind.nodev { "nodev" } else { "" },
         if bind.noexec { "noexec" } else { "" },
+        label(bind).unwrap_or_default(),
         propagation.as_str().unwrap_or_default(),
         if bind.not_recursive { "bind" } else { "rbind" },
     ];
@@ -243,6 +255,7 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
     let defaults = configured.and_then(|names| normalise(names, 63).ok()).map_or(DEFAULT_CAPABILITIES, |named| named.set);
     let (cap_add, cap_drop) = cap_add_drop(bounding, defaults, privileged);
     let spaces = plan.map(|plan| &plan.namespaces);
+    let asked = &request.namespaces;
     let devices: Vec<Value> = if privileged {
         Vec::new()
     } else {
@@ -257,15 +270,15 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         .into_iter()
         .flat_map(|plan| &plan.mounts)
         .filter(|mount| mount.source == MountSource::Tmpfs && !["/dev", "/dev/shm"].contains(&mount.destination.as_str()))
-        .map(|mount| (mount.destination.clone(), Value::from(mount.options.join(","))))
+        .map(|mount| (mount.destination.clone(), Value::from(tmpfs_options(mount))))
         .collect();
     let mut shown = json!({
-        "Binds": request.mounts.volumes.iter().map(bind).collect::<Vec<_>>(),
+        "Binds": request.mounts.binds().map(bind).collect::<Vec<_>>(),
         "CgroupManager": "cgroupfs",
-        "CgroupMode": mode(spaces.map(|spaces| &spaces.cgroup)),
+        "CgroupMode": mode(context, &asked.cgroup, spaces.map(|spaces| &spaces.cgroup)),
         "ContainerIDFile": lifecycle.cidfile.clone().unwrap_or_default(),
         "LogConfig": {"Type": log_driver(lifecycle.log_driver), "Config": null, "Path": context.engine.log_path(container).display().to_string(), "Tag": "", "Size": "0B"},
-        "NetworkMode": match spaces.map(|spaces| &spaces.network) { Some(Namespace::Host) => "host".to_owned(), Some(Namespace::Path(path)) => format!("ns:{path}"), _ => "none".to_owned() },
+        "NetworkMode": network_mode(context, &asked.network, spaces.map(|spaces| &spaces.network)),
         "PortBindings": {},
         "RestartPolicy": restart_policy(lifecycle.restart),
         "AutoRemove": lifecycle.remove,
@@ -279,18 +292,18 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
         "DnsSearch": request.network.dns_search,
         "ExtraHosts": request.network.add_hosts.iter().flat_map(|entry| entry.names.iter().map(move |name| format!("{name}:{}", entry.address))).collect::<Vec<_>>(),
         "GroupAdd": request.process.group_add,
-        "IpcMode": mode(spaces.map(|spaces| &spaces.ipc)),
+        "IpcMode": ipc_mode(context, &asked.ipc, spaces.map(|spaces| &spaces.ipc)),
         "Cgroup": "",
         "Cgroups": if limits.path.is_some() { "default" } else { "disabled" },
         "Links": null,
         "OomScoreAdj": plan.and_then(|plan| plan.process.oom_score_adj).unwrap_or(0),
-        "PidMode": mode(spaces.map(|spaces| &spaces.pid)),
+        "PidMode": mode(context, &asked.pid, spaces.map(|spaces| &spaces.pid)),
         "Privileged": privileged,
         "PublishAllPorts": false,
         "ReadonlyRootfs": plan.is_some_and(|plan| plan.root.readonly),
         "SecurityOpt": security_options(container, plan),
         "Tmpfs": tmpfs,
-        "UTSMode": mode(spaces.map(|spaces| &spaces.uts)),
+        "UTSMode": mode(context, &asked.uts, spaces.map(|spaces| &spaces.uts)),
         "UsernsMode": user_mode(context, container, spaces.map(|spaces| &spaces.user)),
         "IDMappings": spaces.and_then(|spaces| spaces.user.maps()).map(id_mappings),
         "ShmSize": request.mounts.shm_size.unwrap_or(65_536_000),
@@ -336,13 +349,19 @@ fn host_config(context: &Context, container: &Container, plan: Option<&Plan>) ->
     shown
 }
 
+/// The options of a tmpfs, those that were not given too.
+fn tmpfs_options(mount: &Mount) -> String {
+    let mut options: Vec<&str> = mount.options.iter().map(String::as_str).collect();
+    options.extend([if mount.readonly { "ro" } else { "rw" }, "rprivate"]);
+    let switches = [(mount.nosuid, "nosuid"), (mount.nodev, "nodev"), (mount.noexec, "noexec")];
+    options.extend(switches.into_iter().filter(|(on, _)| *on).map(|(_, name)| name));
+    options.join(",")
+}
+
 /// `container:ID`, `ns:PATH`, `private`, or nothing for the engine's own.
 fn user_mode(context: &Context, container: &Container, space: Option<&UserNamespace>) -> String {
     match (space, &container.record.request.namespaces.user) {
-        (Some(UserNamespace::Path { .. }), UsernsMode::Container(name)) => {
-            let id = context.engine.store().find(name).map_or_else(|_| name.clone(), |id| id.to_string());
-            format!("container:{id}")
-        }
+        (Some(UserNamespace::Path { .. }), UsernsMode::Container(name)) => owner(context, name),
         (Some(UserNamespace::Path { path, .. }), _) => format!("ns:{path}"),
         (Some(UserNamespace::Private(_)), _) => "private".to_owned(),
         (Some(UserNamespace::Host) | None, _) => String::new(),
@@ -354,10 +373,37 @@ fn id_mappings(maps: &IdMaps) -> Value {
     json!({"UidMap": texts(&maps.uids), "GidMap": texts(&maps.gids)})
 }
 
-fn mode(space: Option<&Namespace>) -> String {
-    match space {
-        Some(Namespace::Host) => "host".to_owned(),
-        Some(Namespace::Path(path)) => format!("ns:{path}"),
+/// `container:ID`, as long as there is one of that name.
+fn owner(context: &Context, name: &str) -> String {
+    let id = context.engine.store().find(name).map_or_else(|_| name.to_owned(), |id| id.to_string());
+    format!("container:{id}")
+}
+
+/// A network of its own has `lo` alone: Podman's word for that is `none`.
+fn network_mode(context: &Context, asked: &NetworkMode, space: Option<&Namespace>) -> String {
+    match (space, asked) {
+        (Some(Namespace::Host), _) => "host".to_owned(),
+        (Some(Namespace::Path(_)), NetworkMode::Container(name)) => owner(context, name),
+        (Some(Namespace::Path(path)), _) => format!("ns:{path}"),
+        _ => "none".to_owned(),
+    }
+}
+
+/// Others may join it, unless that was excluded.
+fn ipc_mode(context: &Context, asked: &NamespaceMode, space: Option<&Namespace>) -> String {
+    match (space, asked) {
+        (Some(Namespace::Private), NamespaceMode::Default | NamespaceMode::Shareable) => "shareable".to_owned(),
+        (Some(Namespace::Private), NamespaceMode::None) => "none".to_owned(),
+        _ => mode(context, asked, space),
+    }
+}
+
+/// `host`, `container:ID`, `ns:PATH` or `private`.
+fn mode(context: &Context, asked: &NamespaceMode, space: Option<&Namespace>) -> String {
+    match (space, asked) {
+        (Some(Namespace::Host), _) => "host".to_owned(),
+        (Some(Namespace::Path(_)), NamespaceMode::Container(name)) => owner(context, name),
+        (Some(Namespace::Path(path)), _) => format!("ns:{path}"),
         _ => "private".to_owned(),
     }
 }

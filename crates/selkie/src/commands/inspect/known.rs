@@ -44,9 +44,10 @@ pub(super) fn null(field: &str) -> Null {
 }
 
 /// Adds to an object for a template what Podman knows of it and does not print.
-pub(super) fn complete(object: &mut Value) {
+pub(super) fn complete(mut object: Value) -> Value {
     let is_container = object.get("HostConfig").is_some();
-    add(object, if is_container { container() } else { image() });
+    add(&mut object, if is_container { container() } else { image() });
+    object
 }
 
 fn add(object: &mut Value, known: Value) {

@@ -513,7 +513,14 @@ fn caps_ps_shows_podmans_container_with_its_engine_and_id() {
         return;
     }
     let id = String::from_utf8_lossy(&started.stdout).trim().to_owned();
-    let line = engine.ok(&["caps", "ps", "--container", &id, "--format", "{{.Command}} {{.ContainerId}} {{.Engine}} {{.Capabilities}}"]);
+    let look = || engine.ok(&["caps", "ps", "--container", &id, "--format", "{{.Command}} {{.ContainerId}} {{.Engine}} {{.Capabilities}}"]);
+    // Podman says that it has started when runc lets the program go, which may not be executed yet.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut line = look();
+    while line.starts_with("runc:") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+        line = look();
+    }
     clean_up();
     assert_eq!(line, format!("sleep {id} podman setuid +"));
 }

@@ -391,7 +391,9 @@ fn network_mode(context: &Context, asked: &NetworkMode, space: Option<&Namespace
 
 /// Others may join it, unless that was excluded.
 fn ipc_mode(context: &Context, asked: &NamespaceMode, space: Option<&Namespace>) -> String {
+    let by_configuration = context.engine.conf().ipcns.as_deref() == Some("private");
     match (space, asked) {
+        (Some(Namespace::Private), NamespaceMode::Default) if by_configuration => "private".to_owned(),
         (Some(Namespace::Private), NamespaceMode::Default | NamespaceMode::Shareable) => "shareable".to_owned(),
         (Some(Namespace::Private), NamespaceMode::None) => "none".to_owned(),
         _ => mode(context, asked, space),

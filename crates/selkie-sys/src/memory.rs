@@ -1,4 +1,7 @@
 //! Gives memory back that a long-lived process used only at its start: malloc_trim(3), madvise(2).
+//! Or makes it present at once that is about to be used.
+
+use std::mem::MaybeUninit;
 
 /// Makes allocations from a few pages on mappings of their own, which go back to the kernel as soon as they are freed.
 ///
@@ -10,6 +13,18 @@ pub fn keep_heap_small() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 8192);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8192);
         libc::mallopt(libc::M_TOP_PAD, 0);
+    }
+}
+
+/// Makes the pages of `memory` present in one call, which takes half as long as a fault for each when it is touched first. Nothing else
+/// changes. On a kernel that does not know how (before Linux 5.14) they are made as ever.
+pub fn populate<T>(memory: &mut [MaybeUninit<T>]) {
+    let range = memory.as_mut_ptr_range();
+    let start = range.start.addr().next_multiple_of(4096);
+    let length = range.end.addr().saturating_sub(start) & !4095;
+    if length > 0 {
+        // SAFETY: the range is within `memory`, which nobody else uses; MADV_POPULATE_WRITE leaves what is written there as it is.
+        unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
     }
 }
 
@@ -91,6 +106,16 @@ fn clean_program_pages(smaps: &str) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn populate_leaves_what_is_there() {
+        let mut memory: Vec<u32> = (0..10_000).collect();
+        memory.reserve(100_000);
+        for spare in [memory.spare_capacity_mut(), &mut []] {
+            populate(spare);
+        }
+        assert_eq!(memory, (0..10_000).collect::<Vec<_>>());
+    }
 
     const SMAPS: &str = "\
 1000-2000 r--p 00000000 fe:00 77 /x

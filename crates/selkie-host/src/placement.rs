@@ -16,14 +16,20 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+
+use selkie_sys::process::with_own_files;
 
 use crate::procfs::{lines, number};
 use crate::{Buffer, CgroupLine, Mount, Owner, Procfs, engine_of};
 
 /// Deeper trees are a container's own doing.
 const DEPTH: usize = 32;
+/// So many containers are worth a thread that reads half of them.
+const MANY: usize = 64;
+/// A line of `cgroup.procs` is no longer.
+const LINE: usize = 12;
 /// Hierarchies of v1 that engines use, in the order in which they are asked. The unified one comes before them.
 const USED: [&str; 5] = ["name=systemd", "pids", "devices", "freezer", "memory"];
 
@@ -282,27 +288,27 @@ impl Placements {
     /// them elsewhere in one hierarchy and not in the next.
     fn add(&mut self, tree: Tree, places: &mut HashMap<Owner, usize>) {
         let seen: HashSet<usize> = self.by_pid.values().copied().collect();
-        for (owner, path) in tree.containers {
-            let place = self.placed(owner, places);
-            if !seen.contains(&place)
-                && let Some(directory) = directory(&tree.root, path.strip_prefix(b"/").unwrap_or(&path))
-            {
-                self.inhabit(&directory, place, DEPTH);
+        let Tree { root, containers } = tree;
+        let places = containers.into_iter().map(|(owner, path)| (self.placed(owner, places), path));
+        let wanted: Vec<(usize, Vec<u8>)> = places.filter(|(place, _)| !seen.contains(place)).collect();
+        let inhabitants = |part: &[(usize, Vec<u8>)]| {
+            let mut found = Vec::new();
+            for (place, path) in part {
+                inhabitants(&root, path.strip_prefix(b"/").unwrap_or(path), DEPTH, &mut |pid| found.push((pid, *place)));
             }
-        }
-    }
-
-    /// Counts the processes in a directory and beneath it to the container at `place`.
-    fn inhabit(&mut self, at: &OwnedFd, place: usize, depth: usize) {
-        for pid in processes(at) {
+            found
+        };
+        let (here, there) = wanted.split_at(if wanted.len() < MANY { wanted.len() } else { wanted.len() / 2 });
+        let found = std::thread::scope(|scope| {
+            let other = (!there.is_empty())
+                .then(|| std::thread::Builder::new().spawn_scoped(scope, || with_own_files(|| inhabitants(there))).ok())
+                .flatten();
+            let mut found = inhabitants(here);
+            found.extend(other.and_then(|other| other.join().ok()).unwrap_or_else(|| inhabitants(there)));
+            found
+        });
+        for (pid, place) in found {
             self.by_pid.entry(pid).or_insert(place);
-        }
-        if depth > 0 && !is_leaf(at) {
-            each_directory(at, |name, _| {
-                if let Some(inner) = directory(at, name) {
-                    self.inhabit(&inner, place, depth - 1);
-                }
-            });
         }
     }
 
@@ -414,10 +420,12 @@ fn owner_of(path: &str, known: &BTreeMap<String, Owner>) -> Option<Owner> {
     ends.filter_map(|end| path.get(..end)).find_map(|part| known.get(part).cloned().or_else(|| engine_of(part)))
 }
 
-/// Whether a directory is known to have none in it, without the list of its files, of which a cgroup has dozens. Each directory in
-/// it has a link to it; file systems that do not count these say 1.
+/// How many links a directory has that is known to have none in it, without the list of its files, of which a cgroup has dozens: each
+/// directory in it has a link to it. File systems that do not count these say 1.
+const LEAF: u64 = 2;
+
 fn is_leaf(directory: &OwnedFd) -> bool {
-    rustix::fs::fstat(directory).is_ok_and(|stat| stat.st_nlink == 2)
+    rustix::fs::fstat(directory).is_ok_and(|stat| stat.st_nlink == LEAF)
 }
 
 /// Opens a directory beneath another one; `None` for one that is gone.
@@ -438,15 +446,31 @@ fn each_directory(directory: &OwnedFd, mut found: impl FnMut(&[u8], u64)) {
     }
 }
 
-fn processes(directory: impl AsFd) -> Vec<u32> {
+/// Hands out the processes in the directory `name` in `at`, and beneath it. Most have no directory in them, and are not opened.
+fn inhabitants(at: &OwnedFd, name: &[u8], depth: usize, found: &mut dyn FnMut(u32)) {
+    processes(at, name).into_iter().for_each(&mut *found);
+    let is_leaf = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_nlink == LEAF);
+    if depth > 0
+        && !is_leaf
+        && let Some(inner) = directory(at, name)
+    {
+        each_directory(&inner, |name, _| inhabitants(&inner, name, depth - 1, found));
+    }
+}
+
+/// Returns the processes in the cgroup `name` in `at`.
+fn processes(at: impl AsFd, name: &[u8]) -> Vec<u32> {
     let read = || -> Result<Vec<u8>, Errno> {
-        let file = rustix::fs::openat(directory.as_fd(), c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let path = [name, b"/cgroup.procs"].concat();
+        let file = rustix::fs::openat(at.as_fd(), path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let mut content = Vec::new();
         let mut chunk = [0; 4096];
         loop {
-            match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut chunk))? {
-                0 => return Ok(content),
-                length => content.extend_from_slice(chunk.get(..length).unwrap_or(&[])),
+            let length = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut chunk))?;
+            content.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+            // The kernel fills what it is given as long as there is a line that fits (seq_file): with room for one more it was the end.
+            if length + LINE <= chunk.len() {
+                return Ok(content);
             }
         }
     };

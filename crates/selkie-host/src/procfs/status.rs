@@ -12,24 +12,24 @@
 //! ```
 
 use std::fmt;
-use std::io::BufRead;
 
 use selkie_caps::{CapSet, FiveSets};
 
 use super::{lines, number, words};
 
-/// The name of a process as the kernel has it: at most 15 bytes of anything, more only for the kernel's own threads.
+/// The name of a process as the kernel has it: at most 15 bytes of anything. Those of the kernel's own threads, which may be longer,
+/// are cut. Small, since of every process there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommandName {
     length: u8,
-    bytes: [u8; 63],
+    bytes: [u8; 15],
 }
 
 impl CommandName {
-    /// Builds it from what the kernel has, which ends at the first NUL; what is beyond 63 bytes is left out.
+    /// Builds it from what the kernel has, which ends at the first NUL; what is beyond 15 bytes is left out.
     #[must_use]
     pub fn new(raw: &[u8]) -> Self {
-        let mut name = Self { length: 0, bytes: [0; 63] };
+        let mut name = Self { length: 0, bytes: [0; 15] };
         let length = raw.iter().position(|byte| *byte == 0).unwrap_or(raw.len()).min(name.bytes.len());
         if let (Some(to), Some(from)) = (name.bytes.get_mut(..length), raw.get(..length)) {
             to.copy_from_slice(from);
@@ -38,10 +38,10 @@ impl CommandName {
         name
     }
 
-    /// Builds it from the kernel's escaped form; what is beyond 63 bytes is left out.
+    /// Builds it from the kernel's escaped form; what is beyond 15 bytes is left out.
     #[must_use]
     pub fn unescape(text: &[u8]) -> Self {
-        let mut name = Self { length: 0, bytes: [0; 63] };
+        let mut name = Self { length: 0, bytes: [0; 15] };
         let mut rest = text.iter().copied();
         for slot in &mut name.bytes {
             *slot = match rest.next() {
@@ -137,11 +137,11 @@ impl Status {
     }
 }
 
-/// Takes the next whole line. By memchr(3), which looks at many bytes at once: of these files there are thousands.
+/// Takes the next whole line. Of these files there are thousands.
 fn next_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let before = *rest;
-    let length = rest.skip_until(b'\n').ok()?;
-    before.get(..length)?.strip_suffix(b"\n")
+    let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
+    *rest = after.get(1..)?;
+    Some(line)
 }
 
 /// Returns the supplementary groups in the file.
@@ -304,6 +304,13 @@ mod tests {
     #[test]
     fn parse_escaped_backslash_is_one_backslash() {
         assert_eq!(CommandName::unescape(br"a\\n\x\").as_bytes(), br"a\n\x\");
+    }
+
+    #[test]
+    fn parse_name_of_a_kernel_thread_is_cut_like_any_other() {
+        let status = Status::parse(&file("kworker/u8:2-events_unbound")).unwrap();
+        assert_eq!(status.name.as_bytes(), b"kworker/u8:2-ev");
+        assert_eq!(status.name, CommandName::new(b"kworker/u8:2-events_unbound"));
     }
 
     #[test]

@@ -55,8 +55,8 @@ pub struct Process {
     pub cgroups: Option<u64>,
 }
 
-/// Hands every process to `take`; threads of the kernel are left out. In ascending order of their numbers, except for those that some
-/// sandboxes keep from BPF programs: they come last.
+/// Hands every process to `take`; threads of the kernel are left out. In ascending order of their numbers, except for those beyond
+/// the first that some sandboxes keep from BPF programs: they come last.
 ///
 /// `false` when it is not pinned and `load` is not wanted.
 ///
@@ -78,8 +78,18 @@ pub fn processes(load: bool, mut take: impl FnMut(&Process)) -> Result<bool> {
         found => found,
     };
     let Some(file) = file else { return Ok(false) };
-    let walked = read(file, &path, &mut take)?;
-    complete(&walked, before, take)?;
+    let mut files = Files::open()?;
+    let mut first = None;
+    let walked = read(file, &path, |process| {
+        if first.is_none() {
+            first = Some(if process.row.pid == FIRST { Ok(()) } else { files.process(FIRST, &mut take) });
+        }
+        take(process);
+    })?;
+    let has_first = first.transpose()?.is_some();
+    for pid in files.missing(&walked, before)?.into_iter().filter(|pid| *pid != FIRST || !has_first) {
+        files.process(pid, &mut take)?;
+    }
     Ok(true)
 }
 
@@ -108,20 +118,24 @@ fn threads() -> u64 {
     u64::from(rustix::system::sysinfo().procs)
 }
 
-/// Reads from procfs what the iterator was not shown: some sandboxes keep the machine's first process from BPF programs.
-///
-/// Counting the threads tells: before, by the iterator, and afterwards. Where many come and go the numbers differ as well, and
-/// then the list of pids is compared.
-fn complete(walked: &Walked, before: u64, mut take: impl FnMut(&Process)) -> Result<()> {
-    let failed = |source| Error::System { action: "read the processes".to_owned(), source };
-    let procfs = Procfs::open(Path::new("/proc")).map_err(failed)?;
-    // Two links, and one for each thread.
-    let hidden = std::fs::metadata("/proc/1/task").map_or(0, |tasks| tasks.nlink().saturating_sub(2));
-    let seen = walked.threads + if walked.pids.first() == Some(&1) { 0 } else { hidden };
-    let pids = if seen == before && seen == threads() { vec![1] } else { procfs.pids().map_err(failed)? };
-    let mut buffer = Buffer::new();
-    for pid in pids.into_iter().filter(|pid| walked.pids.binary_search(pid).is_err()) {
-        match procfs.status(pid, &mut buffer) {
+/// The machine's first process, which some sandboxes keep from BPF programs.
+const FIRST: u32 = 1;
+
+/// What procfs says of processes that the iterator was not shown.
+struct Files {
+    procfs: Procfs,
+    buffer: Buffer,
+}
+
+impl Files {
+    fn open() -> Result<Self> {
+        Ok(Self { procfs: Procfs::open(Path::new("/proc")).map_err(failed)?, buffer: Buffer::new() })
+    }
+
+    /// Hands out a process, unless it has ended or is a thread of the kernel.
+    fn process(&mut self, pid: u32, take: &mut impl FnMut(&Process)) -> Result<()> {
+        let procfs = &self.procfs;
+        match procfs.status(pid, &mut self.buffer) {
             Ok(Some(status)) if !status.is_kernel_thread(pid) => {
                 let number = |kind| procfs.namespace(pid, kind).and_then(|number| u32::try_from(number).ok());
                 let namespaces = Namespace::ALL.map(|kind| number(kind).unwrap_or_default());
@@ -132,8 +146,25 @@ fn complete(walked: &Walked, before: u64, mut take: impl FnMut(&Process)) -> Res
             Err(error) if matches!(error.errno, Errno::ACCESS | Errno::PERM) => {}
             Err(error) => return Err(failed(error)),
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Returns the processes that the iterator was not shown.
+    ///
+    /// Counting the threads tells: before, by the iterator, and afterwards. Where many come and go the numbers differ as well, and
+    /// then the list of pids is compared.
+    fn missing(&self, walked: &Walked, before: u64) -> Result<Vec<u32>> {
+        // Two links, and one for each thread.
+        let hidden = std::fs::metadata("/proc/1/task").map_or(0, |tasks| tasks.nlink().saturating_sub(2));
+        let seen = walked.threads + if walked.pids.first() == Some(&FIRST) { 0 } else { hidden };
+        let mut pids = if seen == before && seen == threads() { vec![FIRST] } else { self.procfs.pids().map_err(failed)? };
+        pids.retain(|pid| walked.pids.binary_search(pid).is_err());
+        Ok(pids)
+    }
+}
+
+fn failed(source: selkie_sys::SyscallError) -> Error {
+    Error::System { action: "read the processes".to_owned(), source }
 }
 
 fn unavailable(reason: String) -> Error {

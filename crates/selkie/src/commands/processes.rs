@@ -46,21 +46,74 @@ impl Processes {
     }
 
     fn at_once(load: bool, procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool) -> selkie_observe::Result<Option<Self>> {
-        let (mut rows, mut members) = (Vec::with_capacity(MANY), Members::default());
+        // There are no more processes than threads, and memory that is not used is not there.
+        let mut rows = Vec::with_capacity(usize::from(rustix::system::sysinfo().procs).max(MANY));
+        let (mut present, mut members) = (0, Members::default());
         let is_there = selkie_observe::processes(load, |process| {
             let row = &process.row;
             // Of one that was read from procfs nobody knows with whom it shares its cgroups. No address is as small as a pid.
             let cgroups = process.cgroups.unwrap_or_else(|| u64::from(row.pid));
             members.add(Member { pid: row.pid, cgroups, unified: process.cgroup.unwrap_or(0) });
             if keep(row.pid, &row.status) {
+                if rows.len() == present {
+                    let memory = rows.spare_capacity_mut();
+                    let more = memory.len().min(MANY);
+                    selkie_sys::memory::populate(memory.get_mut(..more).unwrap_or_default());
+                    present += more;
+                }
                 rows.push(*row);
             }
         })?;
         if !is_there {
             return Ok(None);
         }
-        // All but those that come last are in order.
-        rows.sort_by_key(|row: &Row| row.pid);
+        order(&mut rows);
         Ok(Some(Self { rows, cgroups: Cgroups::of_groups(procfs, members) }))
+    }
+}
+
+/// Brings processes into the order of their numbers, in which nearly always they are: then nothing is moved.
+fn order(rows: &mut [Row]) {
+    if !rows.is_sorted_by_key(|row| row.pid) {
+        rows.sort_by_key(|row| row.pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pid: u32, parent: u32) -> Row {
+        let file = format!(
+            "Name:\tx\nState:\tS\nPPid:\t{parent}\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\n\
+             CapPrm:\t0000000000000001\nCapEff:\t0000000000000001\nCapBnd:\t0000000000000001\n"
+        );
+        Row { pid, status: Status::parse(file.as_bytes()).unwrap(), user_namespace: Some(u64::from(pid)) }
+    }
+
+    #[test]
+    fn order_brings_processes_that_were_handed_out_late_to_their_places() {
+        let sorted: Vec<Row> = (1..100).map(|pid| row(pid, pid / 2)).collect();
+        let ways: [Vec<Row>; 4] = [
+            sorted.clone(),
+            // The first one, and others, are kept from BPF programs.
+            sorted[1..].iter().chain(&sorted[..1]).copied().collect(),
+            sorted.iter().filter(|row| row.pid % 7 != 0).chain(sorted.iter().filter(|row| row.pid % 7 == 0)).copied().collect(),
+            sorted.iter().rev().copied().collect(),
+        ];
+        for mut way in ways {
+            order(&mut way);
+            assert_eq!(way, sorted);
+        }
+        order(&mut []);
+    }
+
+    #[test]
+    fn every_source_has_processes_in_the_order_of_their_numbers() {
+        let procfs = Procfs::open(std::path::Path::new("/proc")).unwrap();
+        for source in [Source::Auto, Source::Procfs] {
+            let rows = Processes::read(source, &procfs, |_, _| true).unwrap().rows;
+            assert!(rows.is_sorted_by(|one, other| one.pid < other.pid), "{source:?}");
+        }
     }
 }

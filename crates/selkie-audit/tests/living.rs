@@ -106,3 +106,15 @@ fn profile_is_held_against_the_image_of_its_digest_and_else_of_its_name_with_dou
     assert_eq!(said("host", None, None), text("host", "; it is the profile of this name, which image it is of is not said"));
     assert_eq!(said("other", None, None), None);
 }
+
+#[test]
+fn verdict_over_a_container_is_the_same_when_everything_is_accepted() {
+    let set = CapSet::EMPTY.with(Capability::SysAdmin);
+    let mut report = report(running(Seen { walls: walls(set, Calls::All), ..Seen::default() }));
+    for finding in &mut report.entries[0].findings {
+        finding.accepted = Some("a reason".to_owned());
+    }
+    assert_eq!(report.entries[0].verdicts(), [Verdict::Open]);
+    assert_eq!((report.worst(), report.open().count()), (None, 0));
+    assert_eq!(json(&report)["files"][0]["containers"][0]["verdict"], "open");
+}

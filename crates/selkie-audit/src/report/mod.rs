@@ -53,7 +53,7 @@ impl From<&ReadError> for Problem {
     }
 }
 
-/// How a container stands, by the worst finding that nobody accepts.
+/// How a container stands, by its worst finding, accepted or not: somebody's reason makes it no safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It does not run, and what is known of it is not bad.
@@ -169,7 +169,7 @@ impl Entry {
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut worst: std::collections::BTreeMap<&str, Severity> = std::collections::BTreeMap::new();
-        for finding in self.findings.iter().filter(|finding| finding.accepted.is_none()) {
+        for finding in &self.findings {
             let known = worst.entry(finding.subject.as_str()).or_insert(finding.severity);
             *known = (*known).max(finding.severity);
         }

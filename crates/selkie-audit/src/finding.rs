@@ -89,6 +89,9 @@ pub struct Fix {
     pub text: String,
     /// What of the file to change, if there is one right change; all of them or none.
     pub changes: Vec<Change>,
+    /// Findings of the same container, by rule and capability, that have to be fixed as well: with only these changes the file would be
+    /// refused by whoever reads it. Those that the container does not have do not count.
+    pub needs: Vec<(Rule, Option<Capability>)>,
 }
 
 /// A change of what a file says, apart from how it is written.

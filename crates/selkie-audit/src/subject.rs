@@ -183,7 +183,7 @@ pub struct Mount {
     pub of_host: bool,
     /// It cannot be written.
     pub read_only: bool,
-    /// Mounts below it show on the host (`shared`, `rshared`, `Bidirectional`).
+    /// Mounts below it show on the host (`shared`, `rshared`).
     pub propagates: bool,
 }
 
@@ -194,6 +194,8 @@ pub enum KubernetesExtra {
     ProbeHost(String),
     /// `windowsOptions.hostProcess`.
     HostProcess,
+    /// `mountPropagation: Bidirectional` of a volume of whatever type that is mounted here.
+    Bidirectional(String),
 }
 
 /// A list of capability names, read.

@@ -420,6 +420,49 @@ fn every_kind_of_workload_is_read() {
 }
 
 #[test]
+fn pods_of_kinds_that_others_have_defined_are_read() {
+    let spec = "spec: {containers: [{name: c, securityContext: {privileged: true}}]}";
+    for (kind, version) in
+        [("Rollout", "argoproj.io/v1alpha1"), ("Service", "serving.knative.dev/v1"), ("DeploymentConfig", "apps.openshift.io/v1")]
+    {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {{template: {{{spec}}}}}\n");
+        assert!(findings("x.yaml", &text).contains("privileged"), "{kind}");
+    }
+    let cron = format!("apiVersion: x.io/v1\nkind: Cron\nspec: {{jobTemplate: {{spec: {{template: {{{spec}}}}}}}}}\n");
+    assert!(findings("x.yaml", &cron).contains("privileged"));
+}
+
+#[test]
+fn template_that_is_of_no_pod_is_left_alone() {
+    let others = [
+        "spec: {template: {metadata: {name: s}, type: Opaque}}",
+        "spec: {template: {spec: {domain: {cpu: 1}}}}",
+        "spec: {template: '<html>'}",
+        "spec: {template: {spec: {containers: 3}}}",
+        "spec: {template: {spec: {containers: [x]}}}",
+        "spec: [template]",
+        "data: {template: x}",
+    ];
+    for other in others {
+        let text = format!("apiVersion: x.io/v1\nkind: Other\nmetadata: {{name: p}}\n{other}\n");
+        let read = read("x.yaml", text.as_bytes(), None).unwrap();
+        assert_eq!((read.subjects.len(), read.findings.len()), (0, 0), "{other}");
+    }
+}
+
+#[test]
+fn bidirectional_mount_of_a_volume_of_any_type_shows_on_the_node() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: d, emptyDir: {}}, {name: h, hostPath: {path: /d}}]\n  containers:\n  - name: c\n    volumeMounts:\n    - {name: d, mountPath: /d, mountPropagation: Bidirectional}\n    - {name: h, mountPath: /h, mountPropagation: Bidirectional}\n    - {name: h, mountPath: /i, mountPropagation: HostToContainer}\n";
+    let read = read("x.yaml", text.as_bytes(), None).unwrap();
+    let found: Vec<(String, usize)> = check(&read.subjects[0], &[])
+        .into_iter()
+        .filter(|finding| finding.rule == selkie_audit::Rule::MountPropagation)
+        .map(|finding| (finding.message, finding.place.unwrap().line))
+        .collect();
+    assert_eq!(found, [("mounts below /d show on the node".to_owned(), 9), ("mounts below /h show on the node".to_owned(), 10)]);
+}
+
+#[test]
 fn init_and_ephemeral_containers_are_read() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec:\n  initContainers: [{name: i}]\n  ephemeralContainers: [{name: e}]\n  containers: [{name: c}]\n";
     let read = read("x.yaml", text.as_bytes(), None).unwrap();

@@ -164,3 +164,58 @@ fn mended_file_has_the_findings_no_more() {
         assert!(left.iter().find(same).is_none(), "{finding:?}\n{}", mended.text);
     }
 }
+
+/// A container that is privileged, and what only a privileged one may have.
+const DRIVER: &str = "apiVersion: v1
+kind: Pod
+spec:
+  containers:
+  - name: c
+    securityContext:
+      privileged: true # for now
+    volumeMounts:
+    - name: a
+      mountPath: /a
+      mountPropagation: Bidirectional # shows below
+    - {name: b, mountPath: /b, mountPropagation: Bidirectional}
+    - {name: c, mountPath: /c, mountPropagation: None}
+  volumes: [{name: a, hostPath: {path: /a}}, {name: b, emptyDir: {}}, {name: c, emptyDir: {}}]
+";
+
+#[test]
+fn privileged_goes_with_the_propagation_that_only_it_may_have() {
+    let new = DRIVER.replace("privileged: true", "privileged: false").replace("Bidirectional", "HostToContainer");
+    assert_eq!(text("x.yaml", DRIVER, &[Rule::Privileged]), new);
+}
+
+#[test]
+fn escalation_is_not_forbidden_beside_privileges_that_stay() {
+    let all = findings("x.yaml", DRIVER, &[]);
+    let accepted: Vec<Finding> = all
+        .into_iter()
+        .filter(|finding| matches!(finding.rule, Rule::Privileged | Rule::PrivilegeEscalation))
+        .map(|finding| {
+            let accepted = (finding.rule == Rule::Privileged).then(|| "a driver".to_owned());
+            Finding { accepted, ..finding }
+        })
+        .collect();
+    let mended = mend("x.yaml", DRIVER.as_bytes(), None, &accepted).unwrap();
+    assert_eq!(mended.text, DRIVER);
+    assert_eq!(mended.refused.iter().map(|(_, error)| *error).collect::<Vec<_>>(), [FixError::Beside(Rule::Privileged)]);
+}
+
+#[test]
+fn escalation_is_not_forbidden_beside_a_sys_admin_that_stays() {
+    let old = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: c\n    securityContext:\n      capabilities:\n        add: [NAME, CHOWN]\n";
+    let long = old.replace("NAME", "CAP_SYS_ADMIN");
+    let alone = mended("x.yaml", &long, &[Rule::PrivilegeEscalation]);
+    assert_eq!((alone.text, alone.refused), (long.clone() + "      allowPrivilegeEscalation: false\n", vec![]), "it is none of the list");
+    let mut all = findings("x.yaml", &long, &[]);
+    all.retain(|finding| matches!(finding.rule, Rule::PrivilegeEscalation | Rule::CapabilityHostRoot));
+    for finding in all.iter_mut().filter(|finding| finding.rule == Rule::CapabilityHostRoot) {
+        finding.accepted = Some("mounts".to_owned());
+    }
+    let mended = mend("x.yaml", long.as_bytes(), None, &all).unwrap();
+    assert_eq!(mended.text, long);
+    assert_eq!(mended.refused.iter().map(|(_, error)| *error).collect::<Vec<_>>(), [FixError::Beside(Rule::CapabilityHostRoot)]);
+}

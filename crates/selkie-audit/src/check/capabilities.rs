@@ -259,7 +259,7 @@ fn least(subject: &Subject, needs: CapSet) -> Fix {
         // Removing comes first, so that places still hold.
         changes.rotate_left(1);
     }
-    Fix { text, changes }
+    Fix { text, changes, ..Fix::default() }
 }
 
 fn names(set: CapSet) -> String {

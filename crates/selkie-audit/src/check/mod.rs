@@ -87,24 +87,24 @@ impl Finding {
 impl Fix {
     /// In words only.
     fn words(text: impl Into<String>) -> Self {
-        Self { text: text.into(), changes: Vec::new() }
+        Self { text: text.into(), ..Fix::default() }
     }
 
     /// The item at `place` goes.
     fn remove(text: impl Into<String>, place: Option<Place>) -> Self {
-        Self { text: text.into(), changes: place.map(|place| Change::Remove { place }).into_iter().collect() }
+        Self { text: text.into(), changes: place.map(|place| Change::Remove { place }).into_iter().collect(), ..Self::default() }
     }
 
     /// The truth value at `place` becomes `value`.
     fn truth(text: impl Into<String>, place: Option<Place>, value: bool) -> Self {
         let change = |place| Change::Replace { place, value: Setting::Truth(value) };
-        Self { text: text.into(), changes: place.map(change).into_iter().collect() }
+        Self { text: text.into(), changes: place.map(change).into_iter().collect(), ..Self::default() }
     }
 
     /// The word at `place` becomes `value`.
     fn word(text: impl Into<String>, place: Option<Place>, value: &str) -> Self {
         let change = |place| Change::Replace { place, value: Setting::Text(value.to_owned()) };
-        Self { text: text.into(), changes: place.map(change).into_iter().collect() }
+        Self { text: text.into(), changes: place.map(change).into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -121,7 +121,7 @@ enum Wish {
 fn wish(subject: &Subject, wish: Wish) -> Fix {
     let set = |text: &str, path: &[&'static str], value: Setting| {
         let change = |within| Change::Set { within, path: path.to_vec(), value };
-        Fix { text: text.to_owned(), changes: subject.place.map(change).into_iter().collect() }
+        Fix { text: text.to_owned(), changes: subject.place.map(change).into_iter().collect(), ..Fix::default() }
     };
     let context = "securityContext";
     match (wish, subject.engine) {
@@ -131,7 +131,11 @@ fn wish(subject: &Subject, wish: Wish) -> Fix {
         (Wish::NoNewPrivileges, Engine::Docker) => {
             let item = "no-new-privileges:true".to_owned();
             let change = |within| Change::Append { within, path: vec!["security_opt"], item };
-            Fix { text: "security_opt: [no-new-privileges:true]".to_owned(), changes: subject.place.map(change).into_iter().collect() }
+            Fix {
+                text: "security_opt: [no-new-privileges:true]".to_owned(),
+                changes: subject.place.map(change).into_iter().collect(),
+                ..Fix::default()
+            }
         }
         (Wish::NoNewPrivileges, Engine::Podman) if is_quadlet(subject) => {
             set("NoNewPrivileges=true", &["Container", "NoNewPrivileges"], Setting::Truth(true))

@@ -1,8 +1,10 @@
 //! Walls that are down: flag, user, filter, labels, masks, namespaces, kernel settings. Pod Security Standards, CIS Docker 5.
 
+use selkie_caps::Capability;
+
 use super::{Findings, Wish, is_conf, wish};
 use crate::subject::{Basis, Confinement, Engine, KubernetesExtra, Namespace, Selinux};
-use crate::{Fix, Rule, Severity};
+use crate::{Change, Fix, Located, Rule, Setting, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings) {
     user(findings);
@@ -37,9 +39,23 @@ pub(super) fn flag(findings: &mut Findings) {
     let fix = match subject.engine {
         Engine::Oci => Fix::words("name the capabilities that are needed"),
         Engine::Podman if !is_conf(subject) => Fix::remove("take `--privileged` away", flag.place),
+        Engine::Kubernetes if subject.kubernetes.iter().any(is_bidirectional) => {
+            let text = "privileged: false and mountPropagation: HostToContainer, since Bidirectional is for privileged containers alone; \
+                        then add what `selkie learn` proves";
+            let mut fix = Fix::truth(text, flag.place, false);
+            let places = subject.kubernetes.iter().filter(|extra| is_bidirectional(extra)).filter_map(|extra| extra.place);
+            let value = || Setting::Text("HostToContainer".to_owned());
+            fix.changes.extend(places.map(|place| Change::Replace { place, value: value() }));
+            fix
+        }
         _ => Fix::truth("privileged: false; then add what `selkie learn` proves", flag.place, false),
     };
     findings.add(Rule::Privileged, text, flag.place, fix).with(severity);
+}
+
+/// Of a container that is not privileged the API server refuses it.
+fn is_bidirectional(extra: &Located<KubernetesExtra>) -> bool {
+    matches!(extra.value, KubernetesExtra::Bidirectional(_))
 }
 
 fn user(findings: &mut Findings) {
@@ -60,19 +76,31 @@ fn user(findings: &mut Findings) {
     }
 }
 
+/// `allowPrivilegeEscalation: false` is refused by the API server beside `privileged: true` and beside this name of SYS_ADMIN.
+fn no_gaining(subject: &Subject) -> Fix {
+    let mut fix = wish(subject, Wish::NoNewPrivileges);
+    if subject.engine == Engine::Kubernetes {
+        fix.needs.push((Rule::Privileged, None));
+        if subject.added.iter().any(|name| name.value == "CAP_SYS_ADMIN") {
+            fix.needs.push((Rule::CapabilityHostRoot, Some(Capability::SysAdmin)));
+        }
+    }
+    fix
+}
+
 fn gaining(findings: &mut Findings) {
     let subject = findings.subject;
     match &subject.no_new_privileges {
         Some(flag) if flag.value => {}
         Some(flag) => {
             let text = "programs of it may gain privileges (set-user-ID, file capabilities)";
-            findings.add(Rule::PrivilegeEscalation, text, flag.place, wish(subject, Wish::NoNewPrivileges));
+            findings.add(Rule::PrivilegeEscalation, text, flag.place, no_gaining(subject));
         }
         None if matches!(subject.engine, Engine::Lxc | Engine::Nspawn) || is_conf(subject) => {}
         None => {
             let severity = if subject.engine == Engine::Kubernetes { Severity::Medium } else { Severity::Low };
             let text = "nothing keeps its programs from gaining privileges (set-user-ID, file capabilities)";
-            findings.add(Rule::PrivilegeEscalation, text, None, wish(subject, Wish::NoNewPrivileges)).with(severity);
+            findings.add(Rule::PrivilegeEscalation, text, None, no_gaining(subject)).with(severity);
         }
     }
     match &subject.read_only_root {
@@ -232,6 +260,11 @@ fn kubernetes(findings: &mut Findings) {
             KubernetesExtra::HostProcess => {
                 let fix = Fix::truth("hostProcess: false", extra.place, false);
                 findings.add(Rule::HostProcess, "it runs on its Windows node, not in a container", extra.place, fix);
+            }
+            KubernetesExtra::Bidirectional(target) => {
+                let text = format!("mounts below {target} show on the node");
+                // A driver that mounts for others needs it: no change is right for sure.
+                findings.add(Rule::MountPropagation, text, extra.place, Fix::words("mountPropagation: HostToContainer"));
             }
         }
     }

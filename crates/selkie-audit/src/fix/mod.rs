@@ -9,8 +9,10 @@ mod units;
 
 pub use self::diff::diff;
 
+use selkie_caps::Capability;
+
 use crate::place::Source;
-use crate::{Change, FileType, Finding, ReadError, read};
+use crate::{Change, FileType, Finding, ReadError, Rule, read};
 
 /// How many changes are made at once; the file is read again after each.
 const CHANGES: usize = 500;
@@ -46,12 +48,16 @@ pub enum FixError {
     /// The new text would not mean what is intended.
     #[error("the new text would not mean what is intended")]
     NotAsIntended,
+    /// What it is only valid with stays as it is.
+    #[error("the file would not be valid with it as long as `{0}` stays")]
+    Beside(Rule),
     /// Other changes come first.
     #[error("these are more changes at once than a file of this size gets")]
     TooMany,
 }
 
-/// Makes the changes of `findings` in the file; findings without a change are refused, each for its own reason.
+/// Makes the changes of `findings` in the file; findings without a change are refused, each for its own reason. Those that are
+/// accepted stay as they are.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -61,7 +67,7 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
     let mut refused: Vec<(usize, FixError)> = Vec::new();
     let mut wanted: Vec<usize> = Vec::new();
     let mut changes = 0;
-    for (number, finding) in findings.iter().enumerate() {
+    for (number, finding) in findings.iter().enumerate().filter(|(_, finding)| finding.accepted.is_none()) {
         changes += finding.fix.changes.len();
         match () {
             () if finding.fix.changes.is_empty() => refused.push((number, FixError::NoChange)),
@@ -72,6 +78,10 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
     // All changes of a finding or none: without the one that fails, all others are made again from the beginning.
     let mut work = WORK;
     loop {
+        while let Some((number, rule)) = wanted.iter().find_map(|number| Some((*number, stays(*number, findings, &wanted)?))) {
+            wanted.retain(|wanted| *wanted != number);
+            refused.push((number, FixError::Beside(rule)));
+        }
         match make((name, kind), text, findings, &wanted, &mut work) {
             Ok(text) => {
                 refused.sort_unstable_by_key(|(number, _)| *number);
@@ -84,6 +94,16 @@ pub fn mend(name: &str, bytes: &[u8], kind: Option<FileType>, findings: &[Findin
             }
         }
     }
+}
+
+/// Returns the rule of a finding that is needed with this one and is none of the `wanted`.
+fn stays(number: usize, findings: &[Finding], wanted: &[usize]) -> Option<Rule> {
+    let finding = findings.get(number)?;
+    let is_needed = |other: &Finding| {
+        let is_meant = |(rule, capability): &(Rule, Option<Capability>)| *rule == other.rule && *capability == other.capability;
+        other.subject == finding.subject && finding.fix.needs.iter().any(is_meant)
+    };
+    findings.iter().enumerate().find(|(at, other)| is_needed(other) && !wanted.contains(at)).map(|(_, other)| other.rule)
 }
 
 /// Makes all changes of the `wanted` findings; fails with the finding whose change fails.

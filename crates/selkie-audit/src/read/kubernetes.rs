@@ -57,7 +57,8 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
             let spec = reading.map(node, "spec").cloned().and_then(|spec| reading.map(&spec, "jobTemplate").cloned());
             spec.and_then(|job| reading.map(&job, "spec").cloned()).and_then(|spec| template(reading, &spec))
         }
-        _ => return,
+        // Kinds that others have defined, as Argo's Rollout and Knative's Service, mostly have their pods where a Deployment has them.
+        _ => foreign(node),
     };
     let pod: &Node = match (&pod, kind.as_str()) {
         (Some(pod), _) => pod,
@@ -87,6 +88,18 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
         let rest = volumes.iter().filter(|(name, _)| !used.contains(*name));
         first.mounts.extend(rest.map(|(_, mount)| mount.clone()));
     }
+}
+
+/// Returns the pod template of an object whose kind is not known: of anything else that is called `template` nothing is expected.
+fn foreign(node: &Node) -> Option<Rc<Node>> {
+    let within = |node: &Rc<Node>, keys: &[&str]| keys.iter().try_fold(node.clone(), |node, key| node.get(key).cloned());
+    let spec = node.get("spec")?;
+    let templates = [&["template"][..], &["jobTemplate", "spec", "template"]];
+    let has_containers = |pod: &Rc<Node>| {
+        let lists = ["containers", "initContainers"].map(|key| within(pod, &["spec", key]));
+        lists.into_iter().flatten().any(|list| list.items().iter().any(|item| matches!(item.value, Value::Map(_))))
+    };
+    templates.into_iter().filter_map(|keys| within(spec, keys)).find(has_containers)
 }
 
 /// What the pod says for all of its containers.
@@ -202,6 +215,12 @@ fn container(
     }
     subject.mounts = mounts(reading, volumes, used, node);
     subject.kubernetes.extend(probes(node));
+    for item in reading.list(node, "volumeMounts") {
+        if let Some(mode) = item.get("mountPropagation").filter(|mode| mode.scalar().as_deref() == Some("Bidirectional")) {
+            let target = item.get("mountPath").and_then(|path| path.scalar()).unwrap_or_default();
+            subject.kubernetes.push(Located::new(KubernetesExtra::Bidirectional(target), mode.place));
+        }
+    }
     subject
 }
 
@@ -258,7 +277,6 @@ fn mounts(reading: &mut Reading, volumes: &Volumes, used: &mut BTreeSet<String>,
         let mount = Mount {
             target: word("mountPath"),
             read_only: item.get("readOnly").and_then(|value| value.truth()).unwrap_or(false),
-            propagates: word("mountPropagation") == "Bidirectional",
             ..volume.value.clone()
         };
         mounts.push(Located { value: mount, place: volume.place });

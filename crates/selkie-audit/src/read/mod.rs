@@ -94,7 +94,7 @@ impl Reading<'_> {
     /// Notes a value of the wrong type.
     pub(crate) fn wrong(&mut self, key: &str, place: Place, found: &str, expected: &str) {
         let written: String = self.source.at(place).lines().next().unwrap_or_default().chars().take(60).collect();
-        let fix = Fix { text: format!("write {expected}"), changes: Vec::new() };
+        let fix = Fix { text: format!("write {expected}"), ..Fix::default() };
         self.note(Rule::WrongType, format!("`{key}` takes {expected}, and `{}` is {found}", written.trim()), Some(place), fix);
     }
 
@@ -103,6 +103,7 @@ impl Reading<'_> {
         let fix = Fix {
             text: "audit the file with its variables filled in, for example of `docker compose config`".to_owned(),
             changes: Vec::new(),
+            ..Fix::default()
         };
         self.note(Rule::KnownOnlyLater, format!("`{key}: {text}` is known only when it runs"), place, fix);
     }
@@ -110,12 +111,12 @@ impl Reading<'_> {
     /// Notes that more is in another file.
     fn elsewhere(&mut self, key: &str, file: &str, place: Option<Place>) {
         let text = format!("`{key}: {file}` is another file, which is not read");
-        self.note(Rule::KnownOnlyLater, text, place, Fix { text: "audit that file, too".to_owned(), changes: Vec::new() });
+        self.note(Rule::KnownOnlyLater, text, place, Fix { text: "audit that file, too".to_owned(), ..Fix::default() });
     }
 
     fn duplicates(&mut self, duplicates: Vec<Located<String>>) {
         for key in duplicates {
-            let fix = Fix { text: "take one of both away".to_owned(), changes: Vec::new() };
+            let fix = Fix { text: "take one of both away".to_owned(), ..Fix::default() };
             self.note(Rule::DuplicateKey, format!("`{}` is there twice, and most readers take the last one", key.value), key.place, fix);
         }
     }

@@ -144,7 +144,7 @@ fn service_section(reading: &mut Reading, settings: &[Setting]) {
             "ProtectSystem" => "ReadOnly=true",
             _ => "the container's own settings",
         };
-        let fix = Fix { text: format!("{instead} in [Container]"), changes };
+        let fix = Fix { text: format!("{instead} in [Container]"), changes, ..Fix::default() };
         reading.note(
             Rule::BoundsTheEngine,
             format!("`{key}=` of [Service] bounds Podman, and not the container"),

@@ -13,7 +13,7 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
     let mut changed = Vec::new();
     let (mut made, mut left) = (0, 0);
     for entry in report.entries.iter().filter(|entry| entry.kind.is_some()) {
-        let findings: Vec<Finding> = entry.findings.iter().filter(|finding| finding.accepted.is_none()).cloned().collect();
+        let findings: &[Finding] = &entry.findings;
         let bytes = match &entry.name[..] {
             "-" => {
                 warn("standard input cannot be fixed: name a file");
@@ -21,7 +21,7 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
             }
             name => files::read(name, FILE_LIMIT).map_err(|unreadable| unreadable.failure(name))?,
         };
-        let mended = mend(&entry.name, &bytes, kind, &findings).map_err(|error| Failure::engine(format!("{}: {error}", entry.name)))?;
+        let mended = mend(&entry.name, &bytes, kind, findings).map_err(|error| Failure::engine(format!("{}: {error}", entry.name)))?;
         let old = String::from_utf8_lossy(&bytes).into_owned();
         out::print(&diff(&entry.name, &old, &mended.text))?;
         made += mended.made.len();

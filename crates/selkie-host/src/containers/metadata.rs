@@ -2,7 +2,7 @@
 //! that has never run, or that ran before the last boot.
 //!
 //! ```text
-//! v1 / NAMESPACE / images / NAME / target / digest, mediatype
+//! v1 / NAMESPACE / images / NAME / target / digest, mediatype        of an index the blob is read beside it
 //!                / containers / ID / image, createdat, labels / KEY
 //!                                  / spec: google.protobuf.Any of an OCI specification in JSON
 //! ```
@@ -13,12 +13,29 @@ use std::sync::Arc;
 
 use super::find::MOST;
 use super::tree::Tree;
-use super::{Configuration, HostContainer, containerd, json, spec};
+use super::{Configuration, HostContainer, containerd, json, platform, spec};
 use crate::bolt::{self, Bucket, Damage, Database, Value};
 use crate::{Engine, Owner, engines};
 
-/// What a database says of containers, by their namespaces and ids.
-pub type Recorded = BTreeMap<(String, String), HostContainer>;
+/// What a database says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// By their namespaces and ids.
+    pub containers: BTreeMap<Key, HostContainer>,
+    /// Of those whose image is one for several platforms, that image.
+    pub indexes: BTreeMap<Key, Index>,
+}
+
+type Key = (String, String);
+
+/// An image for several platforms: which of its manifests a container was made of is not in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Of the index itself, which is a blob.
+    pub digest: String,
+    /// `linux/arm64/v8`, where a label says so; else it is that of the machine.
+    pub platform: Option<String>,
+}
 
 /// How often a database is read that is written meanwhile. Writing waits for the disk, reading does not.
 const TRIES: usize = 5;
@@ -26,7 +43,7 @@ const TRIES: usize = 5;
 const SPECIFICATION: usize = 4 << 20;
 
 /// Reads the database beneath containerd's root; nothing where there is none, or one that is damaged.
-pub(super) fn read(tree: &mut Tree, root: &str) -> Recorded {
+pub(super) fn read(tree: &mut Tree, root: &str) -> BTreeMap<Key, HostContainer> {
     let place = format!("{root}/io.containerd.metadata.v1.bolt/meta.db");
     let mut found = settled(|| {
         let bytes = tree.database(&place)?;
@@ -34,14 +51,17 @@ pub(super) fn read(tree: &mut Tree, root: &str) -> Recorded {
         Some((bytes, bolt::transaction(&after)))
     });
     if tree.user.is_some() {
-        found.values_mut().for_each(|container| container.configuration = None);
+        found.containers.values_mut().for_each(|container| container.configuration = None);
     }
-    found
+    let tree = std::cell::RefCell::new(tree);
+    let is_fetched = |digest: &str| blob(root, digest).is_some_and(|path| tree.borrow_mut().has(&path));
+    resolve(&mut found, |digest| tree.borrow_mut().record(&blob(root, digest)?), is_fetched);
+    found.containers
 }
 
 /// Reads until no transaction has come in between. If one always does, what is whole as far as it can be seen has to do.
 fn settled(mut read: impl FnMut() -> Option<(Vec<u8>, Option<u64>)>) -> Recorded {
-    let mut last = Recorded::new();
+    let mut last = Recorded::default();
     for _ in 0..TRIES {
         let Some((bytes, after)) = read() else { break };
         let found = parse(&bytes).ok();
@@ -59,7 +79,7 @@ fn settled(mut read: impl FnMut() -> Option<(Vec<u8>, Option<u64>)>) -> Recorded
 /// When it is none, or is not whole.
 pub fn parse(bytes: &[u8]) -> Result<Recorded, Damage> {
     let database = Database::open(bytes)?;
-    let mut recorded = Recorded::new();
+    let mut recorded = Recorded::default();
     for version in buckets(database.root()?) {
         let (b"v1", version) = version? else { continue };
         for namespace in buckets(version) {
@@ -73,23 +93,27 @@ pub fn parse(bytes: &[u8]) -> Result<Recorded, Damage> {
 }
 
 fn of_namespace(namespace: &str, bucket: Bucket<'_>, recorded: &mut Recorded) -> Result<(), Damage> {
-    let (mut containers, mut images) = (None, Digests::new());
+    let (mut containers, mut images) = (None, Targets::new());
     for entry in buckets(bucket) {
         match entry? {
             (b"containers", bucket) => containers = Some(bucket),
-            (b"images", bucket) => images = digests(bucket)?,
+            (b"images", bucket) => images = targets(bucket)?,
             _ => {}
         }
     }
     for entry in containers.into_iter().flat_map(buckets) {
         let (id, bucket) = entry?;
-        if recorded.len() >= MOST {
+        if recorded.containers.len() >= MOST {
             break;
         }
         let owner = str::from_utf8(id).ok().and_then(|id| Some((id, containerd::owner(namespace, id)?)));
         if let Some((id, owner)) = owner.filter(|(_, owner)| owner.engine == Engine::Containerd) {
-            let found = Container::read(bucket)?.describe(namespace, owner, &images);
-            recorded.insert((namespace.to_owned(), id.to_owned()), found);
+            let found = Container::read(bucket)?;
+            let key = (namespace.to_owned(), id.to_owned());
+            if let Some(Target::Index(digest)) = found.image.as_ref().and_then(|image| images.get(image)) {
+                recorded.indexes.insert(key.clone(), Index { digest: digest.clone(), platform: found.platform.clone() });
+            }
+            recorded.containers.insert(key, found.describe(namespace, owner, &images));
         }
     }
     Ok(())
@@ -97,30 +121,76 @@ fn of_namespace(namespace: &str, bucket: Bucket<'_>, recorded: &mut Recorded) ->
 
 /// What a digest is of when it is that of one image: an index of several platforms has another one than any of its manifests.
 const MANIFESTS: [&[u8]; 2] = [b"application/vnd.oci.image.manifest.v1+json", b"application/vnd.docker.distribution.manifest.v2+json"];
+/// And when it is that of an index.
+const INDEXES: [&[u8]; 2] = [b"application/vnd.oci.image.index.v1+json", b"application/vnd.docker.distribution.manifest.list.v2+json"];
 
-/// The digests of images' manifests, by the images' names.
-type Digests = BTreeMap<String, String>;
+/// What an image's name stands for, by its digest.
+#[derive(Clone, Debug)]
+enum Target {
+    Manifest(String),
+    Index(String),
+}
 
-fn digests(images: Bucket<'_>) -> Result<Digests, Damage> {
-    let mut digests = Digests::new();
+/// By the images' names.
+type Targets = BTreeMap<String, Target>;
+
+fn targets(images: Bucket<'_>) -> Result<Targets, Damage> {
+    let mut targets = Targets::new();
     for image in buckets(images) {
         let (name, image) = image?;
-        let (mut digest, mut is_one) = (None, false);
+        let (mut digest, mut media_type) = (None, &[][..]);
         for part in buckets(image) {
             let (b"target", target) = part? else { continue };
             for entry in target.entries() {
                 match entry? {
                     (b"digest", Value::Bytes(value)) => digest = text(value).filter(|digest| engines::is_digest(digest)),
-                    (b"mediatype", Value::Bytes(value)) => is_one = MANIFESTS.contains(&value),
+                    (b"mediatype", Value::Bytes(value)) => media_type = value,
                     _ => {}
                 }
             }
         }
-        if let (Some(name), Some(digest), true, true) = (text(name), digest, is_one, digests.len() < MOST) {
-            digests.insert(name, digest);
+        let target = match digest {
+            Some(digest) if MANIFESTS.contains(&media_type) => Target::Manifest(digest),
+            Some(digest) if INDEXES.contains(&media_type) => Target::Index(digest),
+            _ => continue,
+        };
+        if let (Some(name), true) = (text(name), targets.len() < MOST) {
+            targets.insert(name, target);
         }
     }
-    Ok(digests)
+    Ok(targets)
+}
+
+/// So many different indexes are read.
+const MOST_INDEXES: usize = 1024;
+
+/// Gives containers of images for several platforms the digest of the manifest that they were made of: the one for their platform
+/// that has been fetched. None where that is not one alone.
+fn resolve(recorded: &mut Recorded, mut blob: impl FnMut(&str) -> Option<Vec<u8>>, mut is_fetched: impl FnMut(&str) -> bool) {
+    let mut known: BTreeMap<&str, Vec<platform::Manifest>> = BTreeMap::new();
+    for (key, index) in &recorded.indexes {
+        if known.len() >= MOST_INDEXES && !known.contains_key(index.digest.as_str()) {
+            continue;
+        }
+        let manifests = known
+            .entry(&index.digest)
+            .or_insert_with(|| blob(&index.digest).and_then(|blob| platform::manifests(&blob)).unwrap_or_default());
+        let own = platform::own();
+        let platform = index.platform.as_deref().or(own.as_deref());
+        let mut found = manifests.iter().filter(|manifest| platform.is_some_and(|wanted| manifest.is_for(wanted)));
+        if let (Some(one), None) = (found.next(), found.next())
+            && is_fetched(&one.digest)
+            && let Some(container) = recorded.containers.get_mut(key)
+        {
+            container.digest = Some(one.digest.clone());
+        }
+    }
+}
+
+/// Returns where a blob of containerd's is.
+fn blob(root: &str, digest: &str) -> Option<String> {
+    let (algorithm, hex) = digest.split_once(':').filter(|_| engines::is_digest(digest))?;
+    Some(format!("{root}/io.containerd.content.v1.content/blobs/{algorithm}/{hex}"))
 }
 
 /// What the bucket of a container has.
@@ -131,6 +201,7 @@ struct Container<'d> {
     /// Of an OCI specification.
     specification: Option<&'d [u8]>,
     name: Option<String>,
+    platform: Option<String>,
     pod: Option<String>,
     pod_namespace: Option<String>,
 }
@@ -158,6 +229,7 @@ impl<'d> Container<'d> {
             match key {
                 b"io.cri-containerd.kind" => is_pod = value == b"sandbox",
                 b"io.kubernetes.container.name" | b"nerdctl/name" => self.name = text(value),
+                b"nerdctl/platform" => self.platform = text(value),
                 b"io.kubernetes.pod.name" => self.pod = text(value),
                 b"io.kubernetes.pod.namespace" => self.pod_namespace = text(value),
                 _ => {}
@@ -169,13 +241,16 @@ impl<'d> Container<'d> {
         Ok(())
     }
 
-    fn describe(self, namespace: &str, owner: Owner, images: &Digests) -> HostContainer {
+    fn describe(self, namespace: &str, owner: Owner, images: &Targets) -> HostContainer {
         let known = self.specification.and_then(|bytes| Some((bytes, spec::parse(bytes)?)));
         let configuration = known.as_ref().map(|(bytes, _)| Configuration::Specification(Arc::from(*bytes)));
         let mut container = containerd::container(namespace, owner.clone(), known.map(|(_, spec)| spec), None);
         container.complete_from(HostContainer {
             name: self.name,
-            digest: self.image.as_ref().and_then(|image| images.get(image)).cloned(),
+            digest: self.image.as_ref().and_then(|image| images.get(image)).and_then(|target| match target {
+                Target::Manifest(digest) => Some(digest.clone()),
+                Target::Index(_) => None,
+            }),
             image: self.image,
             pod: self.pod,
             namespace: self.pod_namespace,
@@ -334,7 +409,7 @@ mod tests {
     }
 
     fn one(database: &[u8]) -> HostContainer {
-        let mut found: Vec<_> = parse(database).unwrap().into_values().collect();
+        let mut found: Vec<_> = parse(database).unwrap().containers.into_values().collect();
         assert_eq!(found.len(), 1);
         found.remove(0)
     }
@@ -354,7 +429,8 @@ mod tests {
         };
         let made = HostContainer { namespace: Some("default".to_owned()), ..HostContainer::unknown(Engine::Containerd, "made") };
         let key = |id: &str| ("default".to_owned(), id.to_owned());
-        assert_eq!(parse(&example()), Ok([(key(ID), web), (key("made"), made)].into()));
+        let containers = [(key(ID), web), (key("made"), made)].into();
+        assert_eq!(parse(&example()), Ok(Recorded { containers, indexes: BTreeMap::new() }));
     }
 
     #[test]
@@ -403,6 +479,42 @@ mod tests {
     }
 
     #[test]
+    fn digest_of_an_index_is_that_of_the_manifest_for_the_platform_that_was_fetched() {
+        let made = |labels: Node| {
+            let containers = Node::leaf([("web", Node::leaf([("image", Node::text("i")), ("labels", labels)]))]);
+            let images = Node::leaf([("i", image(&digest(), "application/vnd.oci.image.index.v1+json"))]);
+            parse(&database([("default", Node::leaf([("containers", containers), ("images", images)]))])).unwrap()
+        };
+        let of = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let manifest = |digit: &str, platform: &str| {
+            format!(r#"{{"mediaType": "{MANIFEST}", "digest": "{}", "size": 7, "platform": {{{platform}}}}}"#, of(digit))
+        };
+        let [os, own] = [r#""os": "linux""#, &platform::own().unwrap()["linux/".len()..]];
+        let index = [
+            manifest("1", &format!(r#"{os}, "architecture": "{own}""#)),
+            manifest("2", &format!(r#"{os}, "architecture": "s390x""#)),
+            manifest("3", &format!(r#"{os}, "architecture": "mips""#)),
+            manifest("4", r#""os": "unknown", "architecture": "unknown""#),
+        ];
+        let index = format!(r#"{{"schemaVersion": 2, "manifests": [{}]}}"#, index.join(", "));
+        let resolved = |platform: Option<&str>| {
+            let labels = platform.map_or(Node::inline([]), |platform| Node::inline([("nerdctl/platform", Node::text(platform))]));
+            let mut found = made(labels);
+            let blob = |wanted: &str| (wanted == digest()).then(|| index.clone().into_bytes());
+            resolve(&mut found, blob, |wanted| wanted != of("3"));
+            found.containers.into_values().next().unwrap().digest
+        };
+        assert_eq!(resolved(None), Some(of("1")));
+        assert_eq!(resolved(Some("linux/s390x")), Some(of("2")));
+        assert_eq!(resolved(Some("linux/mips")), None, "it has not been fetched");
+        assert_eq!(resolved(Some("linux/riscv64")), None, "there is none");
+        let mut damaged = made(Node::inline([]));
+        resolve(&mut damaged, |_| Some(b"{".to_vec()), |_| true);
+        resolve(&mut damaged, |_| None, |_| true);
+        assert_eq!(damaged.containers.into_values().next().unwrap().digest, None);
+    }
+
+    #[test]
     fn time_of_both_versions_and_of_none() {
         let seconds = (1_767_323_045 + 62_135_596_800_i64).to_be_bytes();
         let of = |version: u8, seconds: &[u8], zone: &[u8]| super::time(&[&[version], seconds, &[0; 4], zone].concat());
@@ -434,7 +546,7 @@ mod tests {
         let count = |answers: Vec<Option<(Vec<u8>, Option<u64>)>>| {
             let mut answers = answers.into_iter();
             let found = settled(|| answers.next().unwrap());
-            (found.len(), answers.len())
+            (found.containers.len(), answers.len())
         };
         assert_eq!(count(vec![still(), None]), (2, 1));
         assert_eq!(count(vec![torn(), changed(), still(), None]), (2, 1));

@@ -49,13 +49,30 @@ pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Resu
         let mut rows = work()?;
         for other in others {
             // A panic there is a bug that this thread would have met too.
-            rows.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            rows = merged(rows, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
         Ok::<_, SyscallError>(rows)
     })?;
-    // Each thread's are in order.
-    rows.sort_by_key(|row| row.pid);
+    // Those of the kernel are. Another directory that looks like it may be listed in any order.
+    if !rows.is_sorted_by_key(|row| row.pid) {
+        rows.sort_by_key(|row| row.pid);
+    }
     Ok(rows)
+}
+
+/// Makes one list of two that are in order each: one move of each row, and no memory but that of the result.
+fn merged(one: Vec<Row>, other: Vec<Row>) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(one.len() + other.len());
+    selkie_sys::memory::populate(rows.spare_capacity_mut());
+    let mut other = other.into_iter().peekable();
+    for row in one {
+        while let Some(before) = other.next_if(|other| other.pid < row.pid) {
+            rows.push(before);
+        }
+        rows.push(row);
+    }
+    rows.extend(other);
+    rows
 }
 
 /// The processes that nobody has taken yet.
@@ -138,6 +155,17 @@ mod tests {
         let rows = scan(&procfs, |pid, _| pid == own).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].user_namespace, procfs.user_namespace(own));
+    }
+
+    #[test]
+    fn merged_keeps_the_order_and_every_row() {
+        let procfs = Procfs::open(Path::new("/proc")).unwrap();
+        let own = scan(&procfs, |pid, _| pid == std::process::id()).unwrap()[0];
+        let rows = |pids: &[u32]| pids.iter().map(|pid| Row { pid: *pid, ..own }).collect::<Vec<_>>();
+        let pids = |one: &[u32], other: &[u32]| merged(rows(one), rows(other)).iter().map(|row| row.pid).collect::<Vec<_>>();
+        assert_eq!(pids(&[1, 4, 9], &[2, 3, 10, 11]), [1, 2, 3, 4, 9, 10, 11]);
+        assert_eq!(pids(&[], &[2]), [2]);
+        assert_eq!(pids(&[2], &[]), [2]);
     }
 
     #[test]

@@ -288,17 +288,18 @@ impl Placements {
     /// them elsewhere in one hierarchy and not in the next.
     fn add(&mut self, tree: Tree, places: &mut HashMap<Owner, usize>) {
         let seen: HashSet<usize> = self.by_pid.values().copied().collect();
-        let Tree { root, containers } = tree;
-        let places = containers.into_iter().map(|(owner, path)| (self.placed(owner, places), path));
-        let wanted: Vec<(usize, Vec<u8>)> = places.filter(|(place, _)| !seen.contains(place)).collect();
-        let inhabitants = |part: &[(usize, Vec<u8>)]| {
+        let Tree { root, mut containers } = tree;
+        containers.retain(|(owner, _)| places.get(owner).is_none_or(|place| !seen.contains(place)));
+        let inhabitants = |part: &[(Owner, Vec<u8>)]| {
             let mut found = Vec::new();
-            for (place, path) in part {
-                inhabitants(&root, path.strip_prefix(b"/").unwrap_or(path), DEPTH, &mut |pid| found.push((pid, *place)));
+            for (owner, path) in part {
+                let path = path.strip_prefix(b"/").unwrap_or(path);
+                // Who is in a PID namespace that this one does not see has the number 0.
+                inhabitants(&root, path, DEPTH, &mut |pid| found.extend((pid != 0).then(|| (pid, owner.clone()))));
             }
             found
         };
-        let (here, there) = wanted.split_at(if wanted.len() < MANY { wanted.len() } else { wanted.len() / 2 });
+        let (here, there) = containers.split_at(if containers.len() < MANY { containers.len() } else { containers.len() / 2 });
         let found = std::thread::scope(|scope| {
             let other = (!there.is_empty())
                 .then(|| std::thread::Builder::new().spawn_scoped(scope, || with_own_files(|| inhabitants(there))).ok())
@@ -307,7 +308,9 @@ impl Placements {
             found.extend(other.and_then(|other| other.join().ok()).unwrap_or_else(|| inhabitants(there)));
             found
         });
-        for (pid, place) in found {
+        // A cgroup without processes is what somebody has left behind, and no container.
+        for (pid, owner) in found {
+            let place = self.placed(owner, places);
             self.by_pid.entry(pid).or_insert(place);
         }
     }
@@ -429,7 +432,7 @@ fn is_leaf(directory: &OwnedFd) -> bool {
 }
 
 /// Opens a directory beneath another one; `None` for one that is gone.
-fn directory(at: &OwnedFd, path: impl rustix::path::Arg) -> Option<OwnedFd> {
+fn directory(at: impl AsFd, path: impl rustix::path::Arg) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(at, path, flags, Mode::empty()).ok()
 }
@@ -484,6 +487,39 @@ mod tests {
     use crate::{Engine, mountinfo};
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn walk_leaves_out_a_cgroup_that_nobody_is_in() {
+        let first = tree(&[("docker/ID", ""), ("docker/ID/inner", ""), ("lxc.payload.a", "7\n"), ("lxc.payload.b", "0\n0\n")]);
+        let second = tree(&[("docker/ID", "9\n"), ("lxc.payload.c", "")]);
+        let none = Placements::walk(&[first.path().to_owned()], &BTreeMap::new());
+        assert_eq!(none.owners(), [Owner { engine: Engine::Lxc, id: "a".to_owned() }]);
+        let both = Placements::walk(&[first.path().to_owned(), second.path().to_owned()], &BTreeMap::new());
+        let owner = |id: &str, engine| Owner { engine, id: id.to_owned() };
+        assert_eq!(both.owners(), [owner("a", Engine::Lxc), owner(ID, Engine::Docker)]);
+        assert_eq!((both.of(9), both.of(0)), (Some(&owner(ID, Engine::Docker)), None));
+    }
+
+    #[test]
+    fn walk_of_many_containers_finds_the_processes_of_each() {
+        let files: Vec<(String, String)> =
+            (0..200).map(|number| (format!("lxc.payload.c{number}"), format!("{}\n", 1000 + number))).collect();
+        let host = tree(&files.iter().map(|(path, pids)| (path.as_str(), pids.as_str())).collect::<Vec<_>>());
+        let found = Placements::walk(&[host.path().to_owned()], &BTreeMap::new());
+        let ids: Vec<Option<&str>> = (1000..1200).map(|pid| found.of(pid).map(|owner| owner.id.as_str())).collect();
+        let wanted: Vec<String> = (0..200).map(|number| format!("c{number}")).collect();
+        assert_eq!(ids, wanted.iter().map(|id| Some(id.as_str())).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn processes_of_a_list_longer_than_one_read_are_all_there() {
+        let pids: Vec<u32> = (1_000_000..1_003_000).collect();
+        let text: String = pids.iter().map(|pid| format!("{pid}\n")).collect();
+        let host = tree(&[("a", &text)]);
+        let root = directory(rustix::fs::CWD, host.path()).unwrap();
+        assert_eq!(processes(&root, b"a"), pids);
+        assert_eq!(processes(&root, b"missing"), Vec::<u32>::new());
+    }
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();

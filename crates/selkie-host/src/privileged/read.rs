@@ -224,6 +224,11 @@ fn label(procfs: &Procfs, pid: u32, buffer: &mut Buffer) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// Without the slash at the end that joining leaves where a whole file system is mounted.
+fn text(path: &Path) -> String {
+    path.components().as_path().display().to_string()
+}
+
 /// Mounts of the host's own system directories, told by the device that the host's root is on.
 fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool, buffer: &mut Buffer) -> Vec<HostMount> {
     // From inside, the host's root is not known.
@@ -238,7 +243,6 @@ fn host_mounts(procfs: &Procfs, mounts: &[Mount], view: View, host_process: bool
             places_on_host(&own, mount).find(|path| SYSTEM_DIRECTORIES.iter().any(|system| path.as_path() == Path::new(system)))
             && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue" | "cgroup" | "cgroup2")
         {
-            let text = |path: &Path| path.display().to_string();
             found.push(HostMount { source: text(&source), point: text(&mount.point), read_only: mount.is_read_only() });
         }
     }
@@ -288,6 +292,11 @@ fn is_socket_beneath(root: impl AsFd, path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::mountinfo;
+
+    #[test]
+    fn text_of_a_directory_has_no_slash_at_its_end() {
+        assert_eq!(["/run/", "/run", "/", "/etc//x/"].map(|path| text(Path::new(path))), ["/run", "/run", "/", "/etc//x"]);
+    }
 
     #[test]
     fn writable_is_what_the_deepest_mount_says() {

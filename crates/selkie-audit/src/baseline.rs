@@ -4,6 +4,7 @@
 //! {"version": 1, "exceptions": [{"rule": "host-network", "subject": "dns", "reason": "answers on every address", "expires": "2027-01-31"}]}
 //! ```
 
+use selkie_caps::Capability;
 use serde::{Deserialize, Serialize};
 
 use crate::{Finding, Rule};
@@ -75,6 +76,14 @@ pub enum BaselineError {
         /// What it names.
         rule: String,
     },
+    /// A capability that there is not.
+    #[error("exception {number}: `{capability}` is not a capability")]
+    NoCapability {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What it names.
+        capability: String,
+    },
     /// A day that is none.
     #[error("exception {number}: `{expires}` is not a day in the form YYYY-MM-DD")]
     NoDay {
@@ -99,6 +108,9 @@ impl Baseline {
             let rule = exception.rule.clone();
             if Rule::from_id(&rule).is_none() {
                 return Err(BaselineError::NoRule { number, rule });
+            }
+            if let Some(capability) = exception.capability.as_ref().filter(|name| Capability::parse_name(name).is_err()) {
+                return Err(BaselineError::NoCapability { number, capability: capability.clone() });
             }
             if exception.reason.trim().is_empty() {
                 return Err(BaselineError::NoReason { number, rule });
@@ -196,6 +208,13 @@ mod tests {
             Err(BaselineError::NoDay { .. })
         ));
         assert!(matches!(baseline("{\"rule\": \"privileged\", \"reason\": \"y\", \"why\": 1}"), Err(BaselineError::Form { .. })));
+    }
+
+    #[test]
+    fn exception_of_no_capability_is_refused() {
+        let of = |name: &str| baseline(&format!("{{\"rule\": \"capability-added\", \"reason\": \"y\", \"capability\": \"{name}\"}}"));
+        assert_eq!(of("NET_ADMN"), Err(BaselineError::NoCapability { number: 1, capability: "NET_ADMN".to_owned() }));
+        assert!(["NET_ADMIN", "CAP_NET_ADMIN"].iter().all(|name| of(name).is_ok()));
     }
 
     #[test]

@@ -118,3 +118,19 @@ fn verdict_over_a_container_is_the_same_when_everything_is_accepted() {
     assert_eq!((report.worst(), report.open().count()), (None, 0));
     assert_eq!(json(&report)["files"][0]["containers"][0]["verdict"], "open");
 }
+
+#[test]
+fn namespace_of_what_runs_is_fixed_by_a_flag_and_not_by_leaving_a_line_out() {
+    use selkie_audit::Namespace;
+    let host_namespaces = [Namespace::Cgroup, Namespace::Pid].map(Located::nowhere).to_vec();
+    let fixes = |subject: Subject| {
+        check(&subject, &[])
+            .into_iter()
+            .filter(|finding| finding.rule.id().starts_with("host-"))
+            .map(|finding| finding.fix.text)
+            .collect::<Vec<_>>()
+    };
+    let seen = Subject { host_namespaces: host_namespaces.clone(), ..running(Seen::default()) };
+    assert_eq!(fixes(seen), ["start it without --pid host", "start it with --cgroupns private"]);
+    assert_eq!(fixes(Subject { host_namespaces, ..Subject::default() }), ["leave it out", "leave it out"]);
+}

@@ -195,7 +195,17 @@ fn namespaces(findings: &mut Findings) {
             continue;
         }
         // Taking a namespace away changes what a program reaches: words, and no patch.
-        findings.add(rule, text, shared.place, Fix::words("leave it out"));
+        // Of what runs there is no line to leave out.
+        let private = match shared.value {
+            _ if !matches!(subject.basis, Basis::Running(_)) => "leave it out",
+            Namespace::Pid => "start it without --pid host",
+            Namespace::Network => "start it without --network host",
+            Namespace::Ipc => "start it without --ipc host",
+            Namespace::Uts => "start it without --uts host",
+            Namespace::User => "start it without --userns host",
+            Namespace::Cgroup => "start it with --cgroupns private",
+        };
+        findings.add(rule, text, shared.place, Fix::words(private));
     }
     if matches!(subject.engine, Engine::Lxc | Engine::Nspawn)
         && let Some(own) = subject.own_users.as_ref().filter(|own| !own.value)

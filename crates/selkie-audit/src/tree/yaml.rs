@@ -122,6 +122,10 @@ impl<'a> Reader<'a> {
             let (key, _) = self.node(event, span, depth + 1)?;
             let (event, span) = self.some()?;
             let (value, _) = self.node(event, span, depth + 1)?;
+            if matches!(key.value, Value::List(_) | Value::Map(_)) {
+                let problem = "a list or map stands where a key should, as by the `{{` of a template".to_owned();
+                return Err(ReadError::Syntax { syntax: "YAML", problem, place: key.place });
+            }
             let is_merge = matches!(&key.value, Value::Text { text, plain: true } if text == "<<");
             if is_merge {
                 merged.push(value);
@@ -207,6 +211,15 @@ mod tests {
     fn broken_text_is_an_error_with_its_place() {
         let Err(error) = read("a: 1\nb: [1, 2\nc: 3\n") else { panic!("read") };
         assert!(error.to_string().starts_with("line 3, column 2: not YAML: "), "{error}");
+    }
+
+    #[test]
+    fn template_that_looks_like_a_map_is_an_error_with_a_hint() {
+        for text in ["kind: Pod\nspec: {{ .Values }}\n", "spec:\n  {{- x }}: 1\n", "? [a, b]\n: 1\n"] {
+            let Err(error) = read(text) else { panic!("read: {text}") };
+            assert!(error.to_string().contains("not YAML") && error.hint().is_some(), "{error}");
+        }
+        assert!(read("? \n: 1\n").is_ok() && read("{a: {b: 1}}").is_ok());
     }
 
     #[test]

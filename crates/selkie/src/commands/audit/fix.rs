@@ -35,7 +35,7 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
             changed.push((entry.name.clone(), bytes, mended.text));
         }
     }
-    progress::say(&format!("{made} findings can be fixed here, {left} need a decision"));
+    progress::say(&counted(made, left));
     if changed.is_empty() || !(yes || confirmed()?) {
         return Ok(Vec::new());
     }
@@ -52,6 +52,12 @@ pub(super) fn run(report: &Report, kind: Option<FileType>, yes: bool) -> Result<
     Ok(names)
 }
 
+/// Says how many findings a change was found for.
+fn counted(made: usize, left: usize) -> String {
+    let (findings, need) = (if made == 1 { "finding" } else { "findings" }, if left == 1 { "needs" } else { "need" });
+    format!("{made} {findings} can be fixed here, {left} {need} a decision")
+}
+
 /// Asks on a terminal; elsewhere the answer is no, and said.
 fn confirmed() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
@@ -64,4 +70,15 @@ fn confirmed() -> Result<bool, Failure> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_finding_is_not_1_findings() {
+        assert_eq!(counted(1, 2), "1 finding can be fixed here, 2 need a decision");
+        assert_eq!(counted(0, 1), "0 findings can be fixed here, 1 needs a decision");
+    }
 }

@@ -326,6 +326,11 @@ fn caps_ps_shows_the_articles_line_with_container_and_engine() {
     assert_eq!(line.join(" "), "root sleep web selkie setgid, setuid +");
     assert_eq!(engine.ok(&["caps", "ps", "--container", &id[..12], "--format", "{{.Container}} {{.ContainerId}}"]), format!("web {id}"));
     assert_eq!(engine.ok(&["caps", "ps", "--container", "web", "--cap", "net_admin", "--noheading"]), "");
+    for unknown in ["we", "webs"] {
+        let said = engine.run(&["caps", "ps", "--container", "web", "--container", unknown]);
+        let error = format!("Error: no container that runs has the name or ID \"{unknown}\"\n");
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr), (125, "", error), "an empty list would say that it has no capabilities");
+    }
     if installed("pscap") {
         let pid = engine.ok(&["inspect", "--format", "{{.State.Pid}}", "web"]);
         let theirs = output("pscap", &["-a"]);

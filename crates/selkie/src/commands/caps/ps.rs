@@ -121,6 +121,10 @@ impl Ps {
                 engine.is_some() && (wanted.engine.is_none() || engine == wanted.engine)
             });
         }
+        // An empty list would say that such a container has no capabilities; one that is watched may still come.
+        if let Some(name) = self.container.iter().find(|name| self.watch.is_none() && !view.knows(name)) {
+            return Err(Failure::engine(format!("no container that runs has the name or ID {name:?}")));
+        }
         rows.retain(|row| self.container.is_empty() || self.container.iter().any(|name| view.is_in(row, name)));
         if self.tree {
             (rows, view.depths) = tree(rows);

@@ -220,7 +220,11 @@ impl Filter {
         let invalid = || Failure::engine(format!("{text} is an invalid filter with --engine, expected id=, name=, privileged= or cap="));
         let (key, value) = text.split_once('=').ok_or_else(invalid)?;
         Ok(match key {
-            "privileged" => Self::Privileged(value.parse().map_err(|_| invalid())?),
+            "privileged" => Self::Privileged(
+                value
+                    .parse()
+                    .map_err(|_| Failure::engine(format!("{text} is an invalid filter: expected privileged=true or privileged=false")))?,
+            ),
             "cap" => Self::Cap(Capability::parse_name(value).map_err(|error| Failure::engine(error.to_string()))?),
             "name" => Self::Name(value.to_owned()),
             "id" => Self::Id(value.to_owned()),

@@ -38,7 +38,16 @@ impl View {
     }
 
     pub(super) fn is_in(&self, row: &Row, name: &str) -> bool {
-        self.census.placements.of(row.pid).is_some_and(|owner| owner.id.starts_with(name) || self.name(owner) == Some(name))
+        self.census.placements.of(row.pid).is_some_and(|owner| self.is_called(owner, name))
+    }
+
+    /// Whether any container with processes is called so, whether these are shown or not.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.census.placements.owners().iter().any(|owner| self.is_called(owner, name))
+    }
+
+    fn is_called(&self, owner: &Owner, name: &str) -> bool {
+        owner.id.starts_with(name) || self.name(owner) == Some(name)
     }
 
     fn name(&self, owner: &Owner) -> Option<&str> {

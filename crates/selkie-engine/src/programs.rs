@@ -9,6 +9,7 @@
 //! path       the directory itself
 //! image      its layers as an overlay without a writable one, mounted nowhere
 //! container  its root through /proc while it runs, else the overlay of its writable layer and those beneath
+//! process    its root through /proc: of a container of another engine, while it runs
 //! ```
 
 mod mounts;
@@ -24,7 +25,10 @@ use std::time::Duration;
 use mounts::{Mounts, kind_of};
 use rustix::fs::{Dir, FileType, OFlags, StatVfsMountFlags};
 use selkie_caps::FileCaps;
-use selkie_plan::{ExecRequest, HostFacts, ImageConfig, Needs, Plan, PlanError, Process, Request, Running, needs, plan, plan_exec};
+use selkie_host::{Buffer, Procfs, idmap};
+use selkie_plan::{
+    ExecRequest, HostFacts, IdMaps, ImageConfig, Needs, Plan, PlanError, Process, Request, Running, UserNamespace, needs, plan, plan_exec,
+};
 use selkie_sys::{Context, Errno, describe, root};
 
 use crate::engine::Engine;
@@ -50,6 +54,9 @@ const OF_THE_KERNEL: [i64; 10] = [
     0xcafe_4a11, // bpf
     0x1980_0202, // mqueue
 ];
+
+/// Who an id without a number inside is: /proc/sys/kernel/overflowuid.
+const NOBODY: u32 = 65534;
 
 /// How long one place may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -171,6 +178,46 @@ impl Engine {
             }
         };
         Ok(Place { root, process, plan, own_ids, mounts_of: init.unwrap_or_else(std::process::id) })
+    }
+
+    /// Opens the root of a process, as of a container of another engine, for programs that it would execute.
+    ///
+    /// # Errors
+    /// [`Error::State`] for one that has ended or may not be looked into.
+    pub fn look_into_process(&self, pid: u32) -> Result<Place> {
+        let closed = || Error::State { operation: format!("process {pid} has ended, or may not be looked into") };
+        let procfs = Procfs::open(Path::new("/proc")).map_err(|_| closed())?;
+        let mut buffer = Buffer::new();
+        let start = |buffer: &mut Buffer| procfs.stat(pid, buffer).ok().flatten().map(|stat| stat.start_time).ok_or_else(closed);
+        let before = start(&mut buffer)?;
+        let root = procfs.root_of(pid).ok().flatten().ok_or_else(closed)?;
+        let status = procfs.status(pid, &mut buffer).ok().flatten().ok_or_else(closed)?;
+        let groups = procfs.groups(pid, &mut buffer).ok().flatten().ok_or_else(closed)?;
+        let mut map = |name: &str| {
+            let lines = idmap::parse(&procfs.file(pid, name, &mut buffer).ok().flatten()?)?;
+            let line = |map: &selkie_host::IdMap| selkie_plan::IdMap { container: map.inside, host: map.outside, size: map.count };
+            Some(lines.iter().map(line).collect::<Vec<_>>())
+        };
+        let maps = IdMaps { uids: map("uid_map").ok_or_else(closed)?, gids: map("gid_map").ok_or_else(closed)? };
+        let own_users = procfs.user_namespace(pid) != procfs.user_namespace(std::process::id());
+        // Another process may have got its number in between.
+        if start(&mut buffer)? != before {
+            return Err(closed());
+        }
+        let request = Request { image: Some("host:".to_owned()), command: vec!["program".to_owned()], ..Request::default() };
+        let mut place = self.look_into(open(Path::new("/"))?, &request, &ImageConfig::default(), false)?;
+        // As files of the host say it, ids are the host's; the process itself has those of its namespace.
+        let inside = |lines: &[selkie_plan::IdMap], id: u32| match own_users {
+            true => lines.iter().find_map(|map| map.to_container(id)).unwrap_or(NOBODY),
+            false => id,
+        };
+        place.process.user.uid = inside(&maps.uids, status.uids[1]);
+        place.process.user.gid = inside(&maps.gids, status.gids[1]);
+        place.process.user.groups = groups.into_iter().map(|group| inside(&maps.gids, group)).collect();
+        place.process.sets = status.sets;
+        place.process.no_new_privileges = status.no_new_privileges == Some(true);
+        place.plan.namespaces.user = if own_users { UserNamespace::Private(maps) } else { UserNamespace::Host };
+        Ok(Place { root, mounts_of: pid, ..place })
     }
 
     fn running_root(&self, container: &Container, live: &Live) -> Result<OwnedFd> {

@@ -179,6 +179,13 @@ impl IdMaps {
 }
 
 impl IdMap {
+    /// Returns the id inside of one outside; `None` beyond the line.
+    #[must_use]
+    pub fn to_container(&self, host: u32) -> Option<u32> {
+        let offset = host.checked_sub(self.host).filter(|offset| *offset < self.size)?;
+        self.container.checked_add(offset)
+    }
+
     /// Returns what the id `inside` is outside, if this line maps it.
     #[must_use]
     pub const fn to_host(&self, inside: u32) -> Option<u32> {

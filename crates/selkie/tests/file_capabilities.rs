@@ -182,6 +182,31 @@ fn caps_files_of_a_running_container_sees_mounts_and_of_a_stopped_one_what_it_wr
 }
 
 #[test]
+fn caps_files_of_a_container_of_another_engine_is_what_its_own_says() {
+    let (Some(engine), Some(stranger)) = (Engine::new(), Engine::new()) else { return };
+    let Some(rootfs) = with_pinger(&engine, FileCaps::new(NET_RAW, CapSet::EMPTY, true)) else { return };
+    for flags in [
+        &["--cap-drop", "all"][..],
+        &["--cap-add", "net_raw", "--user", "7:8"],
+        &["--uidmap", "0:100000:1000", "--security-opt", "no-new-privileges"],
+    ] {
+        let words: Vec<&str> = [&["run", "-d", "--name", "c"], flags, &["--rootfs", &rootfs, "sleep", "1000"]].concat();
+        let started = engine.run(&words);
+        if started.code != 0 {
+            skip(&format!("{flags:?} cannot be had here: {}", started.stderr.trim()));
+            continue;
+        }
+        let id = started.stdout.trim();
+        let (own, others) = (said_of(&engine, &["c"]), said_of(&stranger, &[id]));
+        assert!(!own.is_empty());
+        assert_eq!(own, others, "{flags:?}");
+        let refused = stranger.run(&["caps", "files", "--user", "7", id]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{refused:?}");
+        engine.ok(&["rm", "-f", "-t", "0", "c"]);
+    }
+}
+
+#[test]
 fn caps_files_of_a_hostile_name_is_one_line_without_escapes() {
     let Some(engine) = Engine::new() else { return };
     let directory = engine.path("dir");

@@ -10,6 +10,8 @@ use selkie_engine::programs::{Attribute, Place, Program, Programs, programs};
 use selkie_plan::{IdMap, Request};
 use serde_json::{Value, json};
 
+use crate::commands::members;
+use crate::commands::subject::procfs;
 use crate::context::Context;
 use crate::ui::error::{Failure, warn};
 use crate::ui::{out, table, template};
@@ -17,7 +19,7 @@ use crate::ui::{out, table, template};
 /// List programs with file capabilities or set-user-ID and set-group-ID bits, and what each would give.
 ///
 /// An image is shown as a new container of it would see it, a container as it is (when it does not run: without
-/// its volumes), and of the host a file, or a directory with everything beneath; such a path begins with / or ./.
+/// its volumes; of another engine only while it runs), and of the host a file, or a directory with everything beneath; such a path begins with / or ./.
 ///
 /// AFTER EXEC is what execve(2) of the program does to a process with the container's user, bounding set and
 /// no_new_privs. EPERM is a broken binary: it insists on capabilities that it cannot get.
@@ -86,11 +88,26 @@ impl Files {
                 Ok((engine.look_into_container(&container, self.user.as_deref())?, root))
             }
             Err(error @ selkie_engine::Error::Ambiguous { .. }) => Err(error.into()),
-            Err(_) if engine.images().find(subject).is_err() => {
-                Err(Failure::engine(format!("no such container or image: {subject:?}")).with_hint("a path of the host begins with / or ./"))
-            }
+            Err(_) if engine.images().find(subject).is_err() => Ok((self.foreign(context)?, root)),
             Err(_) => Ok((engine.look_into_image(Request { image: Some(subject.to_owned()), ..self.request() })?, root)),
         }
+    }
+
+    /// Finds a container of another engine.
+    fn foreign(&self, context: &Context) -> Result<Place, Failure> {
+        let subject = &self.subject;
+        let Some(found) = members::foreign(context, subject, &procfs()?)? else {
+            return Err(
+                Failure::engine(format!("no such container or image: {subject:?}")).with_hint("a path of the host begins with / or ./")
+            );
+        };
+        let (engine, id) = (found.owner.engine, found.owner.short());
+        if !self.cap_add.is_empty() || !self.cap_drop.is_empty() || self.user.is_some() {
+            let text = format!("container {id} is of {engine}: --user, --cap-add and --cap-drop are for selkie's own, images and paths");
+            return Err(Failure::engine(text));
+        }
+        let pid = found.pid.ok_or_else(|| Failure::engine(format!("container {id} of {engine} does not run: its files cannot be seen")))?;
+        Ok(context.engine.look_into_process(pid)?)
     }
 
     fn request(&self) -> Request {
@@ -216,10 +233,7 @@ impl View {
 }
 
 fn inside(maps: &[IdMap], outside: u32) -> Option<u32> {
-    maps.iter().find_map(|map| {
-        let offset = outside.checked_sub(map.host).filter(|offset| *offset < map.size)?;
-        map.container.checked_add(offset)
-    })
+    maps.iter().find_map(|map| map.to_container(outside))
 }
 
 /// As getcap(8) shows it, or why it cannot be shown.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use selkie_sys::process::with_own_files;
+use selkie_sys::thread::{beside, with_own_files};
 
 use crate::procfs::{lines, number};
 use crate::{Buffer, CgroupLine, Mount, Owner, Procfs, engine_of};
@@ -276,9 +276,9 @@ impl Placements {
         std::thread::scope(|scope| {
             // The processes are nearly all in the first one, while many names have to be looked at in each of the others.
             let search = || later.iter().filter_map(|hierarchy| Tree::search(hierarchy, known)).collect::<Vec<_>>();
-            let others = (!later.is_empty()).then(|| std::thread::Builder::new().spawn_scoped(scope, search));
+            let others = (!later.is_empty()).then(|| beside(scope, search));
             Tree::search(first, known).into_iter().for_each(|tree| found.add(tree, &mut places));
-            let others = others.and_then(Result::ok).and_then(|others| others.join().ok()).unwrap_or_else(search);
+            let others = others.flatten().and_then(|others| others.join().ok()).unwrap_or_else(search);
             others.into_iter().for_each(|tree| found.add(tree, &mut places));
         });
         found
@@ -301,9 +301,7 @@ impl Placements {
         };
         let (here, there) = containers.split_at(if containers.len() < MANY { containers.len() } else { containers.len() / 2 });
         let found = std::thread::scope(|scope| {
-            let other = (!there.is_empty())
-                .then(|| std::thread::Builder::new().spawn_scoped(scope, || with_own_files(|| inhabitants(there))).ok())
-                .flatten();
+            let other = (!there.is_empty()).then(|| beside(scope, || with_own_files(|| inhabitants(there)))).flatten();
             let mut found = inhabitants(here);
             found.extend(other.and_then(|other| other.join().ok()).unwrap_or_else(|| inhabitants(there)));
             found

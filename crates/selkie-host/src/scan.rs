@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use selkie_sys::process::with_own_files;
+use selkie_sys::thread::{beside, with_own_files};
 use selkie_sys::{Errno, Result, SyscallError};
 
 use crate::procfs::reader::Pids;
@@ -44,8 +44,7 @@ pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Resu
     let work = || work(procfs, &queue, &keep);
     let mut rows = std::thread::scope(|scope| {
         // On an error to make a thread the other ones do its part.
-        let others: Vec<_> =
-            (1..THREADS).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, || with_own_files(work)).ok()).collect();
+        let others: Vec<_> = (1..THREADS).filter_map(|_| beside(scope, || with_own_files(work))).collect();
         let mut rows = work()?;
         for other in others {
             // A panic there is a bug that this thread would have met too.

@@ -22,5 +22,6 @@ pub mod socket;
 pub mod spawn;
 pub mod start;
 pub mod terminal;
+pub mod thread;
 
 pub use error::{Context, Errno, Result, SyscallError, describe};

@@ -332,16 +332,6 @@ pub fn join_namespace(_proof: SingleThreaded, fd: impl AsFd) -> Result<()> {
     check(value.into()).call(|| "setns(0)").map(drop)
 }
 
-/// Runs `work` with a table of descriptors of the calling thread's own, a copy of what the process has now: threads that open
-/// files all the time wait for each other no more. Where that is refused it runs with the table that all share.
-///
-/// For threads that do nothing afterwards. What `work` opens it also closes: in the other threads its numbers mean nothing.
-pub fn with_own_files<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: unshare takes an integer. CLONE_FILES copies the table: every descriptor that the caller holds stays what it is.
-    unsafe { libc::unshare(libc::CLONE_FILES) };
-    work()
-}
-
 /// Gives the calling process new namespaces.
 ///
 /// # Errors

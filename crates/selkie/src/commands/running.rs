@@ -44,7 +44,7 @@ impl Running {
                 placed.wait();
                 files
             };
-            let beside = std::thread::Builder::new().spawn_scoped(scope, beside).ok();
+            let beside = selkie_sys::thread::beside(scope, beside);
             let awaited = Awaited(&placed);
             let Processes { rows, cgroups } = Processes::read(source, procfs, keep)?;
             awaited.is(Placed::by_paths(cgroups));

@@ -99,22 +99,29 @@ fn with(verb: clap::Command) -> clap::Command {
 
 /// Returns the first word that is neither a global flag nor a value of one.
 fn verb(arguments: &[OsString]) -> Option<String> {
-    let mut words = arguments.iter().skip(1);
-    while let Some(word) = words.next() {
-        let word = word.to_str()?;
-        if WITH_VALUE.contains(&word) {
-            words.next();
-        } else if !word.starts_with('-') {
-            return Some(word.to_owned());
+    verbs(arguments).next().map(str::to_owned)
+}
+
+/// Returns the words that are neither global flags nor values of them, until one is no text.
+fn verbs(arguments: &[OsString]) -> impl Iterator<Item = &str> {
+    let mut words = arguments.iter().skip(1).map_while(|word| word.to_str());
+    std::iter::from_fn(move || {
+        loop {
+            match words.next()? {
+                word if WITH_VALUE.contains(&word) => _ = words.next(),
+                word if word.starts_with('-') => {}
+                word => return Some(word),
+            }
         }
-    }
-    None
+    })
 }
 
 /// Returns whether these arguments, as far as their verb tells, start a process in a container.
 pub(crate) fn starts_process(arguments: &[OsString]) -> bool {
     let only_says = arguments.iter().any(|word| word == "--help" || word.as_encoded_bytes().starts_with(b"--dry-run"));
-    !only_says && verb(arguments).is_some_and(|verb| matches!(verb.as_str(), "run" | "start" | "exec"))
+    let mut verbs = verbs(arguments);
+    let verb = verbs.next().and_then(|verb| if verb == "container" { verbs.next() } else { Some(verb) });
+    !only_says && matches!(verb, Some("run" | "start" | "exec"))
 }
 
 /// Returns the whole command line, for help and completions.
@@ -335,6 +342,26 @@ mod tests {
     fn paragraphs_flow_and_examples_stay() {
         let text = "What it\ndoes.\n\nMore of\nit.\n\nExamples:\n  selkie a\n  selkie b\n\nThe\nend";
         assert_eq!(flow(text), "What it does.\n\nMore of it.\n\nExamples:\n  selkie a\n  selkie b\n\nThe end");
+    }
+
+    #[test]
+    fn process_is_started_by_three_verbs_in_both_forms() {
+        let starts = |line: &str| starts_process(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in [
+            "s run x",
+            "s --root /r container run x",
+            "s container --x exec c",
+            "s -- start c",
+            "s --root=/r exec c",
+            "s container start a",
+        ] {
+            assert!(starts(line), "{line}");
+        }
+        for line in
+            ["s", "s ps run", "s container", "s container ls run", "s --root run ps", "s run --help", "s run --dry-run=spec x", "s pod run"]
+        {
+            assert!(!starts(line), "{line}");
+        }
     }
 
     #[test]

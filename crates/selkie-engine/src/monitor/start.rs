@@ -42,7 +42,8 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     let started = now();
     // The removal is the business of the client that waits for the end, if it is still there.
     let is_watched = order.attached && after.remove;
-    let planned = planned.unwrap_or_else(|| Planned::make(&order.container, &layout).map(Box::new));
+    let planned =
+        planned.unwrap_or_else(|| Err(Error::State { operation: "a monitor has orders to start a container without its plan".to_owned() }));
     let subject = Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched };
     let begun = planned.and_then(|planned| begin(proof, &order, planned, subject, &started));
     drop(lock);

@@ -25,11 +25,9 @@ impl Identity {
     /// # Errors
     /// When `/proc` does not show it.
     pub fn of(pid: i32) -> Result<Self> {
-        let path = format!("/proc/{pid}/stat");
-        let failed = |source| Error::File { action: "read", path: path.clone().into(), source };
-        let stat = std::fs::read(&path).map_err(failed)?;
+        let failed = |source| Error::File { action: "read", path: format!("/proc/{pid}/stat").into(), source };
         // One that has just ended is a zombie until its parent, who asks here, reaps it: it still is that process.
-        let (_, start_time) = parse_stat(&stat).ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?;
+        let (_, start_time) = stat(pid).and_then(|stat| stat.ok_or(std::io::ErrorKind::InvalidData.into())).map_err(failed)?;
         Ok(Self { pid, start_time, boot_id: boot_id() })
     }
 
@@ -56,8 +54,16 @@ impl Identity {
 
 /// Returns the start time of `pid`; `None` when it is not there or a zombie.
 fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&stat).filter(|(state, _)| !matches!(state, b'Z' | b'X')).map(|(_, start_time)| start_time)
+    stat(pid).ok()?.filter(|(state, _)| !matches!(state, b'Z' | b'X')).map(|(_, start_time)| start_time)
+}
+
+/// Reads the state and the start time of `pid`; `None` when the file is not the kernel's.
+fn stat(pid: i32) -> std::io::Result<Option<(u8, u64)>> {
+    // The kernel makes the file at once, and all that is wanted is in its first part. Lists read hundreds of them.
+    let mut buffer = [0; 1024];
+    let file = std::fs::File::open(format!("/proc/{pid}/stat"))?;
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut buffer))?;
+    Ok(buffer.get(..length).and_then(parse_stat))
 }
 
 /// The name in the second field may hold anything, parentheses and blanks too: fields are counted from its last parenthesis.

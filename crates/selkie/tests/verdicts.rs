@@ -28,7 +28,7 @@ const fn differ(name: &'static str, flags: &'static str, flag: bool, why: &'stat
     Case { name, flags, flag, differs: Some(why) }
 }
 
-const CASES: [Case; 44] = [
+const CASES: [Case; 49] = [
     agree("plain", "", false),
     agree("privileged", "--privileged", true),
     agree("privileged-drop", "--privileged --cap-drop all", true),
@@ -50,7 +50,12 @@ const CASES: [Case; 44] = [
     ),
     agree("add-all-uidmap", "--cap-add all --uidmap 0:100000:65536", false),
     differ("add-all-user", "--cap-add all --user 1000", false, "every capability without `--privileged`"),
-    agree("add-admin", "--cap-add sys_admin", false),
+    differ("add-admin", "--cap-add sys_admin", false, "`--cap-add sys_admin`"),
+    agree("add-admin-uidmap", "--cap-add sys_admin --uidmap 0:100000:65536", false),
+    differ("add-read-search", "--cap-add dac_read_search", false, "`--cap-add dac_read_search`"),
+    agree("add-ptrace", "--cap-add sys_ptrace", false),
+    agree("add-raw", "--cap-add net_raw,net_broadcast", false),
+    agree("add-mknod", "--cap-add mknod", false),
     agree("add-net", "--cap-add net_admin", false),
     differ("add-module", "--cap-add sys_module", false, "`--cap-add sys_module`"),
     differ("add-ptrace-pid", "--cap-add sys_ptrace --pid host", false, "`--cap-add sys_ptrace --pid host`"),
@@ -58,7 +63,7 @@ const CASES: [Case; 44] = [
     agree("drop-one", "--cap-drop net_raw", false),
     agree("drop-add", "--cap-drop all --cap-add chown", false),
     agree("unconfined", "--security-opt seccomp=unconfined", false),
-    agree("unmask-all", "--security-opt unmask=ALL", false),
+    differ("unmask-all", "--security-opt unmask=ALL", false, "`--security-opt unmask=ALL`"),
     agree("unmask-one", "--security-opt unmask=/proc/kcore", false),
     agree("mask", "--security-opt mask=/proc/uptime", false),
     agree("label", "--security-opt label=disable", false),

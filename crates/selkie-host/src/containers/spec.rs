@@ -60,6 +60,8 @@ pub(super) struct Spec {
     pub(super) bounding: Option<CapSet>,
     /// `None` when no filter is configured.
     pub(super) filter: Option<Filter>,
+    /// `linux.cgroupsPath`: a path, or `SLICE:PREFIX:NAME` of systemd.
+    pub(super) cgroup: Option<String>,
 }
 
 impl Spec {
@@ -89,6 +91,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Spec> {
         command: process.map(|process| json::texts(process, "args")).unwrap_or_default(),
         bounding: process.map(|process| capabilities(process.get("capabilities").and_then(|sets| sets.get("bounding")))),
         filter: linux.and_then(|linux| linux.get("seccomp")).filter(|seccomp| seccomp.is_object()).map(Filter::of),
+        cgroup: linux.and_then(|linux| json::text(linux, "cgroupsPath")),
     })
 }
 

@@ -50,8 +50,8 @@ fn entry(value: &Value, digests: &Digests) -> Option<HostContainer> {
 pub(super) fn describe(container: &mut HostContainer, spec: Spec) {
     let podman = container.owner.engine == Engine::Podman;
     let flag = if podman {
-        // A pod's name is in Podman's data base alone.
-        let pod = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id));
+        // A pod's name is in Podman's data base alone. The annotation SandboxID is its infra container, which it need not have.
+        let pod = spec.cgroup.as_deref().and_then(pod_of);
         container.pod = container.pod.take().or(pod.and_then(|id| Some(id.get(..12)?.to_owned())));
         // Podman leaves the annotation out where it is not so, in some versions.
         Some(spec.switch("io.podman.annotations.privileged").unwrap_or(false))
@@ -65,6 +65,14 @@ pub(super) fn describe(container: &mut HostContainer, spec: Spec) {
     container.bounding = spec.bounding;
     container.filter = spec.filter;
     container.command = spec.command;
+}
+
+/// Returns the id of the pod that one of Podman's cgroups is in: `/libpod_parent/POD/libpod-ID`, `machine-libpod_pod_POD.slice:libpod:ID`.
+fn pod_of(cgroup: &str) -> Option<&str> {
+    let (parent, _) = cgroup.split_once(":libpod:").or_else(|| cgroup.rsplit_once('/'))?;
+    let last = parent.rsplit('/').next()?;
+    let slice = last.strip_suffix(".slice").and_then(|slice| slice.rsplit_once("libpod_pod_"));
+    Some(slice.map_or(last, |(_, id)| id)).filter(|id| is_id(id))
 }
 
 #[cfg(test)]
@@ -124,13 +132,19 @@ mod tests {
 
     #[test]
     fn describe_of_podmans_container_in_a_pod_has_the_beginning_of_the_pods_id() {
-        let pod = |id: &str| {
-            let annotations = [("io.kubernetes.cri-o.SandboxID".to_owned(), id.to_owned())].into();
+        let pod = |cgroup: &str| {
             let mut container = HostContainer::unknown(Engine::Podman, ID);
-            describe(&mut container, Spec { annotations, ..Spec::default() });
+            describe(&mut container, Spec { cgroup: Some(cgroup.replace("ID", ID)), ..Spec::default() });
             container.pod
         };
-        assert_eq!(pod(ID).as_deref(), Some("0123456789ab"));
-        assert_eq!(pod("../x"), None);
+        for cgroup in
+            ["/libpod_parent/ID/libpod-ID", "machine-libpod_pod_ID.slice:libpod:ID", "user.slice/user-libpod_pod_ID.slice:libpod:ID"]
+        {
+            assert_eq!(pod(cgroup).as_deref(), Some("0123456789ab"), "{cgroup}");
+        }
+        for cgroup in ["", "/", "/libpod_parent/libpod-ID", "machine.slice:libpod:ID", "/x/../libpod-ID", "machine-libpod_pod_ID:libpod:ID"]
+        {
+            assert_eq!(pod(cgroup), None, "{cgroup}");
+        }
     }
 }

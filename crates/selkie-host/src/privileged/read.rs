@@ -67,7 +67,15 @@ pub fn read(procfs: &Procfs, subject: Subject) -> Result<Option<Facts>> {
     let Some(status) = procfs.status(pid, &mut buffer)? else { return Ok(None) };
     let mounts = seen(procfs.mounts(pid, &mut buffer))?;
     let maps = seen(procfs.uid_map(pid, &mut buffer))?.unwrap_or_default();
-    let shared = shared(procfs, pid, view);
+    let mut shared = shared(procfs, pid, view);
+    // Of somebody else's process only its maps may be looked at. For a reader among the host's users those of the host are whole.
+    let among_hosts_users = procfs.namespace(own, Namespace::User) == Namespace::User.initial();
+    if among_hosts_users && !maps.iter().all(idmap::IdMap::is_everything) {
+        shared
+            .iter_mut()
+            .filter(|(kind, shared)| *kind == Namespace::User && shared.is_none())
+            .for_each(|(_, shared)| *shared = Some(false));
+    }
     let is_shared = |kind: Namespace| shared.iter().any(|(found, shared)| *found == kind && *shared == Some(true));
     let same_root = same_root(procfs, mounts.as_deref(), &mut buffer);
     let host_process = view == View::Outside && (is_shared(Namespace::Mount) || same_root);

@@ -1,8 +1,9 @@
 //! From facts to a verdict. Pure.
 
+use selkie_caps::escape::Sureness;
 use selkie_caps::{CapSet, Capability};
 
-use super::escape::is_unconfined;
+use super::escape::{escapes, is_unconfined};
 use super::{Devices, Facts, View};
 use crate::Namespace;
 use crate::containers::Filter;
@@ -74,6 +75,9 @@ pub fn verdict(facts: &Facts) -> Verdict {
     for part in parts {
         part(facts, &mut |about, weight, text| findings.push(Finding { about, weight, text }));
     }
+    if !findings.iter().any(|finding: &Finding| finding.weight == Weight::Decisive) {
+        ways_out(facts, &mut |about, weight, text| findings.push(Finding { about, weight, text }));
+    }
     findings.sort_by_key(|finding: &Finding| finding.weight);
     let privileged = findings.iter().any(|finding| finding.weight == Weight::Decisive);
     let summary = if privileged {
@@ -122,6 +126,15 @@ fn counts(facts: &Facts) -> bool {
 /// From inside, what is outside may be a user namespace itself.
 fn is_hosts_root(facts: &Facts) -> bool {
     facts.uid == Some(0) && (counts(facts) || facts.view == View::Outside && facts.root_is == Some(0))
+}
+
+/// Parts that each leave a wall may leave none together: whatever is certain to lead to the host's root makes the answer yes.
+fn ways_out(facts: &Facts, add: Add<'_>) {
+    let certain = escapes(facts).into_iter().filter(|escape| escape.sureness == Sureness::Certain);
+    let certain: Vec<String> = certain.map(|escape| escape.combination).collect();
+    if !certain.is_empty() {
+        add("ways out", Weight::Decisive, format!("certain to lead to the host's root: {}", certain.join("; ")));
+    }
 }
 
 fn flag(facts: &Facts, add: Add<'_>) {
@@ -340,6 +353,20 @@ mod tests {
             decisive(&facts),
             ["started with --privileged", "all 40 capabilities that this host can give", "nodes of the host's disks or memory: /dev/vda"]
         );
+    }
+
+    #[test]
+    fn certain_way_out_is_yes_and_a_likely_one_is_not() {
+        let admin = Facts { sets: sets(CapSet::parse("sys_admin").unwrap()), ..plain() };
+        assert_eq!(decisive(&admin), Vec::<String>::new());
+        let mounts = Filter { allowed: ["mount"].into_iter().collect(), ..Filter::default() };
+        let open = Facts { filter: Some(mounts), ..admin };
+        assert_eq!(decisive(&open), ["certain to lead to the host's root: SYS_ADMIN and mount(2)"]);
+        let confined = Facts { label: Some("docker-default (enforce)".to_owned()), ..open.clone() };
+        assert_eq!(decisive(&confined), Vec::<String>::new());
+        assert_eq!(decisive(&Facts { host_process: true, ..open }), Vec::<String>::new());
+        let pattern = Facts { core_pattern_writable: Some(true), proc_sys_writable: Some(true), ..plain() };
+        assert_eq!(decisive(&pattern), ["certain to lead to the host's root: /proc/sys/kernel/core_pattern writable for user 0"]);
     }
 
     #[test]

@@ -50,8 +50,9 @@ fn entry(value: &Value, digests: &Digests) -> Option<HostContainer> {
 pub(super) fn describe(container: &mut HostContainer, spec: Spec) {
     let podman = container.owner.engine == Engine::Podman;
     let flag = if podman {
-        // A pod's name is in Podman's data base alone. The annotation SandboxID is its infra container, which it need not have.
-        let pod = spec.cgroup.as_deref().and_then(pod_of);
+        // A pod's name is in Podman's data base alone. The annotation is the pod only where that has no infra container, nor a cgroup.
+        let annotated = || spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id));
+        let pod = spec.cgroup.as_deref().and_then(pod_of).map(str::to_owned).or_else(annotated);
         container.pod = container.pod.take().or(pod.and_then(|id| Some(id.get(..12)?.to_owned())));
         // Podman leaves the annotation out where it is not so, in some versions.
         Some(spec.switch("io.podman.annotations.privileged").unwrap_or(false))
@@ -132,19 +133,22 @@ mod tests {
 
     #[test]
     fn describe_of_podmans_container_in_a_pod_has_the_beginning_of_the_pods_id() {
-        let pod = |cgroup: &str| {
+        const INFRA: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+        let pod = |cgroup: &str, sandbox: &str| {
             let mut container = HostContainer::unknown(Engine::Podman, ID);
-            describe(&mut container, Spec { cgroup: Some(cgroup.replace("ID", ID)), ..Spec::default() });
+            let annotations = [("io.kubernetes.cri-o.SandboxID".to_owned(), sandbox.to_owned())].into();
+            describe(&mut container, Spec { cgroup: Some(cgroup.replace("ID", ID)), annotations, ..Spec::default() });
             container.pod
         };
         for cgroup in
             ["/libpod_parent/ID/libpod-ID", "machine-libpod_pod_ID.slice:libpod:ID", "user.slice/user-libpod_pod_ID.slice:libpod:ID"]
         {
-            assert_eq!(pod(cgroup).as_deref(), Some("0123456789ab"), "{cgroup}");
+            assert_eq!(pod(cgroup, INFRA).as_deref(), Some("0123456789ab"), "{cgroup}");
         }
         for cgroup in ["", "/", "/libpod_parent/libpod-ID", "machine.slice:libpod:ID", "/x/../libpod-ID", "machine-libpod_pod_ID:libpod:ID"]
         {
-            assert_eq!(pod(cgroup), None, "{cgroup}");
+            assert_eq!(pod(cgroup, ID).as_deref(), Some("0123456789ab"), "{cgroup}: a pod without an infra container");
+            assert_eq!(pod(cgroup, "../x"), None, "{cgroup}");
         }
     }
 }

@@ -131,7 +131,8 @@ fn prepare(works: &Path, rootfs: &str) {
                 "capabilities": {"bounding": [held], "effective": [held], "permitted": [held]},
             },
             "mounts": [mount("proc", "/proc"), mount("tmpfs", "/dev")],
-            "linux": {"namespaces": spaces},
+            // As `runc spec` has it: whoever writes /proc/sys/kernel/core_pattern names a program that the host's root runs.
+            "linux": {"namespaces": spaces, "readonlyPaths": ["/proc/sys"], "maskedPaths": ["/proc/kcore"]},
         });
         std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
     }

@@ -127,6 +127,8 @@ pub fn serve(
     if let Err(error) = observer.watch(Subject { context, pid: order.pid }) {
         return say(output, &error.to_string());
     }
+    // Whoever asks at once is told that it is watched.
+    keep(&order.directory, &Trace { version: trace::VERSION, rung: observer.rung(), ..Trace::default() });
     say(output, "")?;
     let trace = follow(observer.as_ref(), context, &order);
     // The client may be gone; the container's records have it then.
@@ -175,6 +177,14 @@ impl Container {
     /// # Errors
     /// A damaged record.
     pub fn trace(&self, store: &Store) -> Result<Option<Trace>> {
-        files::read_json(&store.records(self.id()).join(TRACE))
+        let read = || files::read_json::<Trace>(&store.records(self.id()).join(TRACE));
+        match read()? {
+            // Its watcher has just begun, or writes what it has seen: it looks every 200 ms.
+            Some(trace) if trace.calls.is_empty() && trace.endings.is_empty() && trace.checks.is_empty() => {
+                std::thread::sleep(std::time::Duration::from_millis(400));
+                read()
+            }
+            found => Ok(found),
+        }
     }
 }

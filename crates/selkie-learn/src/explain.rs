@@ -85,6 +85,11 @@ pub fn explain(call: &Call, cause: &Cause) -> Explanation {
             None,
             None,
         ),
+        Cause::Other if is_ping(call) => (
+            "no capability was refused: the group is not in net.ipv4.ping_group_range: this is not a missing capability".to_owned(),
+            Some("--sysctl net.ipv4.ping_group_range=\"0 2147483647\"".to_owned()),
+            None,
+        ),
         Cause::Other => (
             "no capability was refused: this is not a missing capability, but the ids, a security module, the rules of devices, a noexec mount or an immutable file".to_owned(),
             None,
@@ -184,6 +189,25 @@ fn is_above_nr_open(call: &Call) -> bool {
     }
 }
 
+/// A datagram socket for ICMP, of which inet_create() asks no capability, and ping_init_sock() the group: ip-sysctl.rst.
+fn is_ping(call: &Call) -> bool {
+    const DATAGRAM: u64 = 2;
+    call.syscall == "socket" && matches!(call.arguments, [2 | 10, kind, 1 | 58, ..] if kind & 0xf == DATAGRAM)
+}
+
+/// Whether the call changes a directory, and what it names in it is not what has to be owned.
+fn changes_directory(call: &Call) -> bool {
+    const O_CREAT: u64 = 0o100;
+    let [_, second, third, ..] = call.arguments;
+    match call.syscall.as_str() {
+        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" | "symlink" | "symlinkat" | "mknod" | "mknodat" => true,
+        "rename" | "renameat" | "renameat2" | "creat" => true,
+        "open" => second & O_CREAT != 0,
+        "openat" => third & O_CREAT != 0,
+        _ => false,
+    }
+}
+
 /// How to do without the capability, for this very call where something is known.
 fn without(call: &Call, capabilities: CapSet) -> Option<String> {
     let path = match &call.detail {
@@ -201,6 +225,13 @@ fn without(call: &Call, capabilities: CapSet) -> Option<String> {
         }
         (Capability::Chown, _) if !path.is_empty() => {
             format!("give {path} its owner when the image is built, or run as that user (--user)")
+        }
+        (Capability::DacOverride | Capability::Fowner, _) if changes_directory(call) && path.trim_end_matches('/').contains('/') => {
+            let (directory, _) = path.trim_end_matches('/').rsplit_once('/')?;
+            let directory = if directory.is_empty() { "/" } else { directory };
+            format!(
+                "let the user that the program runs as own the directory {directory}, or mount one that it may write to there (--tmpfs, a volume)"
+            )
         }
         (Capability::DacOverride | Capability::DacReadSearch | Capability::Fowner, _) if !path.is_empty() => {
             format!("let the user that the program runs as own {path}, or be in its group (--group-add)")
@@ -261,6 +292,27 @@ mod tests {
         let explained = explain(&call, &Cause::OneOf { capabilities });
         assert_eq!(explained.fix.as_deref(), Some("--cap-add SYS_NICE"));
         assert_eq!(explained.without.as_deref(), Some(Capability::SysNice.knowledge().cheaper));
+    }
+
+    #[test]
+    fn what_changes_a_directory_is_about_the_directory() {
+        let without = |syscall: &str, arguments: [u64; 6], path: &str| {
+            let detail = Detail::Path { path: path.to_owned(), other: None };
+            let call = Call { syscall: syscall.to_owned(), arguments, result: -13, detail, ..Call::default() };
+            let cause = Cause::Capability { capabilities: CapSet::EMPTY.with(Capability::DacOverride) };
+            explain(&call, &cause).without.unwrap_or_default()
+        };
+        assert!(without("unlinkat", [0; 6], "/tmp/d/f").starts_with("let the user that the program runs as own the directory /tmp/d,"));
+        assert!(without("openat", [0, 0, 0o101, 0, 0, 0], "/x").contains("own the directory /,"));
+        assert!(without("openat", [0; 6], "/etc/shadow").contains("own /etc/shadow,"));
+    }
+
+    #[test]
+    fn ping_that_its_group_may_not_send_is_told() {
+        let arguments = [2, 2 | 0o2_000_000, 1, 0, 0, 0];
+        let explained = explain(&Call { syscall: "socket".to_owned(), result: -13, arguments, ..Call::default() }, &Cause::Other);
+        assert!(explained.sentence.contains("ping_group_range: this is not a missing capability"), "{explained:?}");
+        assert_eq!(explained.fix.as_deref(), Some("--sysctl net.ipv4.ping_group_range=\"0 2147483647\""));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use selkie_caps::CapSet;
+
 use crate::trace::{Call, Detail};
 
 /// Returns the call with the arguments that matter. Text of the workload is made safe for a terminal.
@@ -35,9 +37,9 @@ fn arguments(name: &str, call: &Call) -> Vec<String> {
         (Detail::Netlink { message, protocol, .. }, _) => vec![netlink(*protocol, *message)],
         (Detail::Sets { effective, permitted, inheritable }, _) => {
             vec![
-                format!("effective {}", effective.lower_names()),
-                format!("permitted {}", permitted.lower_names()),
-                format!("inheritable {}", inheritable.lower_names()),
+                format!("effective {}", set(*effective)),
+                format!("permitted {}", set(*permitted)),
+                format!("inheritable {}", set(*inheritable)),
             ]
         }
         (Detail::None, "socket") => vec![family(a), kind(b), protocol(a, c)],
@@ -53,11 +55,40 @@ fn arguments(name: &str, call: &Call) -> Vec<String> {
         (Detail::None, "prctl") => vec![prctl(a), format!("{b}")],
         (Detail::None, "setsockopt") => vec![format!("fd {a}"), option(b, c)],
         (Detail::None, "unshare" | "clone") => vec![namespaces(a)],
+        (Detail::None, "ioctl") => vec![format!("fd {a}"), request(b)],
         (Detail::None, "setns") => vec![format!("fd {a}"), namespaces(b)],
         (Detail::None, "prlimit64") => vec![id(a), limit(b)],
         (Detail::None, "setrlimit") => vec![limit(a)],
         (Detail::None, _) => Vec::new(),
     }
+}
+
+fn set(set: CapSet) -> String {
+    if set.is_empty() { "none".to_owned() } else { set.lower_names().to_string() }
+}
+
+/// Returns the name of a request of ioctl(2) that asks for a capability, else its number: `asm-generic/ioctls.h`, `linux/fs.h`,
+/// `linux/if_tun.h`, `linux/sockios.h`.
+fn request(number: u64) -> String {
+    const NAMES: [(u64, &str); 14] = [
+        (0x4004_54ca, "TUNSETIFF"),
+        (0x4004_54cb, "TUNSETPERSIST"),
+        (0x4004_54cc, "TUNSETOWNER"),
+        (0x4004_54ce, "TUNSETGROUP"),
+        (0x4008_6602, "FS_IOC_SETFLAGS"),
+        (0x4020_5820, "FS_IOC_FSSETXATTR"),
+        (0x5412, "TIOCSTI"),
+        (0x541d, "TIOCCONS"),
+        (0x4c00, "LOOP_SET_FD"),
+        (0x890b, "SIOCADDRT"),
+        (0x8914, "SIOCSIFFLAGS"),
+        (0x8916, "SIOCSIFADDR"),
+        (0x8922, "SIOCSIFMTU"),
+        (0x8946, "SIOCETHTOOL"),
+    ];
+    // The kernel reads the lower half.
+    let number = number & 0xffff_ffff;
+    NAMES.iter().find(|(known, _)| *known == number).map_or_else(|| format!("request {number:#x}"), |(_, name)| (*name).to_owned())
 }
 
 /// Returns the name of a resource of setrlimit(2), by `asm-generic/resource.h`.

@@ -96,6 +96,12 @@ pub fn ended_differently(baseline: &[Ending], run: &[Ending]) -> Vec<String> {
             }
         }
     }
+    // A program that could not become the user may never have been executed.
+    let users: BTreeSet<u32> = now.values().flatten().map(|(uid, _)| *uid).collect();
+    for (comm, ids) in before.iter().filter(|(comm, _)| !now.contains_key(*comm)) {
+        let lost: BTreeSet<u32> = ids.iter().map(|(uid, _)| *uid).filter(|uid| *uid != 0 && !users.contains(uid)).collect();
+        found.extend(lost.iter().map(|uid| format!("no process ended as uid {uid}, as {comm} did")));
+    }
     found
 }
 
@@ -148,13 +154,19 @@ mod tests {
         assert_eq!(differences(&baseline, &run), ["named as uid 53, gid 53 holds more than in the baseline"]);
     }
 
+    fn ending(comm: &str, uid: u32) -> Ending {
+        Ending { comm: comm.to_owned(), credentials: Credentials { uid, gid: uid, ..Credentials::default() }, ..Ending::default() }
+    }
+
+    #[test]
+    fn user_that_nobody_is_any_more_is_a_difference_and_another_program_is_none() {
+        let baseline = [ending("sh", 0), ending("sleep", 33), ending("head", 0)];
+        assert_eq!(ended_differently(&baseline, &[ending("sh", 0)]), ["no process ended as uid 33, as sleep did"]);
+        assert_eq!(ended_differently(&baseline, &[ending("sh", 0), ending("usleep", 33)]), Vec::<String>::new());
+    }
+
     #[test]
     fn short_process_that_ended_as_root() {
-        let ending = |comm: &str, uid| Ending {
-            comm: comm.to_owned(),
-            credentials: Credentials { uid, gid: uid, ..Credentials::default() },
-            ..Ending::default()
-        };
         let baseline = [ending("tcpdump", 107)];
         assert_eq!(ended_differently(&baseline, &[ending("tcpdump", 0)]), ["tcpdump ended as uid 0", "no tcpdump ended as uid 107"]);
     }

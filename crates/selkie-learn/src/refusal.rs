@@ -121,7 +121,7 @@ pub fn cause(call: &Call, around: Surroundings<'_>) -> Option<Cause> {
         return Some(Cause::Capset { capabilities });
     }
     if !counting.is_empty() {
-        return Some(needed(&counting));
+        return Some(linked(call, of(&counting)).unwrap_or_else(|| needed(&counting)));
     }
     // A check that is harmless as a rule was not this time.
     let silent: Vec<&Check> = call.denied.iter().filter(|check| class(check, around.has_stacks) == Class::Silent).collect();
@@ -143,6 +143,12 @@ fn needed(checks: &[&Check]) -> Cause {
     }
 }
 
+/// To link to a foreign file (may_linkat(): fs.protected_hardlinks) it is enough to be able to write it, or to own it.
+fn linked(call: &Call, all: CapSet) -> Option<Cause> {
+    let either = CapSet::EMPTY.with(Capability::DacOverride).with(Capability::Fowner);
+    (matches!(call.syscall.as_str(), "link" | "linkat") && all == either).then_some(Cause::OneOf { capabilities: all })
+}
+
 /// A function that goes on to ask for another capability after a no takes either (`ioprio_check_cap`, `sk_setsockopt`, `bpf(2)`):
 /// where both had to be there, it would have returned at the first.
 fn at_one_place(checks: &[&Check]) -> bool {
@@ -157,11 +163,14 @@ fn covered(all: CapSet) -> CapSet {
     if all.len() > 2 && all.contains(Capability::DacOverride) { CapSet::EMPTY.with(Capability::DacReadSearch) } else { CapSet::EMPTY }
 }
 
-/// What a capset(2) asks for as permitted or effective, and may not have.
+/// What a capset(2) asks for and may not have: as permitted or effective, and as inheritable without `SETPCAP`, which would leave
+/// it unusable all the same.
 fn not_permitted(call: &Call) -> Option<CapSet> {
     match &call.detail {
-        Detail::Sets { effective, permitted, .. } if call.result == EPERM => {
-            Some(effective.union(*permitted).difference(call.credentials.permitted)).filter(|missing| !missing.is_empty())
+        Detail::Sets { effective, permitted, inheritable } if call.result == EPERM => {
+            let is_capped = call.denied.iter().any(|check| check.capability == Capability::Setpcap);
+            let wanted = effective.union(*permitted).union(if is_capped { *inheritable } else { CapSet::EMPTY });
+            Some(wanted.difference(call.credentials.permitted)).filter(|missing| !missing.is_empty())
         }
         _ => None,
     }
@@ -318,6 +327,24 @@ mod tests {
         let wanted = set(&[Capability::Setuid, Capability::NetAdmin]);
         call.detail = Detail::Sets { effective: wanted, permitted: wanted, inheritable: CapSet::EMPTY };
         assert_eq!(cause(&call, AROUND), Some(Cause::Capset { capabilities: set(&[Capability::NetAdmin]) }));
+    }
+
+    #[test]
+    fn capset_of_more_to_hand_on_than_is_permitted_names_it_and_not_setpcap() {
+        let mut call = call("capset", EPERM, vec![denied(Capability::Setpcap, &["cap_capset"])]);
+        let held = set(&[Capability::Setuid]);
+        call.credentials = Credentials { permitted: held, bounding: held, ..Credentials::default() };
+        let inheritable = set(&[Capability::NetBindService]);
+        call.detail = Detail::Sets { effective: held, permitted: held, inheritable };
+        assert_eq!(cause(&call, AROUND), Some(Cause::Capset { capabilities: inheritable }));
+    }
+
+    #[test]
+    fn link_to_a_foreign_file_needs_either() {
+        let checks = || vec![denied(Capability::DacOverride, &["generic_permission"]), denied(Capability::Fowner, &["may_linkat"])];
+        let either = set(&[Capability::DacOverride, Capability::Fowner]);
+        assert_eq!(cause(&call("linkat", EPERM, checks()), AROUND), Some(Cause::OneOf { capabilities: either }));
+        assert_eq!(cause(&call("unlinkat", EPERM, checks()), AROUND), Some(Cause::Capability { capabilities: either }));
     }
 
     #[test]

@@ -99,7 +99,10 @@ impl Learner<'_> {
             site: evidence
                 .and_then(|(call, _)| asked(call.denied.iter().filter(|check| check.capability == capability)).map(str::to_owned)),
             failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
-            log_line: made.and_then(|made| complaint(&made.output, self.numbered(found.baseline_run).map_or("", |made| &made.output))),
+            log_line: made.and_then(|made| {
+                let about = evidence.map(|(call, _)| call.comm.as_str());
+                complaint(&made.output, self.numbered(found.baseline_run).map_or("", |made| &made.output), about)
+            }),
             run: certificate.map_or(0, |certificate| certificate.run),
             danger: capability.knowledge().danger.word().to_owned(),
             phases: self.phases(found, capability),
@@ -194,14 +197,15 @@ fn evidence_of(made: &Made, capability: Capability) -> Option<&(Call, Cause)> {
     made.refused.iter().find(|(_, cause)| cause.is_missing_capability() && cause.capabilities().contains(capability))
 }
 
-/// What the runs that passed were refused and the baseline was not.
+/// What the runs that passed were refused; the baseline may have been, too.
 fn degraded(set: CapSet, baseline: Option<&Made>, passing: &[&Made]) -> Vec<Degraded> {
     let mut seen = CapSet::EMPTY;
     let mut degraded = Vec::new();
     for (call, cause) in passing.iter().flat_map(|made| &made.refused) {
-        if !cause.is_missing_capability() || baseline.is_some_and(|made| was_refused(made, call, cause)) {
+        if !cause.is_missing_capability() {
             continue;
         }
+        let also = if baseline.is_some_and(|made| was_refused(made, call, cause)) { "; so it was in the baseline" } else { "" };
         let capabilities = match cause {
             // Either would have done, so it is one need.
             Cause::OneOf { capabilities } => {
@@ -219,7 +223,7 @@ fn degraded(set: CapSet, baseline: Option<&Made>, passing: &[&Made]) -> Vec<Degr
                 operation: operation(call),
                 errno: result(call),
                 process: format!("{}({})", safe(&call.comm), call.pid),
-                sentence: explain(call, cause).sentence,
+                sentence: format!("{}{also}", explain(call, cause).sentence),
             });
         }
     }
@@ -259,8 +263,9 @@ fn line(made: &Made) -> Run {
     }
 }
 
-/// The line of an output that says what went wrong: one that the run which passed has not said too.
-fn complaint(output: &str, passed: &str) -> Option<String> {
+/// The line of an output that says what went wrong: one that the run which passed has not said too, of the program that was refused
+/// if it names itself, as most do.
+fn complaint(output: &str, passed: &str, about: Option<&str>) -> Option<String> {
     const WORDS: [&str; 9] = ["not permitted", "permission denied", "eperm", "eacces", "denied", "failed", "cannot", "error", "unable"];
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let complains = |line: &&&str| {
@@ -269,7 +274,8 @@ fn complaint(output: &str, passed: &str) -> Option<String> {
     };
     let before: BTreeSet<&str> = passed.lines().map(str::trim).collect();
     let fresh: Vec<&str> = lines.iter().copied().filter(|line| !before.contains(line)).collect();
-    let found = fresh.iter().find(complains).or(fresh.last())?;
+    let names_itself = |line: &&&str| about.is_some_and(|comm| line.strip_prefix(comm).is_some_and(|rest| rest.starts_with([':', '['])));
+    let found = fresh.iter().filter(complains).find(names_itself).or(fresh.iter().find(complains)).or(fresh.last())?;
     let mut text = safe(found);
     if text.chars().count() > 200 {
         text = text.chars().take(200).chain(['…']).collect();
@@ -284,12 +290,19 @@ mod tests {
     #[test]
     fn complaint_is_the_line_that_complains() {
         let output = "starting\nbind() to 0.0.0.0:80 failed (13: Permission denied)\nbye\n";
-        assert_eq!(complaint(output, "").as_deref(), Some("bind() to 0.0.0.0:80 failed (13: Permission denied)"));
+        assert_eq!(complaint(output, "", Some("nginx")).as_deref(), Some("bind() to 0.0.0.0:80 failed (13: Permission denied)"));
+    }
+
+    #[test]
+    fn complaint_is_that_of_the_program_that_was_refused() {
+        let output = "useradd: warning: chown on '/home/bob' failed\nsu: cannot set groups: Operation not permitted\n";
+        assert_eq!(complaint(output, "", Some("su")).as_deref(), Some("su: cannot set groups: Operation not permitted"));
+        assert_eq!(complaint(output, "", Some("sudo")).as_deref(), Some("useradd: warning: chown on '/home/bob' failed"));
     }
 
     #[test]
     fn complaint_is_none_that_the_run_that_passed_has_too() {
         let output = "ulimit: error setting limit\n(13)Permission denied: could not bind\n";
-        assert_eq!(complaint(output, "ulimit: error setting limit\n").as_deref(), Some("(13)Permission denied: could not bind"));
+        assert_eq!(complaint(output, "ulimit: error setting limit\n", None).as_deref(), Some("(13)Permission denied: could not bind"));
     }
 }

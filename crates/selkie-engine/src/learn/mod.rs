@@ -20,7 +20,7 @@ use selkie_learn::report::Zero;
 use selkie_learn::search::{CONTAINED, Certificate, Found, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
 use selkie_learn::{Call, Cause, Report, Trace, class, explained};
 use selkie_observe::Observer;
-use selkie_plan::{Namespace, Plan, Request, Seccomp};
+use selkie_plan::{IdMaps, Namespace, Plan, Request, Seccomp, UserNamespace};
 use selkie_seccomp::Resolved;
 
 use self::processes::Port;
@@ -153,6 +153,7 @@ pub fn learn(
         oracle: wish.oracle.clone(),
         given,
         seccomp: plan.seccomp.clone(),
+        ids: Ids::of(plan),
         baseline: None,
         made: Vec::new(),
         progress,
@@ -251,12 +252,34 @@ struct Learner<'a> {
     oracle: Oracle,
     given: CapSet,
     seccomp: Seccomp,
+    ids: Ids,
     /// Index of the run that passed first. The filter is held at its capabilities.
     baseline: Option<usize>,
     /// In the order of their numbers, which count from 1.
     made: Vec<Made>,
     progress: &'a mut dyn FnMut(Progress),
     parallel: usize,
+}
+
+/// The numbers of a container's users, which are other ones outside where it has a user namespace of its own.
+struct Ids(Option<IdMaps>);
+
+impl Ids {
+    fn of(plan: &Plan) -> Self {
+        Self(match &plan.namespaces.user {
+            UserNamespace::Private(maps) => Some(maps.clone()),
+            _ => None,
+        })
+    }
+
+    /// Returns the number inside; `None` for somebody who has none.
+    fn uid(&self, outside: u32) -> Option<u32> {
+        self.0.as_ref().map_or(Some(outside), |maps| maps.uids.iter().find_map(|map| map.to_container(outside)))
+    }
+
+    fn gid(&self, outside: u32) -> Option<u32> {
+        self.0.as_ref().map_or(Some(outside), |maps| maps.gids.iter().find_map(|map| map.to_container(outside)))
+    }
 }
 
 /// A run to make.
@@ -329,6 +352,7 @@ impl Learner<'_> {
         }
         let baseline = self.baseline();
         let (limit, hurry) = self.limits(baseline);
+        let check_within = self.check_within(baseline);
         let passed = self.made.iter().filter(|made| made.failure.is_none());
         let spared = passed.fold(CapSet::EMPTY, |spared, made| spared.union(made.lacking()));
         let in_vain = self.made.last().filter(|made| baseline.is_none() && made.failure.is_some() && !made.seen).map(|made| &made.sights);
@@ -361,6 +385,7 @@ impl Learner<'_> {
                         way,
                         limit,
                         hurry: if patient { limit } else { hurry },
+                        check_within,
                         spared,
                         baseline,
                         in_vain,
@@ -405,6 +430,17 @@ impl Learner<'_> {
         }
     }
 
+    /// Returns how long the user's check may fail. A baseline is asked when it has been quiet for long; a run that passed later tells
+    /// better how soon it can pass.
+    fn check_within(&self, baseline: Option<&Made>) -> Duration {
+        const MORE: Duration = Duration::from_secs(1);
+        let Some(baseline) = baseline else { return Duration::ZERO };
+        let passed = self.made.iter().filter(|made| made.failure.is_none() && made.number != baseline.number);
+        let sooner = passed.map(|made| made.checked.saturating_mul(2)).max();
+        let at_most = baseline.checked.mul_f64(1.25);
+        sooner.map_or(at_most, |sooner| sooner.min(at_most)) + MORE
+    }
+
     /// Takes a run that passed as what the others are compared with.
     fn adopt(&mut self, index: usize) {
         let Some(made) = self.made.get(index).filter(|made| made.failure.is_none()) else { return };
@@ -430,6 +466,10 @@ impl Learner<'_> {
         let mut request = self.wish.request.clone();
         let security = &mut request.security;
         if trial.purpose == Purpose::Baseline && self.wish.start_from.is_none() {
+            if !self.given.union(trial.extra).contains(Capability::NetRaw) {
+                // Takes nothing away but the sysctl that lets root ping without it, which a container with exact capabilities has not.
+                security.cap_drop.push(Capability::NetRaw.short_name().to_owned());
+            }
             if !trial.extra.is_empty() {
                 // More than the user gives, in the user's own way, which for other users than root makes a difference.
                 let more = trial.extra;
@@ -457,6 +497,8 @@ impl Learner<'_> {
             _ => !needs.difference(trial.set).is_empty(),
         };
         let conclusive = match made.doubt {
+            // What failed without being denied anything is seen to fail once more before it is a proof.
+            None if matches!(trial.purpose, Purpose::Without(_)) && !trial.patient => denied,
             None => made.seen || denied,
             Some(Doubt::Posture) => denied,
             Some(Doubt::Pressure) => false,
@@ -467,10 +509,24 @@ impl Learner<'_> {
     /// Asks what else is good to know of a proven set.
     fn look_further(&mut self, found: &Found, more: &mut More) -> Result<()> {
         if !found.set.is_empty() {
-            self.path_to_zero(found, &mut more.zero)?;
+            let looked = self.path_to_zero(found, &mut more.zero);
+            self.without_costing_the_proof(looked)?;
         }
-        more.no_new_privileges = Some(self.without_new_privileges(found)?);
+        let looked = self.without_new_privileges(found);
+        more.no_new_privileges = self.without_costing_the_proof(looked)?;
         Ok(())
+    }
+
+    /// Takes a run that could not be made for a question without an answer: what is proven stays so.
+    fn without_costing_the_proof<T>(&mut self, looked: Result<T>) -> Result<Option<T>> {
+        match looked {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => {
+                (self.progress)(Progress::Note(format!("not tried further: {error}")));
+                Ok(None)
+            }
+            Ok(found) => Ok(Some(found)),
+        }
     }
 
     /// Returns what the runs up to now show: the smallest set that has passed, and which of it was seen to be needed.

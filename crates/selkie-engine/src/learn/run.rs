@@ -47,6 +47,8 @@ pub(super) struct Wanted<'a> {
     pub(super) limit: Duration,
     /// How long it may take once it was refused something that it does not have.
     pub(super) hurry: Duration,
+    /// From the first execve(2) on, so long the user's check may fail.
+    pub(super) check_within: Duration,
     /// Refusals that are no reason to hurry: a run that passed had them too.
     pub(super) spared: CapSet,
     /// What the run is compared with; `None` is the baseline itself.
@@ -97,6 +99,8 @@ pub(super) struct Made {
     pub(super) ready: Duration,
     /// How long its answers took.
     pub(super) answer: Duration,
+    /// From the first execve(2) until the user's check had passed; nothing without one.
+    pub(super) checked: Duration,
     /// It ended when it was told to.
     pub(super) stops: bool,
     /// All of it.
@@ -329,12 +333,15 @@ impl Run<'_> {
         let oracle = self.wanted.oracle;
         let id = self.id.clone();
         let target = Target { pid, id: &id, patience: patience(self.wanted.baseline) };
-        for (what, text) in [("exercise", &oracle.exercise), ("check", &oracle.check)] {
-            if let Some(text) = text
-                && let Err(problem) = oracle::command(text, target)
-            {
-                return self.fail(format!("{what} {problem}"));
-            }
+        if let Some(exercise) = &oracle.exercise
+            && let Err(problem) = oracle::command(exercise, target)
+        {
+            return self.fail(format!("exercise {problem}"));
+        }
+        if let Some(check) = &oracle.check
+            && let Some(problem) = self.unchecked(check, target)?
+        {
+            return self.fail(problem);
         }
         let steady = Instant::now();
         while steady.elapsed() < oracle.steady.unwrap_or(STEADY) {
@@ -362,6 +369,30 @@ impl Run<'_> {
             return self.fail(format!("posture: {}", differences.join("; ")));
         }
         self.stop()
+    }
+
+    /// Asks the user's check until it passes: a service that is slow to do it is none that does not. Returns why it did not pass.
+    fn unchecked(&mut self, check: &str, target: Target<'_>) -> Result<Option<String>> {
+        const PAUSE: Duration = Duration::from_millis(100);
+        let started = self.started.unwrap_or(self.begun);
+        loop {
+            let asked = Instant::now();
+            let Err(problem) = oracle::command(check, target) else {
+                self.made.checked = started.elapsed();
+                return Ok(None);
+            };
+            if started.elapsed() > self.wanted.check_within {
+                return Ok(Some(format!("check {problem}")));
+            }
+            // As long as the question took, it may rest.
+            let pause = asked.elapsed().max(PAUSE);
+            let paused = Instant::now();
+            while paused.elapsed() < pause {
+                if let Some(code) = self.tick()? {
+                    return Ok(Some(format!("ended with {code} before its check passed")));
+                }
+            }
+        }
     }
 
     /// Learns from the baseline what its answers are.

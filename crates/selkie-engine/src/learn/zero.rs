@@ -95,13 +95,22 @@ impl Learner<'_> {
         change
     }
 
-    /// The user that the processes of the baseline become.
+    /// The user that the processes of the baseline become, in the numbers of the container.
     fn other_user(&self, found: &Found) -> Option<(u32, u32)> {
         let baseline = self.numbered(found.baseline_run)?;
-        let standing = baseline.posture.iter().find(|standing| !standing.uids.contains(&0));
-        let of_standing = standing.map(|standing| (standing.uids[1], standing.gids[1]));
-        let ending = baseline.trace.endings.iter().find(|ending| ending.credentials.uid != 0);
-        of_standing.or_else(|| ending.map(|ending| (ending.credentials.uid, ending.credentials.gid)))
+        let inside = |uid: u32, gid: u32| Some((self.ids.uid(uid)?, self.ids.gid(gid)?));
+        let standings = &baseline.posture;
+        let is_root = |uids: &[u32; 4]| uids.iter().any(|uid| self.ids.uid(*uid) == Some(0));
+        let standing =
+            standings.iter().find(|standing| !is_root(&standing.uids)).and_then(|standing| inside(standing.uids[1], standing.gids[1]));
+        // One that can become root again, with seteuid(2), has not become somebody else: it keeps what it is permitted.
+        let comes_back = |uid: u32| standings.iter().any(|standing| standing.uids[1] == uid && is_root(&standing.uids));
+        let ending = baseline.trace.endings.iter().find_map(|ending| {
+            let credentials = &ending.credentials;
+            let is_back = credentials.effective.is_empty() && !credentials.permitted.is_empty() || comes_back(credentials.uid);
+            inside(credentials.uid, credentials.gid).filter(|(uid, _)| *uid != 0 && !is_back)
+        });
+        standing.or(ending)
     }
 
     /// Starts as the user that it becomes anyway, with directories that it may write to.
@@ -139,7 +148,9 @@ impl Learner<'_> {
         let mut request = self.wish.request.clone();
         give(&mut request, set);
         super::zero::change(&mut request, &flags)?;
-        let purpose = format!("to zero: {}", flags.last().map_or("", String::as_str));
+        // By all that is tried: sysctls with the user, and without.
+        let values: Vec<&str> = flags.iter().skip(1).step_by(2).map(String::as_str).collect();
+        let purpose = format!("to zero: {}", values.join(" "));
         // Another user is the change itself: there is nothing to compare its processes with.
         self.make_one(Planned { purpose, set, request, filter_for: None, guard: change.user.is_none(), patient: false })
     }

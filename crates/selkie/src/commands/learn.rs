@@ -118,7 +118,8 @@ impl Learn {
             start_from: None,
         };
         let name = self.name(&request)?;
-        let Learned { report, trace, failure } = learned(context, &wish, &self.how.observer)?;
+        let quiet = self.container.lifecycle.quiet.unwrap_or(false);
+        let Learned { report, trace, failure } = learned(context, &wish, &self.how.observer, quiet)?;
         if let Some(failure) = failure.as_ref().filter(|failure| !matches!(failure, learn::Failure::Interrupted)) {
             if self.how.format == "json" {
                 print(&report, "json")?;
@@ -128,8 +129,11 @@ impl Learn {
         if let Some(path) = &self.how.record {
             std::fs::write(path, trace.to_text()).map_err(|error| Failure::engine(format!("cannot write `{path}`: {error}")))?;
         }
-        // What was interrupted before anything passed is nothing to keep.
-        if let Some(name) = name.filter(|_| report.log.iter().any(|run| run.passed)) {
+        // What was interrupted before anything passed is nothing to keep, and no set to show.
+        let has_passed = report.log.iter().any(|run| run.passed);
+        if let Some(name) = name.filter(|_| has_passed)
+            && self.replaces(context, &name, &report)
+        {
             let Wish { request, oracle, repeats, strict, .. } = wish;
             let profile =
                 Profile { name: name.clone(), request, oracle, repeats, strict, report: report.clone(), learned: selkie_engine::now() };
@@ -138,11 +142,30 @@ impl Learn {
             let used = if report.proven { used } else { "not proven, and not enforced".to_owned() };
             note(&format!("kept as profile `{name}`: {used}"));
         }
-        print(&report, &self.how.format)?;
+        if has_passed || self.how.format == "json" {
+            print(&report, &self.how.format)?;
+        }
         if let Some(failure) = &failure {
             return Err(show::failure(failure));
         }
         Ok(if report.proven { ExitCode::SUCCESS } else { exit::of_status(1) })
+    }
+
+    /// Returns whether this result takes the place of what is kept under `name`, and says so: what is proven is not given away for
+    /// what is not.
+    fn replaces(&self, context: &Context, name: &str, report: &Report) -> bool {
+        // One that cannot be read is of no use to anybody.
+        let Ok(kept) = Profile::load(context.engine.store(), name) else { return true };
+        if kept.report.proven && !report.proven {
+            note(&format!("profile `{name}` is proven and stays; --save OTHER keeps what is not"));
+            return false;
+        }
+        let (before, now) = (&kept.report.relative_to, &report.relative_to);
+        if (&before.image, &before.command) != (&now.image, &now.command) {
+            let words = selkie_plan::export::shell_words(&before.command);
+            note(&format!("profile `{name}` was that of {} `{words}`; --save OTHER keeps both", before.image));
+        }
+        true
     }
 
     /// The name that the profile is kept under.
@@ -231,13 +254,17 @@ fn attach(context: &Context, whom: &str, how: &HowFlags) -> Result<ExitCode, Fai
     seen(&trace, &how.format)
 }
 
-/// Learns what is wished, seen by the observer of this name, with its progress on standard error.
-pub(crate) fn learned(context: &Context, wish: &Wish, observer: &str) -> Result<Learned, Failure> {
+/// Learns what is wished, seen by the observer of this name, with its progress on standard error unless it is to be quiet.
+pub(crate) fn learned(context: &Context, wish: &Wish, observer: &str, quiet: bool) -> Result<Learned, Failure> {
     // Before anything runs in another thread: this has to be a process of one.
     let plan = learn::prepare(&context.engine, wish)?;
     let interrupted = interruptible()?;
     let observer = selkie_observe::choose(observer)?;
-    Ok(learn::learn(&context.engine, wish, &plan, observer.as_ref(), &interrupted, &mut show_progress)?)
+    Ok(learn::learn(&context.engine, wish, &plan, observer.as_ref(), &interrupted, &mut |step| {
+        if !quiet {
+            show_progress(step);
+        }
+    })?)
 }
 
 /// Makes Ctrl-C and SIGTERM a wish to stop.

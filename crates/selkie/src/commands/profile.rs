@@ -216,7 +216,7 @@ impl Verify {
             zero: false,
             start_from: Some(before),
         };
-        let learned = verb::learned(context, &wish, &self.observer)?;
+        let learned = verb::learned(context, &wish, &self.observer, false)?;
         if let Some(failure) = &learned.failure {
             return Err(verb::failure(failure));
         }

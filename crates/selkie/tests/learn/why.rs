@@ -111,6 +111,8 @@ fn container_that_runs_can_be_asked() {
     let rootfs = format!("{}:O", engine.rootfs());
     let script = "busybox chown 5 /etc/group; busybox sleep 100";
     engine.ok(&["run", "-d", "--why", "--name", "web", "--cap-drop", "all", "--rootfs", &rootfs, "sh", "-c", script]);
+    // It is watched from the start, whatever there is to say.
+    engine.ok(&["why", "web"]);
     super::until(|| engine.run(&["why", "web"]).stdout.contains("chown(\"/etc/group\", 5"));
     let json: serde_json::Value = serde_json::from_str(&engine.ok(&["why", "--format", "json", "web"])).unwrap();
     assert_eq!(json[0]["capabilities"], serde_json::json!(["CAP_CHOWN"]));

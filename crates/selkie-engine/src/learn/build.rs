@@ -98,7 +98,9 @@ impl Learner<'_> {
             process: evidence.map(|(call, _)| format!("{}({})", safe(&call.comm), call.pid)),
             site: evidence
                 .and_then(|(call, _)| asked(call.denied.iter().filter(|check| check.capability == capability)).map(str::to_owned)),
-            failure: made.and_then(|made| made.failure.clone()).unwrap_or_default(),
+            // Without one it is `--strict` that has judged.
+            failure: made
+                .map_or_else(String::new, |made| made.failure.clone().unwrap_or_else(|| "it passed, but with more refused".to_owned())),
             log_line: made.and_then(|made| {
                 let about = evidence.map(|(call, _)| call.comm.as_str());
                 complaint(&made.output, self.numbered(found.baseline_run).map_or("", |made| &made.output), about)

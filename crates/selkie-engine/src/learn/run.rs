@@ -336,7 +336,10 @@ impl Run<'_> {
         if let Some(exercise) = &oracle.exercise
             && let Err(problem) = oracle::command(exercise, target)
         {
-            return self.fail(format!("exercise {problem}"));
+            // Of a service that has ended it says nothing.
+            let ended = (0..10).find_map(|_| self.tick().transpose()).transpose()?;
+            let problem = ended.map_or(format!("exercise {problem}"), |code| format!("ended with {code} before the exercise was over"));
+            return self.fail(problem);
         }
         if let Some(check) = &oracle.check
             && let Some(problem) = self.unchecked(check, target)?

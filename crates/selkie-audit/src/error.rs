@@ -32,11 +32,11 @@ pub enum ReadError {
         place: Place,
     },
     /// A few bytes that stand for very many values ("billion laughs").
-    #[error("line {}, column {}: aliases make more than {limit} values of this file", .place.line, .place.column)]
+    #[error("line {}, column {}: aliases or `extends` make more than {limit} values of this file", .place.line, .place.column)]
     TooManyValues {
         /// How many are allowed.
         limit: usize,
-        /// The alias that is one too many.
+        /// The alias, or the service, that is one too many.
         place: Place,
     },
     /// Lists in lists in lists.
@@ -45,6 +45,14 @@ pub enum ReadError {
         /// How deep they may be.
         limit: usize,
         /// Where it is too deep.
+        place: Place,
+    },
+    /// A service of a compose file that extends itself, be it by way of others.
+    #[error("line {}, column {}: services extend each other in a circle: {circle}", .place.line, .place.column)]
+    Circle {
+        /// The services, each with the one that it extends behind it.
+        circle: String,
+        /// What of them says so last.
         place: Place,
     },
     /// More containers than are audited.
@@ -76,6 +84,7 @@ impl ReadError {
             Self::Syntax { place, .. }
             | Self::TooManyValues { place, .. }
             | Self::TooDeep { place, .. }
+            | Self::Circle { place, .. }
             | Self::NotThatKind { place, .. } => Some(*place),
             Self::TooLarge { .. } | Self::NotText { .. } | Self::TooManySubjects { .. } | Self::Unrecognised => None,
         }

@@ -1,16 +1,16 @@
 //! Compose files: the keys of a service that decide what it may do. compose-spec.io, "Services top-level elements".
 //!
-//! `extends` and `include` name other files, which are not read: that is said.
+//! `extends` of another file and `include` name files that are not read: that is said.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Reading, is_path, security_opt, variables};
+use super::project::Project;
+use super::{Reading, extends, is_path, security_opt, variables};
 use crate::subject::{Engine, Mount, Namespace};
 use crate::tree::{Node, Value};
 use crate::{FileType, Located, Place, ReadError, Subject};
 
-pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
+pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
     let documents = reading.yaml()?;
     let problem = "there is no map of `services`".to_owned();
     let missing = ReadError::NotThatKind { kind: FileType::Compose, problem, place: reading.source.place(0, 0) };
@@ -23,21 +23,21 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
             reading.later("include", "other files", include.key.place);
         }
         let Some(services) = reading.map(&document, "services").cloned() else { continue };
-        let binds = bind_volumes(&document);
-        for entry in services.entries() {
-            reading.subject.clone_from(&entry.key.value);
-            if !matches!(entry.value.value, Value::Map(_)) {
-                reading.wrong(&entry.key.value, entry.value.place, entry.value.kind(), "a map");
-                continue;
+        let services = extends::resolve(reading, name, services.entries())?;
+        let project = Project::new(&document);
+        for one in &services {
+            reading.subject.clone_from(&one.name);
+            if let Some((text, place)) = &one.elsewhere {
+                reading.later("extends", text, *place);
             }
-            subjects.push(service(reading, &binds, &entry.key.value, &entry.value));
+            subjects.push(service(reading, &project, &one.name, &one.node));
         }
         reading.subject.clear();
     }
     Ok(subjects)
 }
 
-fn service(reading: &mut Reading, binds: &BTreeMap<String, String>, name: &str, node: &Rc<Node>) -> Subject {
+fn service(reading: &mut Reading, project: &Project, name: &str, node: &Rc<Node>) -> Subject {
     let mut subject = Subject {
         name: name.to_owned(),
         engine: Engine::Docker,
@@ -53,9 +53,6 @@ fn service(reading: &mut Reading, binds: &BTreeMap<String, String>, name: &str, 
         device_rules: texts(reading, node, "device_cgroup_rules"),
         ..Subject::default()
     };
-    if let Some(entry) = node.entry("extends") {
-        reading.later("extends", reading.source.at(entry.value.place).lines().next().unwrap_or_default(), entry.key.place);
-    }
     for option in texts(reading, node, "security_opt") {
         security_opt::apply(&mut subject, &option);
     }
@@ -72,7 +69,7 @@ fn service(reading: &mut Reading, binds: &BTreeMap<String, String>, name: &str, 
         subject.host_namespaces.extend(value.map(|value| Located { value: namespace, place: value.place }));
     }
     subject.sysctls = sysctls(reading, node);
-    subject.mounts = mounts(reading, binds, node);
+    subject.mounts = mounts(reading, project, node);
     subject
 }
 
@@ -118,7 +115,9 @@ fn devices(reading: &mut Reading, node: &Node) -> Vec<Located<String>> {
         let device =
             if matches!(item.value, Value::Map(_)) { item.get("source").and_then(|source| source.scalar()) } else { item.scalar() };
         match device {
-            Some(device) => devices.push(Located::new(variables::fill(&device).text, item.place)),
+            Some(device) => {
+                devices.push(Located::new(variables::fill(&device).text, item.place));
+            }
             None => reading.wrong("devices", item.place, item.kind(), "a list of texts"),
         }
     }
@@ -136,26 +135,29 @@ fn sysctls(reading: &mut Reading, node: &Node) -> Vec<Located<(String, String)>>
     texts(reading, node, "sysctls").into_iter().map(|text| Located { value: split(&text.value), place: text.place }).collect()
 }
 
-fn mounts(reading: &mut Reading, binds: &BTreeMap<String, String>, node: &Node) -> Vec<Located<Mount>> {
+fn mounts(reading: &mut Reading, project: &Project, node: &Node) -> Vec<Located<Mount>> {
     let mut mounts = Vec::new();
     for item in reading.list(node, "volumes") {
-        let mount = match &item.value {
-            Value::Map(_) => Some(long(item)),
-            _ => item.scalar().map(|text| short(&variables::fill(&text).text)),
-        };
-        let Some(mut mount) = mount else {
+        let Some(mount) = project.mount(item) else {
             reading.wrong("volumes", item.place, item.kind(), "a list of texts or maps");
             continue;
         };
-        if !mount.of_host
-            && let Some(path) = binds.get(&mount.source)
-        {
-            mount.source.clone_from(path);
-            mount.of_host = true;
-        }
         mounts.push(Located::new(mount, item.place));
     }
     mounts
+}
+
+/// Returns what an item of `volumes` mounts.
+pub(super) fn mount(item: &Node) -> Option<Mount> {
+    match &item.value {
+        Value::Map(_) => Some(long(item)),
+        _ => item.scalar().map(|text| short(&variables::fill(&text).text)),
+    }
+}
+
+/// Returns the path of the container that an item of `volumes` or `devices` is for.
+pub(super) fn target(item: &Node) -> Option<String> {
+    mount(item).map(|mount| mount.target)
 }
 
 /// `SOURCE:TARGET:OPTIONS`, `VOLUME:TARGET`, or `TARGET`.
@@ -186,15 +188,4 @@ fn long(node: &Node) -> Mount {
         read_only: node.get("read_only").and_then(|value| value.truth()).unwrap_or(false),
         propagates: matches!(bind.as_str(), "shared" | "rshared"),
     }
-}
-
-/// Named volumes of the local driver that are bind mounts: `driver_opts: {o: bind, device: /}`.
-fn bind_volumes(document: &Node) -> BTreeMap<String, String> {
-    let volumes = document.get("volumes").map_or(&[][..], |volumes| volumes.entries());
-    let device = |node: &Node| {
-        let options = node.get("driver_opts")?;
-        let is_bind = options.get("o")?.scalar()?.split(',').any(|option| matches!(option, "bind" | "rbind"));
-        is_bind.then(|| options.get("device")?.scalar())?
-    };
-    volumes.iter().filter_map(|entry| Some((entry.key.value.clone(), device(&entry.value)?))).collect()
 }

@@ -3,15 +3,18 @@
 mod compose;
 mod containers_conf;
 mod docker;
+mod extends;
 mod kubernetes;
 mod lxc;
 mod nspawn;
 mod oci;
 mod podman_args;
+mod project;
 mod quadlet;
 mod security_opt;
 mod variables;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use self::docker::docker;
@@ -47,9 +50,9 @@ pub struct File {
 pub fn read(name: &str, bytes: &[u8], kind: Option<FileType>) -> Result<File, ReadError> {
     let source = source(bytes)?;
     let kind = kind.map_or_else(|| kind::recognise(name, &source), Ok)?;
-    let mut reading = Reading { source: &source, subject: String::new(), findings: Vec::new() };
+    let mut reading = Reading { source: &source, subject: String::new(), findings: Vec::new(), tags: BTreeMap::new() };
     let subjects = match kind {
-        FileType::Compose => compose::read(&mut reading)?,
+        FileType::Compose => compose::read(&mut reading, name)?,
         FileType::Kubernetes => kubernetes::read(&mut reading)?,
         FileType::Quadlet => quadlet::read(&mut reading, name)?,
         FileType::Oci => oci::read(&mut reading, name)?,
@@ -82,6 +85,8 @@ pub(crate) struct Reading<'a> {
     /// The container that is read now.
     pub(crate) subject: String,
     pub(crate) findings: Vec<Finding>,
+    /// Tags of YAML's values, by the byte at which a value begins.
+    tags: BTreeMap<usize, String>,
 }
 
 impl Reading<'_> {
@@ -125,6 +130,7 @@ impl Reading<'_> {
         let is_json = self.source.text.trim_start().starts_with('{');
         let documents = if is_json && let Ok(documents) = tree::json(self.source) { documents } else { tree::yaml(self.source)? };
         self.duplicates(documents.duplicates);
+        self.tags = documents.tags;
         Ok(documents.documents)
     }
 

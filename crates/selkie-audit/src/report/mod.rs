@@ -6,7 +6,7 @@ mod sarif;
 mod trend;
 
 use crate::trend::Trend;
-use crate::{Basis, FileType, Finding, Place, ReadError, Severity, Subject};
+use crate::{Basis, FileType, Finding, Place, ReadError, Rule, Severity, Subject};
 
 pub use self::html::html;
 pub use self::json::json;
@@ -56,7 +56,7 @@ impl From<&ReadError> for Problem {
 /// How a container stands, by its worst finding, accepted or not: somebody's reason makes it no safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It does not run, and what is known of it is not bad.
+    /// What is known of it is not bad, and not everything is known: it does not run, or a part of what configures it is not seen.
     Unknown,
     /// Nothing above low.
     Confined,
@@ -169,12 +169,15 @@ impl Entry {
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut worst: std::collections::BTreeMap<&str, Severity> = std::collections::BTreeMap::new();
+        let later = self.findings.iter().filter(|finding| finding.rule == Rule::KnownOnlyLater);
+        let open: std::collections::BTreeSet<&str> = later.map(|finding| finding.subject.as_str()).collect();
         for finding in &self.findings {
             let known = worst.entry(finding.subject.as_str()).or_insert(finding.severity);
             *known = (*known).max(finding.severity);
         }
         let of = |subject: &Subject| match Verdict::of(worst.get(subject.name.as_str()).copied()) {
             Verdict::Confined | Verdict::Weakened if subject.basis == Basis::Stopped => Verdict::Unknown,
+            Verdict::Confined if open.contains(subject.name.as_str()) => Verdict::Unknown,
             verdict => verdict,
         };
         self.subjects.iter().map(of).collect()

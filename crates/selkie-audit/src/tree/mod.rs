@@ -4,6 +4,7 @@ mod json;
 mod toml;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::place::{Located, Source};
@@ -16,7 +17,7 @@ pub(crate) use self::yaml::parse as yaml;
 /// How deep values may be nested.
 const DEPTH: usize = 100;
 /// How many values a file may stand for, aliases counted as what they stand for.
-const VALUES: usize = 1_000_000;
+pub(crate) const VALUES: usize = 1_000_000;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub(crate) struct Documents {
     pub(crate) documents: Vec<Rc<Node>>,
     /// Keys that a map has twice; the last one counts, as for most readers.
     pub(crate) duplicates: Vec<Located<String>>,
+    /// Values with a tag of their own (`!override`), by the byte at which they begin.
+    pub(crate) tags: BTreeMap<usize, String>,
 }
 
 impl Node {

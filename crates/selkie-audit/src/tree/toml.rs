@@ -19,7 +19,7 @@ pub(crate) fn parse(source: &Source) -> Result<Documents, ReadError> {
     let mut meter = Meter::default();
     let value = map(source, table.get_ref(), 0, &mut meter)?;
     let node = Node { place: source.place(0, source.text.len()), value };
-    Ok(Documents { documents: vec![Rc::new(node)], duplicates: Vec::new() })
+    Ok(Documents { documents: vec![Rc::new(node)], ..Documents::default() })
 }
 
 fn map(source: &Source, table: &DeTable, depth: usize, meter: &mut Meter) -> Result<Value, ReadError> {

@@ -72,6 +72,11 @@ impl<'a> Reader<'a> {
         }
         let before = self.meter.values;
         self.meter.add(1, place)?;
+        if let Event::Scalar(_, _, _, Some(tag)) | Event::SequenceStart(_, _, Some(tag)) | Event::MappingStart(_, _, Some(tag)) = &event
+            && tag.handle() == "!"
+        {
+            self.documents.tags.insert(place.start, tag.suffix().to_owned());
+        }
         let (value, anchor) = match event {
             Event::Alias(id) => {
                 let found = self.anchors.get(&id).cloned();

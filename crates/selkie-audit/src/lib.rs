@@ -40,5 +40,5 @@ pub use place::{Located, Place};
 pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, docker, read};
 pub use report::{Entry, Problem, Report, Verdict, html, json, sarif};
 pub use rule::{About, Rule, page};
-pub use subject::{Basis, Confinement, Engine, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};
+pub use subject::{Basis, Confinement, Engine, Hook, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};
 pub use trend::{Changed, Key, Named, Older, OlderError, Past, Point, Trend};

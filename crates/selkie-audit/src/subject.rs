@@ -60,6 +60,8 @@ pub struct Subject {
     pub sysctls: Vec<Located<(String, String)>>,
     /// Ports of the host (Kubernetes' `hostPort`).
     pub host_ports: Vec<Located<String>>,
+    /// Commands that the engine runs within it beside its own (compose's `post_start` and `pre_stop`).
+    pub hooks: Vec<Hook>,
     /// What only Kubernetes has: probes that name a host, Windows' host process.
     pub kubernetes: Vec<Located<KubernetesExtra>>,
 }
@@ -187,6 +189,17 @@ pub struct Mount {
     pub propagates: bool,
 }
 
+/// A command that the engine runs in a container when that starts or stops.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hook {
+    /// The key that it is of: `post_start`.
+    pub name: String,
+    /// It has every capability.
+    pub privileged: Option<Located<bool>>,
+    /// Its user; that of the container if it is not said.
+    pub user: Option<Located<String>>,
+}
+
 /// Settings of a pod that no other engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KubernetesExtra {
@@ -196,6 +209,12 @@ pub enum KubernetesExtra {
     HostProcess,
     /// `mountPropagation: Bidirectional` of a volume of whatever type that is mounted here.
     Bidirectional(String),
+}
+
+/// Returns the uid of `USER[:GROUP]`, if a number or `root` says it.
+pub(crate) fn uid_of(user: &str) -> Option<u32> {
+    let user = user.split(':').next().unwrap_or_default().trim();
+    if user == "root" { Some(0) } else { user.parse().ok() }
 }
 
 /// A list of capability names, read.
@@ -304,8 +323,7 @@ impl Subject {
     /// Returns the uid that it starts with, if a number or `root` says so.
     #[must_use]
     pub fn uid(&self) -> Option<u32> {
-        let user = self.user.as_ref()?.value.split(':').next().unwrap_or_default().trim();
-        if user == "root" { Some(0) } else { user.parse().ok() }
+        uid_of(&self.user.as_ref()?.value)
     }
 
     /// Tells whether it certainly does not start as root.

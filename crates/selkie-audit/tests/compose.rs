@@ -1,4 +1,4 @@
-//! What compose files say in more than one place.
+//! What compose files say in more than one place: `extends`, other services, volumes and networks of the file.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use selkie_audit::{Entry, File, Finding, check, mend, read};
@@ -98,4 +98,78 @@ fn what_is_extended_is_mended_where_it_stands() {
     let findings: Vec<Finding> = entry(text).findings.into_iter().filter(|finding| finding.rule.id() == "privileged").collect();
     let mended = mend("compose.yaml", text.as_bytes(), None, &findings).unwrap();
     assert_eq!((mended.made, mended.text.contains("privileged: false")), (vec![0, 1], true));
+}
+
+#[test]
+fn namespaces_of_other_services_are_the_hosts_where_those_have_them() {
+    let text = "services:\n  d: {pid: host, ipc: host, network_mode: host}\n  e: {pid: 'service:d', ipc: 'service:d', network_mode: 'service:d'}\n  f: {pid: 'service:e'}\n  g: {pid: 'service:h', network_mode: 'container:x'}\n  h: {pid: 'service:g'}\n";
+    let wanted = [
+        "d host-pid 2:12",
+        "d host-network 2:43",
+        "d host-ipc 2:23",
+        "e host-pid 3:12",
+        "e host-network 3:57",
+        "e host-ipc 3:30",
+        "f host-pid 4:12",
+        "g known-only-later 5:12",
+        "g known-only-later 5:39",
+        "h known-only-later 6:12",
+    ];
+    let mut all = found(text);
+    all.sort();
+    let mut wanted = wanted.map(str::to_owned).to_vec();
+    wanted.sort();
+    assert_eq!(all, wanted);
+}
+
+#[test]
+fn external_network_of_the_name_host_is_the_hosts() {
+    let text = "services:\n  a: {networks: [n]}\n  b: {networks: {n: {}}}\n  c: {network_mode: 'service:a'}\n  d: {networks: [m]}\n  e: {image: x}\nnetworks:\n  n: {external: true, name: host}\n  m: {name: host}\n";
+    assert_eq!(found(text), ["a host-network 2:18", "b host-network 3:18", "c host-network 4:21"]);
+    let default = "services:\n  a: {image: x}\n  b: {networks: [n]}\nnetworks:\n  default:\n    external: {name: host}\n";
+    assert_eq!(found(default), ["a host-network 6:22"]);
+}
+
+#[test]
+fn mounts_of_others_are_mounted_too() {
+    let text = "services:\n  d: {volumes: ['/:/host', 'all:/b']}\n  a: {volumes_from: [d]}\n  b: {volumes_from: ['d:ro']}\n  c: {volumes_from: [a, c]}\n  e: {volumes_from: ['container:d']}\nvolumes:\n  all: {driver_opts: {o: bind, device: /etc}}\n";
+    let wanted = [
+        "d host-root 2:17",
+        "d host-directory 2:28",
+        "a host-root 3:22",
+        "a host-directory 3:22",
+        "b host-root 4:22",
+        "b host-directory 4:22",
+        "c host-root 5:22",
+        "c host-directory 5:22",
+        "e known-only-later 6:22",
+    ];
+    assert_eq!(found(text), wanted);
+    let severities = entry(text).findings;
+    let of =
+        |name: &str| severities.iter().find(|finding| finding.subject == name && finding.rule.id() == "host-root").unwrap().severity.word();
+    assert_eq!((of("a"), of("b")), ("critical", "high"));
+}
+
+#[test]
+fn socket_that_the_engine_gives_is_one() {
+    let text = "services:\n  a:\n    image: x\n    use_api_socket: true\n  b: {use_api_socket: false}\n";
+    assert_eq!(found(text), ["a engine-socket 4:21"]);
+    let mended = mend("compose.yaml", text.as_bytes(), None, &entry(text).findings).unwrap();
+    assert!(!mended.text.contains("use_api_socket: true"), "{}", mended.text);
+}
+
+#[test]
+fn hooks_have_rights_of_their_own() {
+    let text = "services:\n  a:\n    user: '1000'\n    post_start:\n    - {command: x, privileged: true, user: root}\n    pre_stop:\n    - {command: x, user: '0'}\n    - {command: x, user: '7'}\n  b: {user: root, pre_stop: [{command: x, user: root}]}\n";
+    assert_eq!(found(text), ["a privileged 5:32", "a runs-as-root 5:44", "a runs-as-root 7:26", "b runs-as-root 9:13"]);
+    assert_eq!(verdicts(text), ["a open", "b weakened"]);
+}
+
+#[test]
+fn source_that_is_a_variable_is_known_only_when_it_runs() {
+    let text = "services:\n  a: {volumes: ['${HOME}:/h', {type: bind, source: $X, target: /x}]}\n  b: {devices: ['$DISK:/dev/x']}\n  c: {volumes: ['${D:-./data}:/h', 'v:/$X', './a:/b']}\n  d: {volumes: ['${D:-/}:/h']}\n";
+    let wanted = ["d host-root 5:17", "a known-only-later 2:17", "a known-only-later 2:31", "b known-only-later 3:17"];
+    assert_eq!(found(text), wanted);
+    assert_eq!(verdicts(text), ["a unknown", "b unknown", "c confined", "d open"]);
 }

@@ -3,11 +3,12 @@
 use selkie_caps::Capability;
 
 use super::{Findings, Wish, is_conf, wish};
-use crate::subject::{Basis, Confinement, Engine, KubernetesExtra, Namespace, Selinux};
+use crate::subject::{Basis, Confinement, Engine, KubernetesExtra, Namespace, Selinux, uid_of};
 use crate::{Change, Fix, Located, Rule, Setting, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings) {
     user(findings);
+    hooks(findings);
     gaining(findings);
     filter(findings);
     labels(findings);
@@ -73,6 +74,25 @@ fn user(findings: &mut Findings) {
         // An image that needs root would not start any more: words, and no patch.
         let fix = wish(subject, Wish::NonRoot);
         findings.add(Rule::MayRunAsRoot, text, flag.and_then(|flag| flag.place), fix).fix.changes.clear();
+    }
+}
+
+/// What the engine runs within it with more than it has itself.
+fn hooks(findings: &mut Findings) {
+    let subject = findings.subject;
+    for hook in &subject.hooks {
+        let name = &hook.name;
+        if let Some(flag) = hook.privileged.as_ref().filter(|flag| flag.value && !subject.has_flag()) {
+            let severity = findings.by_users(Severity::Critical);
+            let text = format!("its `{name}` hook is privileged: every capability, no system call filter");
+            findings.add(Rule::Privileged, text, flag.place, Fix::truth("privileged: false", flag.place, false)).with(severity);
+        }
+        let root = hook.user.as_ref().filter(|user| uid_of(&user.value) == Some(0) && subject.uid() != Some(0));
+        if let Some(user) = root {
+            let severity = findings.by_users(Severity::Medium);
+            let fix = Fix::words("name a user other than root");
+            findings.add(Rule::RunsAsRoot, format!("its `{name}` hook runs as root"), user.place, fix).with(severity);
+        }
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use super::project::Project;
+use super::project::{Project, Shared};
 use super::{Reading, extends, is_path, security_opt, variables};
-use crate::subject::{Engine, Mount, Namespace};
+use crate::subject::{Engine, Hook, Mount, Namespace};
 use crate::tree::{Node, Value};
 use crate::{FileType, Located, Place, ReadError, Subject};
 
@@ -24,7 +24,7 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
         }
         let Some(services) = reading.map(&document, "services").cloned() else { continue };
         let services = extends::resolve(reading, name, services.entries())?;
-        let project = Project::new(&document);
+        let project = Project::new(&document, &services);
         for one in &services {
             reading.subject.clone_from(&one.name);
             if let Some((text, place)) = &one.elsewhere {
@@ -56,7 +56,16 @@ fn service(reading: &mut Reading, project: &Project, name: &str, node: &Rc<Node>
     for option in texts(reading, node, "security_opt") {
         security_opt::apply(&mut subject, &option);
     }
-    let host = [
+    subject.host_namespaces = namespaces(reading, project, node);
+    subject.sysctls = sysctls(reading, node);
+    subject.mounts = mounts(reading, project, node);
+    subject.hooks = hooks(reading, node);
+    subject
+}
+
+/// Namespaces of the host, also by way of another service.
+fn namespaces(reading: &mut Reading, project: &Project, node: &Node) -> Vec<Located<Namespace>> {
+    let keys = [
         ("pid", Namespace::Pid),
         ("network_mode", Namespace::Network),
         ("ipc", Namespace::Ipc),
@@ -64,13 +73,35 @@ fn service(reading: &mut Reading, project: &Project, name: &str, node: &Rc<Node>
         ("userns_mode", Namespace::User),
         ("cgroup", Namespace::Cgroup),
     ];
-    for (key, namespace) in host {
-        let value = text(reading, node, key).filter(|value| value.value == "host");
-        subject.host_namespaces.extend(value.map(|value| Located { value: namespace, place: value.place }));
+    let mut shared = Vec::new();
+    for (key, namespace) in keys {
+        let value = text(reading, node, key);
+        match project.namespace(node, key) {
+            Shared::Host(place) => shared.push(Located { value: namespace, place }),
+            Shared::Own => {}
+            Shared::Unknown => {
+                let (text, place) = value.map_or((String::new(), None), |value| (value.value, value.place));
+                reading.later(key, &text, place);
+            }
+        }
     }
-    subject.sysctls = sysctls(reading, node);
-    subject.mounts = mounts(reading, project, node);
-    subject
+    shared
+}
+
+/// `post_start` and `pre_stop`: commands with a user and a `privileged` of their own.
+fn hooks(reading: &mut Reading, node: &Node) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for key in ["post_start", "pre_stop"] {
+        for item in reading.list(node, key) {
+            if matches!(item.value, Value::Map(_)) {
+                let (privileged, user) = (truth(reading, item, "privileged"), text(reading, item, "user"));
+                hooks.push(Hook { name: key.to_owned(), privileged, user });
+            } else {
+                reading.wrong(key, item.place, item.kind(), "a list of maps");
+            }
+        }
+    }
+    hooks
 }
 
 /// Returns the text at `key` with its variables filled in.
@@ -116,6 +147,7 @@ fn devices(reading: &mut Reading, node: &Node) -> Vec<Located<String>> {
             if matches!(item.value, Value::Map(_)) { item.get("source").and_then(|source| source.scalar()) } else { item.scalar() };
         match device {
             Some(device) => {
+                unset(reading, "devices", item);
                 devices.push(Located::new(variables::fill(&device).text, item.place));
             }
             None => reading.wrong("devices", item.place, item.kind(), "a list of texts"),
@@ -142,9 +174,29 @@ fn mounts(reading: &mut Reading, project: &Project, node: &Node) -> Vec<Located<
             reading.wrong("volumes", item.place, item.kind(), "a list of texts or maps");
             continue;
         };
+        unset(reading, "volumes", item);
         mounts.push(Located::new(mount, item.place));
     }
+    // Docker's own socket, given by the engine itself.
+    if let Some(flag) = truth(reading, node, "use_api_socket").filter(|flag| flag.value) {
+        let socket = "/var/run/docker.sock".to_owned();
+        let mount = Mount { source: socket.clone(), target: socket, of_host: true, ..Mount::default() };
+        mounts.push(Located { value: mount, place: flag.place });
+    }
+    let others = texts(reading, node, "volumes_from");
+    for unknown in project.mounts_of_others(&others, &mut mounts) {
+        reading.later("volumes_from", &unknown.value, unknown.place);
+    }
     mounts
+}
+
+/// Notes that the source of a mount or device is a variable without a default.
+fn unset(reading: &mut Reading, key: &str, item: &Node) {
+    let Some(text) = item.get("source").map_or(item, AsRef::as_ref).scalar() else { return };
+    let source = if matches!(item.value, Value::Map(_)) { text.as_str() } else { variables::source(&text) };
+    if variables::fill(source).unset {
+        reading.later(key, &text, Some(item.place));
+    }
 }
 
 /// Returns what an item of `volumes` mounts.

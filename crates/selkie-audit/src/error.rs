@@ -55,6 +55,15 @@ pub enum ReadError {
         /// What of them says so last.
         place: Place,
     },
+    /// A drop-in of the file that cannot be read.
+    #[error("{file}: {error}")]
+    DropIn {
+        /// The drop-in.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        error: Box<ReadError>,
+    },
     /// More containers than are audited.
     #[error("the file describes more than {limit} containers")]
     TooManySubjects {
@@ -86,7 +95,7 @@ impl ReadError {
             | Self::TooDeep { place, .. }
             | Self::Circle { place, .. }
             | Self::NotThatKind { place, .. } => Some(*place),
-            Self::TooLarge { .. } | Self::NotText { .. } | Self::TooManySubjects { .. } | Self::Unrecognised => None,
+            Self::TooLarge { .. } | Self::NotText { .. } | Self::DropIn { .. } | Self::TooManySubjects { .. } | Self::Unrecognised => None,
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Finding {
     pub capability: Option<Capability>,
     /// Where.
     pub place: Option<Place>,
+    /// The file that the place is in, where it is a drop-in of the one that was read.
+    pub file: Option<String>,
     /// What to do.
     pub fix: Fix,
     /// Why it is accepted, if a baseline says so.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::place::Source;
 use crate::tree::{self, Node};
-use crate::{ReadError, unit};
+use crate::{ReadError, drop_in, unit};
 
 /// A kind of file that can be audited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,7 @@ fn by_name(name: &str) -> Option<FileType> {
     let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
+        "conf" if drop_in::unit_of(name).is_some() => Some(FileType::Quadlet),
         "container" | "pod" | "kube" | "network" | "volume" | "image" | "build" => Some(FileType::Quadlet),
         "nspawn" => Some(FileType::Nspawn),
         "conf" if file == "containers.conf" || name.contains("containers.conf.d/") => Some(FileType::ContainersConf),

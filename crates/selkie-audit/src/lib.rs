@@ -17,6 +17,7 @@
 
 mod baseline;
 mod check;
+mod drop_in;
 mod error;
 mod finding;
 mod fix;
@@ -32,12 +33,13 @@ mod unit;
 
 pub use baseline::{Baseline, BaselineError, Exception};
 pub use check::{Learned, check};
+pub use drop_in::{DropIn, drop_in_directories};
 pub use error::ReadError;
 pub use finding::{Change, Finding, Fix, Setting, Severity};
 pub use fix::{FixError, Mended, diff, mend};
 pub use kind::FileType;
 pub use place::{Located, Place};
-pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, docker, read};
+pub use read::{FILE_LIMIT, File, SUBJECT_LIMIT, docker, read, read_unit};
 pub use report::{Entry, Problem, Report, Verdict, html, json, sarif};
 pub use rule::{About, Rule, page};
 pub use subject::{Basis, Confinement, Engine, Hook, KubernetesExtra, Mount, Namespace, Seen, Selinux, Subject, UNKNOWN_OF_STOPPED};

@@ -36,17 +36,30 @@ impl<T> Located<T> {
     }
 }
 
-/// Text whose bytes can be given as lines and columns.
+/// Text whose bytes can be given as lines and columns: that of a file, or of a unit with its drop-ins behind it.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     lines: Vec<usize>,
+    /// Where the drop-ins begin, each on a line of its own; the lines of each are counted from 1.
+    parts: Vec<usize>,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, lines: std::iter::once(0).chain(ends).collect() }
+        Self { text, lines: std::iter::once(0).chain(ends).collect(), parts: Vec::new() }
+    }
+
+    /// Takes the text for several files, the second and all others of which begin at `parts`.
+    pub(crate) fn with_parts(self, parts: Vec<usize>) -> Self {
+        Self { parts, ..self }
+    }
+
+    /// Returns the first byte of each file of the text, and the byte behind its last one.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        let starts = std::iter::once(0).chain(self.parts.iter().copied());
+        starts.zip(self.parts.iter().copied().chain([self.text.len()]))
     }
 
     /// Returns the place of these bytes, cut down to the text and to whole characters.
@@ -58,7 +71,9 @@ impl<'a> Source<'a> {
         // Lines of hostile files are long; a column beyond this one helps nobody and would be counted again for each value.
         let near = self.text.ceil_char_boundary(begin.max(start.saturating_sub(COLUMNS)));
         let column = near - begin + self.text.get(near..start).map_or(0, |text| text.chars().count()) + 1;
-        Place { line, column, start, end }
+        let part = self.parts.partition_point(|part| *part <= start).checked_sub(1).and_then(|number| self.parts.get(number));
+        let before = part.map_or(0, |part| self.lines.partition_point(|begin| *begin < *part));
+        Place { line: line - before.min(line - 1), column, start, end }
     }
 
     /// Returns the text at `place`.

@@ -21,8 +21,16 @@ pub(crate) struct Setting {
 /// # Errors
 /// A line that is neither section, assignment nor comment.
 pub(crate) fn parse(source: &Source) -> Result<Vec<Setting>, ReadError> {
-    let (mut settings, mut section) = (Vec::new(), String::new());
-    let mut lines = Lines::new(source.text);
+    let mut settings = Vec::new();
+    for (start, end) in source.ranges() {
+        parse_part(source, Lines { text: source.text.get(..end).unwrap_or_default(), at: start }, &mut settings)?;
+    }
+    Ok(settings)
+}
+
+/// Reads one file of the source: no section and no line of it goes on in the next one.
+fn parse_part(source: &Source, mut lines: Lines, settings: &mut Vec<Setting>) -> Result<(), ReadError> {
+    let mut section = String::new();
     while let Some((start, line)) = lines.next() {
         let trimmed = line.trim();
         let begin = start + (line.len() - line.trim_start().len());
@@ -55,7 +63,7 @@ pub(crate) fn parse(source: &Source) -> Result<Vec<Setting>, ReadError> {
         let value = Located::new(text.trim_end_matches('\\').to_owned(), source.place(at.min(end), end));
         settings.push(Setting { section: section.clone(), key, value, on_one_line });
     }
-    Ok(settings)
+    Ok(())
 }
 
 /// Tells whether there is a section of this name, be it empty.

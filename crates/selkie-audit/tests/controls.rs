@@ -1,11 +1,11 @@
 //! The controls of others, and our own: a manifest for each, and the finding that it has to give. For each bad one a good one.
 //!
 //! PSS: kubernetes.io, "Pod Security Standards"; `CKV_K8S`: checkov's policy index; KICS: its queries for compose files.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 
-use selkie_audit::{check, read};
+use selkie_audit::{DropIn, Severity, check, read, read_unit};
 use selkie_caps::{CapSet, Capability};
 
 /// A file that breaks a control, or keeps it.
@@ -468,4 +468,59 @@ fn init_and_ephemeral_containers_are_read() {
     let read = read("x.yaml", text.as_bytes(), None).unwrap();
     let names: Vec<&str> = read.subjects.iter().map(|subject| subject.name.as_str()).collect();
     assert_eq!(names, ["n/Pod/p:i", "n/Pod/p:c", "n/Pod/p:e"]);
+}
+
+/// The findings above low of a unit with its drop-ins, as `RULE FILE:LINE:COLUMN`.
+fn with_drop_ins(unit: &str, drop_ins: &[(&str, &str)]) -> Vec<String> {
+    let drop_ins: Vec<DropIn> =
+        drop_ins.iter().map(|(name, text)| DropIn { name: (*name).to_owned(), bytes: text.as_bytes().to_vec() }).collect();
+    let file = read_unit("w.container", unit.as_bytes(), None, &drop_ins).unwrap();
+    assert_eq!(file.subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>(), ["w"]);
+    let found = file.judge(&[]).into_iter().filter(|finding| finding.severity > Severity::Low);
+    found
+        .map(|finding| {
+            let place = finding.place.unwrap();
+            assert!(finding.file.is_none() || finding.fix.changes.is_empty());
+            format!("{} {}:{}:{}", finding.rule, finding.file.as_deref().unwrap_or("w.container"), place.line, place.column)
+        })
+        .collect()
+}
+
+#[test]
+fn drop_ins_count_behind_their_unit_and_are_placed_in_their_own_file() {
+    // A last line without an end, or one that goes on, is of its own file only.
+    let found =
+        with_drop_ins("[Container]\nImage=i\nAddCapability=SYS_MODULE", &[("d/x.conf", "# c\n\n[Container]\nPodmanArgs=--privileged")]);
+    assert_eq!(found, ["privileged d/x.conf:4:12"]);
+    let found = with_drop_ins(
+        "[Container]\nVolume=/:/h\nUser=0 \\\n",
+        &[("a.conf", "Image=x\n[Service]\nUser=7\n"), ("b.conf", "[Container]\nVolume=/etc:/e\nUser=7\n")],
+    );
+    assert_eq!(found, ["host-root w.container:2:8", "host-directory b.conf:2:8"]);
+}
+
+#[test]
+fn empty_value_of_a_drop_in_takes_back_what_its_unit_says() {
+    let unit = "[Container]\nVolume=/:/h\nPodmanArgs=--privileged\nAddCapability=SYS_MODULE\nUnmask=ALL\nSecurityLabelDisable=true\n";
+    let back = "[Container]\nVolume=\nPodmanArgs=\nAddCapability=\nUnmask=\nSecurityLabelDisable=false\n";
+    assert_eq!(with_drop_ins(unit, &[("x.conf", back)]), [""; 0]);
+    assert_eq!(with_drop_ins(unit, &[("x.conf", back), ("y.conf", "[Container]\nPodmanArgs=--privileged\n")]), ["privileged y.conf:2:12"]);
+}
+
+#[test]
+fn broken_drop_in_is_named() {
+    let drop_in = DropIn { name: "x.conf".to_owned(), bytes: b"[Container]\nwhat\n".to_vec() };
+    let error = read_unit("w.container", b"[Container]\nImage=i\n", None, &[drop_in]).unwrap_err();
+    assert_eq!(error.to_string(), "x.conf: line 2, column 1: not a unit file: a line without `=` that is no section and no comment");
+    let text = DropIn { name: "y.conf".to_owned(), bytes: vec![0xff] };
+    assert!(read_unit("w.container", b"[Container]\n", None, &[text]).unwrap_err().to_string().starts_with("y.conf: line 1: byte 0"));
+}
+
+#[test]
+fn drop_in_alone_is_of_its_unit_and_not_all_of_it() {
+    let file = read("q/w.container.d/x.conf", b"[Container]\nPodmanArgs=--privileged\n", None).unwrap();
+    let found: Vec<String> = file.judge(&[]).iter().map(|finding| format!("{} {}", finding.subject, finding.rule)).collect();
+    assert_eq!((file.subjects[0].name.as_str(), found.contains(&"w privileged".to_owned())), ("w", true));
+    assert!(found.contains(&"w known-only-later".to_owned()), "{found:?}");
+    assert!(read("q/w.container.d/x.conf", b"[Unit]\nAfter=a\n", None).unwrap().subjects.is_empty());
 }

@@ -344,3 +344,33 @@ fn audit_compare_with_what_is_no_result_is_an_error_of_usage() {
     assert_eq!(error("/nowhere.json"), "Error: --compare NAME: cannot be read: no such file or directory");
     assert_eq!(error("-"), "Error: --compare NAME: standard input is no older result");
 }
+
+#[test]
+fn audit_of_a_unit_reads_the_drop_ins_beside_it_once() {
+    let Some((engine, file)) = with("w-a.container", "[Container]\nImage=i\n") else { return };
+    let path = |name: &str| engine.path(name).to_str().unwrap().to_owned();
+    for (name, text) in [
+        ("w-a.container.d/x.conf", "[Container]\nPodmanArgs=--privileged\n"),
+        ("w-.container.d/x.conf", "[Container]\nNetwork=host\n"),
+        ("container.d/a.conf", "[Container]\nVolume=/etc:/e\n"),
+        ("container.d/a.txt", "[Container]\nVolume=/:/e\n"),
+    ] {
+        let path = engine.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::os::unix::fs::symlink("/dev/null", engine.path("container.d/n.conf")).unwrap();
+    let (own, hidden) = (path("w-a.container.d/x.conf"), path("w-.container.d/x.conf"));
+    let said = audit(&engine, &[&own, &file, &hidden]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stdout.contains(&format!("■ critical  privileged  w-a  {own}:2:12\n")), "{}", said.stdout);
+    assert!(said.stdout.contains(&format!("host-directory  w-a  {}:2:8\n", path("container.d/a.conf"))), "{}", said.stdout);
+    assert!(!said.stdout.contains("host-network") && said.stdout.ends_with(" in 1 container\n"), "{}", said.stdout);
+    let said = audit(&engine, &["--format", "json", &file]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["files"][0]["findings"][0]["in"], own);
+    assert_eq!(container(&said)["verdict"], "open");
+    std::fs::write(&own, "what\n").unwrap();
+    let said = audit(&engine, &[&file]);
+    assert_eq!((said.code, said.stderr.contains(&format!("{own}: line 1"))), (2, true), "{}", said.stderr);
+}

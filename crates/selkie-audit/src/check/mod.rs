@@ -58,6 +58,7 @@ impl Findings<'_> {
             message: message.into(),
             capability: None,
             place: place.or(self.subject.place),
+            file: None,
             fix,
             accepted: None,
         });

@@ -21,7 +21,7 @@ pub use self::docker::docker;
 use crate::place::{Located, Source};
 use crate::tree::{self, Node, Value};
 use crate::unit::{self, Setting};
-use crate::{FileType, Finding, Fix, Place, ReadError, Rule, Subject, kind};
+use crate::{DropIn, FileType, Finding, Fix, Learned, Place, ReadError, Rule, Subject, check, kind};
 
 /// How many bytes of a file are read.
 pub const FILE_LIMIT: usize = 8 << 20;
@@ -39,6 +39,27 @@ pub struct File {
     pub subjects: Vec<Subject>,
     /// What is wrong with the file itself.
     pub findings: Vec<Finding>,
+    /// Its drop-ins, and from which byte of the whole on each is.
+    drop_ins: Vec<(usize, String)>,
+}
+
+impl File {
+    /// Lists what is wrong with the file and its containers, worst first; `learned` are the profiles that there are. What a drop-in
+    /// says is placed there, and comes without a change: only the file itself is edited.
+    #[must_use]
+    pub fn judge(&self, learned: &[Learned]) -> Vec<Finding> {
+        let of_subjects = self.subjects.iter().flat_map(|subject| check(subject, learned));
+        let mut findings: Vec<Finding> = of_subjects.chain(self.findings.iter().cloned()).collect();
+        findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.place.map(|place| place.start)));
+        for finding in &mut findings {
+            let start = finding.place.map_or(0, |place| place.start);
+            let Some((begin, name)) = self.drop_ins.iter().rev().find(|(begin, _)| *begin <= start) else { continue };
+            finding.file = Some(name.clone());
+            finding.place = finding.place.map(|place| Place { start: start - begin, end: place.end.saturating_sub(*begin), ..place });
+            finding.fix.changes.clear();
+        }
+        findings
+    }
 }
 
 /// Reads a file of this `name`; `kind` is what it is, if that is known.
@@ -48,9 +69,44 @@ pub struct File {
 /// # Errors
 /// [`ReadError`] says what is wrong and where. A value of the wrong type is no error, but a finding.
 pub fn read(name: &str, bytes: &[u8], kind: Option<FileType>) -> Result<File, ReadError> {
-    let source = source(bytes)?;
-    let kind = kind.map_or_else(|| kind::recognise(name, &source), Ok)?;
-    let mut reading = Reading { source: &source, subject: String::new(), findings: Vec::new(), tags: BTreeMap::new() };
+    read_unit(name, bytes, kind, &[])
+}
+
+/// Reads a unit with its drop-ins, which are in the order in which they count; of what is no unit drop-ins are left out.
+///
+/// # Errors
+/// As [`read`]; what is wrong with a drop-in names it.
+pub fn read_unit(name: &str, bytes: &[u8], kind: Option<FileType>, drop_ins: &[DropIn]) -> Result<File, ReadError> {
+    let main = source(bytes)?;
+    let kind = kind.map_or_else(|| kind::recognise(name, &main), Ok)?;
+    if kind != FileType::Quadlet || drop_ins.is_empty() {
+        return read_source(name, kind, &main, Vec::new());
+    }
+    let (mut text, mut parts) = (main.text.to_owned(), Vec::new());
+    for drop_in in drop_ins {
+        let wrong = |error| ReadError::DropIn { file: drop_in.name.clone(), error: Box::new(error) };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        parts.push((text.len(), drop_in.name.clone()));
+        text.push_str(source(&drop_in.bytes).map_err(wrong)?.text);
+        if text.len() > FILE_LIMIT {
+            return Err(wrong(ReadError::TooLarge { size: text.len(), limit: FILE_LIMIT }));
+        }
+    }
+    let starts: Vec<usize> = parts.iter().map(|(start, _)| *start).collect();
+    let read = read_source(name, kind, &Source::new(&text).with_parts(starts), parts.clone());
+    read.map_err(|error| {
+        let start = error.place().map_or(0, |place| place.start);
+        match parts.iter().rev().find(|(begin, _)| *begin <= start) {
+            Some((_, file)) => ReadError::DropIn { file: file.clone(), error: Box::new(error) },
+            None => error,
+        }
+    })
+}
+
+fn read_source(name: &str, kind: FileType, source: &Source, drop_ins: Vec<(usize, String)>) -> Result<File, ReadError> {
+    let mut reading = Reading { source, subject: String::new(), findings: Vec::new(), tags: BTreeMap::new() };
     let subjects = match kind {
         FileType::Compose => compose::read(&mut reading, name)?,
         FileType::Kubernetes => kubernetes::read(&mut reading)?,
@@ -63,7 +119,7 @@ pub fn read(name: &str, bytes: &[u8], kind: Option<FileType>) -> Result<File, Re
     if subjects.len() > SUBJECT_LIMIT {
         return Err(ReadError::TooManySubjects { limit: SUBJECT_LIMIT });
     }
-    Ok(File { name: name.to_owned(), kind, subjects, findings: reading.findings })
+    Ok(File { name: name.to_owned(), kind, subjects, findings: reading.findings, drop_ins })
 }
 
 /// Returns the text of a file.
@@ -93,7 +149,7 @@ impl Reading<'_> {
     /// Notes a finding about the file.
     pub(crate) fn note(&mut self, rule: Rule, message: String, place: Option<Place>, fix: Fix) {
         let (severity, subject) = (rule.severity(), self.subject.clone());
-        self.findings.push(Finding { rule, severity, subject, message, capability: None, place, fix, accepted: None });
+        self.findings.push(Finding { rule, severity, subject, message, capability: None, place, file: None, fix, accepted: None });
     }
 
     /// Notes a value of the wrong type.

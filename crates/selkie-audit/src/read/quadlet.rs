@@ -1,6 +1,9 @@
 //! Quadlet's `.container` and `.pod` files, and the others, which describe no container: podman-systemd.unit(5).
 //!
-//! A key with an empty value empties the list of those before it, as in all of systemd's files.
+//! A key with an empty value takes back those before it, as in all of systemd's files; of keys that have one value the last counts.
+//! That of a drop-in comes behind those of its unit.
+
+use std::collections::BTreeMap;
 
 use selkie_caps::CapSet;
 
@@ -8,23 +11,27 @@ use super::{Reading, compose, podman_args, security_opt, stem};
 use crate::place::Source;
 use crate::subject::{Engine, Mount, Namespace, Selinux};
 use crate::unit::{self, Setting};
-use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject};
+use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject, drop_in};
 
 pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
-    let settings = reading.units()?;
+    let settings = left(reading.units()?);
     let section = ["Container", "Pod"].into_iter().find(|section| unit::has_section(reading.source, section));
     let Some(section) = section else {
         if ["Kube", "Network", "Volume", "Image", "Build"].iter().any(|section| unit::has_section(reading.source, section)) {
             return Ok(without_container(reading, &settings));
         }
+        if drop_in::unit_of(name).is_some() {
+            service_section(reading, &settings);
+            return Ok(Vec::new());
+        }
         let problem = "there is no section [Container] or [Pod]".to_owned();
         return Err(ReadError::NotThatKind { kind: FileType::Quadlet, problem, place: reading.source.place(0, 0) });
     };
-    reading.subject = stem(name);
+    let unit = drop_in::unit_of(name).map_or_else(|| stem(name), |(unit, _)| unit.to_owned());
+    reading.subject.clone_from(&unit);
     service_section(reading, &settings);
     let place = settings.iter().find(|setting| setting.section == section).map(Setting::place);
-    let mut subject =
-        Subject { name: stem(name), engine: Engine::Podman, place, defaults: selkie_caps::PODMAN_DEFAULTS, ..Subject::default() };
+    let mut subject = Subject { name: unit, engine: Engine::Podman, place, defaults: selkie_caps::PODMAN_DEFAULTS, ..Subject::default() };
     if section == "Pod" {
         // A pod runs nothing itself: what only a container says is not asked of it. Its namespaces and volumes hold for all of its own.
         subject.effective = Some(CapSet::EMPTY);
@@ -35,7 +42,31 @@ pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, Re
     for setting in settings.iter().filter(|setting| setting.section == section) {
         one(reading, &mut subject, setting);
     }
+    if drop_in::unit_of(name).is_some() {
+        reading.subject.clone_from(&subject.name);
+        let fix = Fix { text: "audit the unit, with which its drop-ins are read".to_owned(), ..Fix::default() };
+        let text = "this is a drop-in: what the unit says is known only when it runs".to_owned();
+        reading.note(Rule::KnownOnlyLater, text, subject.place, fix);
+    }
     Ok(vec![subject])
+}
+
+/// Keys of [Container] and [Pod] that have one value.
+const SINGLE: [&str; 5] = ["SecurityLabelDisable", "SecurityLabelType", "SecurityLabelNested", "Unmask", "UserNS"];
+
+/// Returns the settings without those that a later one takes back. In [Service] an empty value may mean nothing at all.
+fn left(settings: Vec<Setting>) -> Vec<Setting> {
+    let mut last: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for (number, setting) in settings.iter().enumerate().filter(|(_, setting)| setting.section != "Service") {
+        if setting.value.value.is_empty() || SINGLE.contains(&setting.key.value.as_str()) {
+            last.insert((setting.section.clone(), setting.key.value.clone()), number);
+        }
+    }
+    let is_left = |(number, setting): &(usize, Setting)| {
+        let last = last.get(&(setting.section.clone(), setting.key.value.clone()));
+        last.is_none_or(|last| number > last || number == last && !setting.value.value.is_empty())
+    };
+    settings.into_iter().enumerate().filter(is_left).map(|(_, setting)| setting).collect()
 }
 
 /// A unit that describes no container itself; the pods of a `.kube` unit are in the file that it names.
@@ -48,14 +79,11 @@ fn without_container(reading: &mut Reading, settings: &[Setting]) -> Vec<Subject
 
 fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
     let value = &setting.value;
-    let is_empty = value.value.is_empty();
     let words = || setting.words(reading.source);
     match setting.key.value.as_str() {
         "Image" => subject.image = Some(value.value.clone()),
-        "ContainerName" | "PodName" if !is_empty => subject.name.clone_from(&value.value),
-        "AddCapability" if is_empty => subject.added.clear(),
+        "ContainerName" | "PodName" => subject.name.clone_from(&value.value),
         "AddCapability" => subject.added.extend(names(setting, reading.source)),
-        "DropCapability" if is_empty => subject.dropped.clear(),
         "DropCapability" => subject.dropped.extend(names(setting, reading.source)),
         "NoNewPrivileges" => subject.no_new_privileges = truth(reading, setting),
         "ReadOnly" => subject.read_only_root = truth(reading, setting),

@@ -288,7 +288,7 @@ pub(super) fn prose(text: &str) -> Markup {
 }
 
 pub(super) fn at(file: &str, finding: &Finding) -> Markup {
-    html! { code { (file) @if let Some(place) = finding.place { ":" (place.line) ":" (place.column) } } }
+    html! { code { (finding.file.as_deref().unwrap_or(file)) @if let Some(place) = finding.place { ":" (place.line) ":" (place.column) } } }
 }
 
 pub(super) fn more(count: usize, shown: usize) -> Markup {

@@ -132,6 +132,7 @@ fn finding(finding: &Finding) -> Value {
         "capability": finding.capability.map(selkie_caps::Capability::short_name),
         "line": finding.place.map(|place| place.line),
         "column": finding.place.map(|place| place.column),
+        "in": finding.file,
         "fix": finding.fix.text,
         "patch": !finding.fix.changes.is_empty(),
         "accepted": finding.accepted,

@@ -225,7 +225,7 @@ fn result(file: &str, finding: &Finding, rule_index: usize) -> Outcome {
         rule_index,
         level: level(finding.severity),
         message: Text { text: format!("{about}{}. Fix: {}.", finding.message, finding.fix.text.trim_end_matches('.')) },
-        locations: vec![location(file, finding.place, subject)],
+        locations: vec![location(finding.file.as_deref().unwrap_or(file), finding.place, subject)],
         partial_fingerprints: BTreeMap::from([("selkieFinding/v1", print)]),
         baseline_state: None,
         suppressions: finding.accepted.iter().map(suppress).collect(),

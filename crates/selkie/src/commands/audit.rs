@@ -1,10 +1,11 @@
 //! `selkie audit`: what is wrong with containers: those that run, of every engine, and those that files describe.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use selkie_audit::{Baseline, Entry, FILE_LIMIT, FileType, Finding, Learned, Older, Report, Severity, Trend};
+use selkie_audit::{Baseline, Entry, FILE_LIMIT, FileType, Learned, Older, Report, Severity, Trend};
 use selkie_engine::profile::Profile;
 
 use crate::cli::Globals;
@@ -22,12 +23,12 @@ mod show;
 
 /// Find what is wrong with containers, and say how to fix it.
 ///
-/// Reads compose files, Kubernetes YAML, Quadlet units, OCI config.json, containers.conf, LXC and nspawn configuration; `-` is
-/// standard input. A name that is no file is a container's, of any engine, or the beginning of its id. Without either, the containers
-/// of selkie and of all other engines are audited. Whether one that runs is privileged is what `selkie privileged` says. One that does
-/// not run is judged by its plan or the file that configures it, or by its flag and capabilities, where no more is known of it.
-/// Images of which a profile was learned are held against it: by their digests, or where these differ or are not known by their names,
-/// which the finding says. What each finding means is in docs/findings.md.
+/// Reads compose files, Kubernetes YAML, Quadlet units with the drop-ins beside them, OCI config.json, containers.conf, LXC and
+/// nspawn configuration; `-` is standard input. A name that is no file is a container's, of any engine, or the beginning of its
+/// id. Without either, the containers of selkie and of all other engines are audited. Whether one that runs is privileged is what
+/// `selkie privileged` says. One that does not run is judged by its plan or the file that configures it, or by its flag and
+/// capabilities, where no more is known of it. Images of which a profile was learned are held against it: by their digests, or
+/// where these differ or are not known by their names, which the finding says. What each finding means is in docs/findings.md.
 ///
 /// Exit status: 0 nothing at or above --fail-on, 1 findings, 2 a file could not be read, 125 an error of usage.
 ///
@@ -122,7 +123,9 @@ impl Audit {
         let older = self.older()?;
         let mut report = Report { version: env!("CARGO_PKG_VERSION").to_owned(), ..Report::default() };
         report.entries.extend(living);
-        for name in self.subjects.iter().filter(|name| is_file(name)) {
+        let joined = self.joined(kind);
+        let is_joined = |name: &str| !joined.is_empty() && std::fs::canonicalize(name).is_ok_and(|path| joined.contains(&path));
+        for name in self.subjects.iter().filter(|name| is_file(name) && !is_joined(name)) {
             self.file(&mut report, name, kind, learned);
         }
         accept(&mut report, baseline.as_ref());
@@ -145,6 +148,14 @@ impl Audit {
             self.print(&report)?;
         }
         Ok(self.status(&report))
+    }
+
+    /// Returns the drop-ins of the units that are named: they are read with these, and are no containers of their own.
+    fn joined(&self, kind: Option<FileType>) -> BTreeSet<PathBuf> {
+        let units = self.subjects.iter().filter(|name| is_file(name));
+        let beside =
+            units.filter_map(|name| files::beside(name, kind).ok()).flat_map(|beside| beside.read.into_iter().chain(beside.hidden));
+        beside.filter_map(|path| std::fs::canonicalize(path).ok()).collect()
     }
 
     /// Reads the older results; of all but the last the counts are enough.
@@ -173,9 +184,7 @@ impl Audit {
     fn file(&self, report: &mut Report, name: &str, kind: Option<FileType>, learned: &[Learned]) {
         match files::read(name, FILE_LIMIT).and_then(|bytes| files::parse(name, &bytes, kind)) {
             Ok(file) => {
-                let of_subjects = file.subjects.iter().flat_map(|subject| selkie_audit::check(subject, learned));
-                let mut findings: Vec<Finding> = of_subjects.chain(file.findings.iter().cloned()).collect();
-                findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.place));
+                let findings = file.judge(learned);
                 report.entries.push(Entry { name: file.name, kind: Some(file.kind), subjects: file.subjects, findings });
             }
             Err(unreadable) => {
@@ -267,7 +276,7 @@ fn accept(report: &mut Report, baseline: Option<&Baseline>) {
     let Some(baseline) = baseline else { return };
     // RFC 3339 begins with the day, that of UTC.
     let today: String = jiff::Timestamp::now().to_string().chars().take(10).collect();
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     for entry in &mut report.entries {
         used.extend(baseline.apply(&entry.name, &mut entry.findings, &today));
     }

@@ -1,9 +1,12 @@
 //! Files that are audited: from strangers, so that nothing waits and nothing large is read; and those that are written.
 
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use selkie_audit::{File, FileType, Problem};
+use selkie_audit::{DropIn, FILE_LIMIT, File, FileType, Problem};
 
 use crate::ui::error::Failure;
 use crate::ui::text::reason;
@@ -49,9 +52,70 @@ pub(super) fn read(name: &str, limit: usize) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// Reads what a file says.
+/// How many drop-ins of a unit are read.
+const DROP_INS: usize = 1000;
+
+/// The drop-ins that lie beside a unit.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Those that count, in the order in which they do.
+    pub(super) read: Vec<PathBuf>,
+    /// Those whose name is that of a more special one.
+    pub(super) hidden: Vec<PathBuf>,
+}
+
+/// Lists the drop-ins beside the file `name`; of what is no unit none.
+pub(super) fn beside(name: &str, kind: Option<FileType>) -> Result<Beside, Unreadable> {
+    let mut beside = Beside::default();
+    if name == "-" || kind.is_some_and(|kind| kind != FileType::Quadlet) {
+        return Ok(beside);
+    }
+    let parent = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
+    let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for directory in selkie_audit::drop_in_directories(name) {
+        let directory = parent.join(directory);
+        let wrong = |error: std::io::Error| Unreadable::new(format!("{} cannot be read: {}", directory.display(), reason(&error)));
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(wrong(error)),
+        };
+        for entry in entries {
+            let (file, path) = entry.map(|entry| (entry.file_name(), entry.path())).map_err(wrong)?;
+            if !file.as_encoded_bytes().ends_with(b".conf") {
+                continue;
+            }
+            match found.entry(file) {
+                Entry::Vacant(free) => _ = free.insert(path),
+                Entry::Occupied(_) => beside.hidden.push(path),
+            }
+            if found.len() + beside.hidden.len() > DROP_INS {
+                return Err(Unreadable::new(format!("has more than {DROP_INS} drop-ins")));
+            }
+        }
+    }
+    beside.read = found.into_values().collect();
+    Ok(beside)
+}
+
+/// Reads the drop-ins beside the file `name`. A link to /dev/null is one that says nothing: systemd.unit(5).
+fn drop_ins(name: &str, kind: Option<FileType>) -> Result<Vec<DropIn>, Unreadable> {
+    let mut drop_ins = Vec::new();
+    for path in beside(name, kind)?.read {
+        if std::fs::canonicalize(&path).is_ok_and(|path| path == Path::new("/dev/null")) {
+            continue;
+        }
+        let name = path.to_str().map(str::to_owned).ok_or_else(|| Unreadable::new(format!("{}: not UTF-8 text", path.display())))?;
+        let bytes = read(&name, FILE_LIMIT).map_err(|unreadable| Unreadable::new(format!("{name}: {}", unreadable.problem.text)))?;
+        drop_ins.push(DropIn { name, bytes });
+    }
+    Ok(drop_ins)
+}
+
+/// Reads what a file says, a unit with its drop-ins.
 pub(super) fn parse(name: &str, bytes: &[u8], kind: Option<FileType>) -> Result<File, Unreadable> {
-    selkie_audit::read(name, bytes, kind).map_err(|error| Unreadable { problem: Problem::from(&error), hint: error.hint() })
+    let drop_ins = drop_ins(name, kind)?;
+    selkie_audit::read_unit(name, bytes, kind, &drop_ins).map_err(|error| Unreadable { problem: Problem::from(&error), hint: error.hint() })
 }
 
 /// Writes a file in one step: whoever reads it sees the old one or the new one. Links stay links, permissions stay.

@@ -123,7 +123,8 @@ fn one(file: &str, finding: &Finding, style: Style) -> String {
     let word = if finding.severity >= Severity::High { style.bad(&word) } else { word };
     let place = finding.place.map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
     let subject = if finding.subject.is_empty() { String::new() } else { format!("  {}", one_line(&finding.subject)) };
-    let head = format!("{word}  {}{}  {}{place}\n", style.strong(finding.rule.id()), subject, one_line(file));
+    let file = one_line(finding.file.as_deref().unwrap_or(file));
+    let head = format!("{word}  {}{}  {file}{place}\n", style.strong(finding.rule.id()), subject);
     let message = wrap::paragraph(&one_line(&finding.message), 4, wrap::width());
     let patch = if finding.fix.changes.is_empty() { "" } else { " [--fix]" };
     let fix = wrap::hanging(&format!("    fix: {}{patch}", one_line(&finding.fix.text)), 9, wrap::width());

@@ -420,6 +420,25 @@ fn every_kind_of_workload_is_read() {
 }
 
 #[test]
+fn items_of_a_list_are_of_its_kind() {
+    let names = |kind: &str, item: &str| {
+        let text = format!("apiVersion: v1\nkind: {kind}\nitems:\n- {item}\n");
+        let read = read("x.yaml", text.as_bytes(), None).unwrap();
+        let privileged = read.judge(&[]).iter().filter(|finding| finding.rule.id() == "privileged").count();
+        (read.subjects.into_iter().map(|subject| subject.name).collect::<Vec<_>>(), privileged)
+    };
+    let spec = "spec: {containers: [{name: c, securityContext: {privileged: true}}]}";
+    let pod = format!("{{metadata: {{name: p}}, {spec}}}");
+    let template = format!("{{metadata: {{name: d}}, spec: {{template: {{{spec}}}}}}}");
+    assert_eq!(names("PodList", &pod), (vec!["Pod/p:c".to_owned()], 1));
+    assert_eq!(names("DeploymentList", &template), (vec!["Deployment/d:c".to_owned()], 1));
+    assert_eq!(names("RolloutList", &template), (vec!["Rollout/d:c".to_owned()], 1));
+    let own = format!("{{kind: Pod, metadata: {{name: p}}, {spec}}}");
+    assert_eq!(names("List", &own), (vec!["Pod/p:c".to_owned()], 1));
+    assert_eq!(names("List", &format!("{{kind: PodList, items: [{pod}]}}")), (vec!["Pod/p:c".to_owned()], 1));
+}
+
+#[test]
 fn pods_of_kinds_that_others_have_defined_are_read() {
     let spec = "spec: {containers: [{name: c, securityContext: {privileged: true}}]}";
     for (kind, version) in

@@ -22,7 +22,7 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
     }
     let mut subjects = Vec::new();
     for document in &documents {
-        object(reading, document, 0, &mut subjects);
+        object(reading, document, None, 0, &mut subjects);
         if subjects.len() > super::SUBJECT_LIMIT {
             break;
         }
@@ -31,8 +31,10 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
     Ok(subjects)
 }
 
-fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<Subject>) {
-    let kind = node.get("kind").and_then(|kind| kind.scalar()).unwrap_or_default();
+/// Reads an object; items of a `PodList` need no kind, they are of the list's.
+fn object(reading: &mut Reading, node: &Node, item_of: Option<&str>, depth: usize, subjects: &mut Vec<Subject>) {
+    let kind = node.get("kind").and_then(|kind| kind.scalar()).filter(|kind| !kind.is_empty());
+    let kind = kind.unwrap_or_else(|| item_of.unwrap_or_default().to_owned());
     let metadata = node.get("metadata");
     let word = |key: &str| metadata.and_then(|metadata| metadata.get(key)).and_then(|value| value.scalar());
     let name = word("name").or_else(|| word("generateName")).unwrap_or_else(|| "?".to_owned());
@@ -41,7 +43,7 @@ fn object(reading: &mut Reading, node: &Node, depth: usize, subjects: &mut Vec<S
     if kind == "List" || kind.ends_with("List") && node.entry("items").is_some() {
         for item in reading.list(node, "items").iter().take(super::SUBJECT_LIMIT) {
             if depth < LISTS {
-                object(reading, item, depth + 1, subjects);
+                object(reading, item, kind.strip_suffix("List"), depth + 1, subjects);
             }
         }
         return;

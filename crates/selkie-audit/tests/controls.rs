@@ -482,6 +482,24 @@ fn bidirectional_mount_of_a_volume_of_any_type_shows_on_the_node() {
 }
 
 #[test]
+fn volume_that_no_container_mounts_is_the_pods_and_opens_none() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes:\n  - {name: s, hostPath: {path: /var/run/docker.sock}}\n  - {name: n, nfs: {server: a}}\n  containers: [{name: c}]\n";
+    let read = read("x.yaml", text.as_bytes(), None).unwrap();
+    let of_pod: Vec<String> = read
+        .judge(&[])
+        .into_iter()
+        .filter(|finding| finding.subject == "Pod/p")
+        .map(|finding| format!("{} {} {}: {}", finding.severity.word(), finding.rule, finding.place.unwrap().line, finding.message))
+        .collect();
+    let wanted = [
+        "medium host-path 6: /var/run/docker.sock of the node is a volume, which no container mounts",
+        "low volume-type 7: a volume of type `nfs` is none of the restricted standard, and no container mounts it",
+    ];
+    assert_eq!(of_pod, wanted);
+    assert!(read.subjects[0].mounts.is_empty());
+}
+
+#[test]
 fn init_and_ephemeral_containers_are_read() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec:\n  initContainers: [{name: i}]\n  ephemeralContainers: [{name: e}]\n  containers: [{name: c}]\n";
     let read = read("x.yaml", text.as_bytes(), None).unwrap();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::Reading;
 use crate::subject::{Engine, KubernetesExtra, Mount, Namespace, Selinux};
 use crate::tree::{Node, Value};
-use crate::{Confinement, FileType, Located, ReadError, Subject};
+use crate::{Confinement, FileType, Fix, Located, ReadError, Rule, Subject};
 
 /// How deep a `List` may hold lists.
 const LISTS: usize = 4;
@@ -72,7 +72,6 @@ fn object(reading: &mut Reading, node: &Node, item_of: Option<&str>, depth: usiz
     let general = pod_level(reading, pod, &spec);
     let volumes = volumes(reading, &spec);
     let mut used = BTreeSet::new();
-    let first = subjects.len();
     for key in ["initContainers", "containers", "ephemeralContainers"] {
         for item in reading.list(&spec, key) {
             let name = item.get("name").and_then(|name| name.scalar()).unwrap_or_else(|| "?".to_owned());
@@ -85,10 +84,18 @@ fn object(reading: &mut Reading, node: &Node, item_of: Option<&str>, depth: usiz
             }
         }
     }
-    // A volume that no container mounts is the pod's all the same, and breaks the same rules.
-    if let Some(first) = subjects.get_mut(first) {
-        let rest = volumes.iter().filter(|(name, _)| !used.contains(*name));
-        first.mounts.extend(rest.map(|(_, mount)| mount.clone()));
+    // A volume that no container mounts is the pod's all the same, and the standards forbid it; it opens no container.
+    reading.subject = base;
+    for (_, volume) in volumes.iter().filter(|(name, _)| !used.contains(*name)) {
+        let source: String = volume.value.source.chars().take(100).collect();
+        let fix = Fix { text: "take the volume away".to_owned(), ..Fix::default() };
+        if volume.value.of_host {
+            let text = format!("{source} of the node is a volume, which no container mounts");
+            reading.note(Rule::HostPath, text, volume.place, fix);
+        } else {
+            let text = format!("a volume of type `{source}` is none of the restricted standard, and no container mounts it");
+            reading.note(Rule::VolumeType, text, volume.place, fix);
+        }
     }
 }
 

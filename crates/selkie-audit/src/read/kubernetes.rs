@@ -233,14 +233,14 @@ fn container(
     subject
 }
 
-/// Hosts of probes and hooks: Pod Security Standards, "Host Probes / Lifecycle Hooks".
+/// Hosts of probes and hooks: Pod Security Standards, "Host Probes / Lifecycle Hooks" (v1.34), which allow none, the node's own neither.
 fn probes(node: &Node) -> Vec<Located<KubernetesExtra>> {
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"].into_iter().filter_map(|key| node.get(key));
     let hooks = node.get("lifecycle").into_iter().flat_map(|hooks| ["postStart", "preStop"].into_iter().filter_map(|key| hooks.get(key)));
     let actions = probes.chain(hooks).flat_map(|probe| ["httpGet", "tcpSocket"].into_iter().filter_map(|key| probe.get(key)));
     let host = |action: &Rc<Node>| {
         let host = action.get("host")?;
-        let name = host.scalar().filter(|name| !name.is_empty() && !matches!(name.as_str(), "127.0.0.1" | "localhost" | "::1"))?;
+        let name = host.scalar().filter(|name| !name.is_empty())?;
         Some(Located::new(KubernetesExtra::ProbeHost(name), host.place))
     };
     actions.filter_map(host).collect()

@@ -516,6 +516,22 @@ fn init_and_ephemeral_containers_are_read() {
     assert_eq!(names, ["n/Pod/p:i", "n/Pod/p:c", "n/Pod/p:e"]);
 }
 
+#[test]
+fn way_out_is_placed_at_what_opens_it() {
+    let places = |lines: &str, rule: &str| {
+        let read = read("compose.yaml", service(lines).as_bytes(), None).unwrap();
+        let found = read.judge(&[]).into_iter().filter(|finding| finding.rule.id() == rule);
+        found
+            .map(|finding| (finding.place.map_or((0, 0), |place| (place.line, place.column)), finding.fix.changes.len()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(places("volumes: ['/sys/fs/cgroup:/cg', '/proc/sys:/ps']", "escape-procfs"), [((4, 37), 0)]);
+    assert_eq!(places("volumes: ['/sys:/s', '/proc/sys/net:/n', '/:/h', '/proc:/p']", "escape-procfs"), [((4, 54), 0)]);
+    assert_eq!(places("volumes: ['/sys/fs/cgroup:/cg']\nsecurity_opt: ['systempaths=unconfined']", "escape-procfs"), [((5, 20), 0)]);
+    assert_eq!(places("pid: host\ncap_add: [ALL]", "escape-ptrace"), [((5, 15), 0)]);
+    assert_eq!(places("pid: host\ncap_add: [ALL, SYS_PTRACE]", "escape-ptrace"), [((5, 20), 1)]);
+}
+
 /// The findings above low of a unit with its drop-ins, as `RULE FILE:LINE:COLUMN`.
 fn with_drop_ins(unit: &str, drop_ins: &[(&str, &str)]) -> Vec<String> {
     let drop_ins: Vec<DropIn> =

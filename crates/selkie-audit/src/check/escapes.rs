@@ -6,7 +6,7 @@ use selkie_caps::{CapSet, Capability};
 
 use super::Findings;
 use super::mounts::{clean, is_disk, is_every_device, is_memory};
-use crate::subject::{Basis, Confinement, Engine, Namespace, Selinux, capability};
+use crate::subject::{Basis, Confinement, Engine, Names, Namespace, Selinux, capability};
 use crate::{Fix, Place, Rule, Severity, Subject};
 
 pub(super) fn check(findings: &mut Findings) {
@@ -23,10 +23,13 @@ pub(super) fn check(findings: &mut Findings) {
         let text = format!("{}: {}", escape.combination, escape.why);
         match escape.capabilities.first() {
             Some(capability) => {
-                let at = place(subject, *capability);
-                findings.add(rule, text, at, Fix::remove(escape.closes, at)).with(severity).of(*capability);
+                let named = place(subject, *capability);
+                let fix = Fix::remove(escape.closes, named);
+                // What else of `ALL` is needed is not known: it stands there, and no change takes it away.
+                let at = named.or_else(|| Names::read(&subject.added).all);
+                findings.add(rule, text, at, fix).with(severity).of(*capability);
             }
-            None => _ = findings.add(rule, text, kernel_file(subject), Fix::words(escape.closes)).with(severity),
+            None => _ = findings.add(rule, text, kernel_file(subject, escape.way), Fix::words(escape.closes)).with(severity),
         }
     }
 }
@@ -92,11 +95,17 @@ fn place(subject: &Subject, wanted: Capability) -> Option<Place> {
     subject.added.iter().find(|name| capability(&name.value) == Some(wanted)).and_then(|name| name.place)
 }
 
-/// Where the kernel's files are made writable.
-fn kernel_file(subject: &Subject) -> Option<Place> {
-    let mount = subject.mounts.iter().find(|mount| mount.value.of_host && !mount.value.read_only && is_of_kernel(&mount.value.source));
+/// Where the kernel's file that a way writes to is made writable.
+fn kernel_file(subject: &Subject, way: Way) -> Option<Place> {
+    let path = if way == Way::Sysfs { UEVENT_HELPER } else { CORE_PATTERN };
+    let mut mounts = subject.mounts.iter().filter(|mount| mount.value.of_host && !mount.value.read_only);
+    let mount = mounts.find(|mount| is_above(&clean(&mount.value.source), path));
     mount.map(|mount| mount.place).or_else(|| subject.unmasked.first().map(|path| path.place)).flatten()
 }
+
+/// The kernel's files whose writer decides what root of the host runs.
+const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+const UEVENT_HELPER: &str = "/sys/kernel/uevent_helper";
 
 fn is_of_kernel(source: &str) -> bool {
     let path = clean(source);
@@ -140,8 +149,8 @@ fn written(subject: &Subject) -> Walls {
         host_pids: Some(subject.shares(Namespace::Pid)),
         host_network: Some(subject.shares(Namespace::Network)),
         any_device: (subject.engine != Engine::Lxc).then(|| subject.device_rules.iter().any(|rule| is_every_device(&rule.value))),
-        core_pattern_writable: Some(unlocked || writes("/proc/sys/kernel/core_pattern")),
-        sysfs_writable: Some(writes("/sys/kernel/uevent_helper")),
+        core_pattern_writable: Some(unlocked || writes(CORE_PATTERN)),
+        sysfs_writable: Some(writes(UEVENT_HELPER)),
         release_agent_writable: Some(of_host().any(|mount| !mount.read_only && has_cgroups(&clean(&mount.source)))),
         kernel_memory_readable: Some(unmasked || open("/proc/kcore")),
         nodes: devices.filter(|path| is_disk(path) || is_memory(path)).map(str::to_owned).collect(),

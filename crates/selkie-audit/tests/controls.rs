@@ -479,6 +479,19 @@ fn template_that_is_of_no_pod_is_left_alone() {
 }
 
 #[test]
+fn another_user_is_the_fix_for_root() {
+    let of_root = |context: &str| {
+        let read = read("pod.yaml", pod("", "", context).as_bytes(), None).unwrap();
+        let found = read.judge(&[]).into_iter().find(|finding| finding.rule.id() == "runs-as-root").unwrap();
+        (found.message, found.fix.text)
+    };
+    let fix = "runAsUser: 1000".to_owned();
+    assert_eq!(of_root("runAsUser: 0"), ("it runs as root".to_owned(), fix.clone()));
+    let refused = "it is told to run as root, and by `runAsNonRoot: true` refused for it".to_owned();
+    assert_eq!(of_root("runAsUser: 0\nrunAsNonRoot: true"), (refused, fix));
+}
+
+#[test]
 fn bidirectional_mount_of_a_volume_of_any_type_shows_on_the_node() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: d, emptyDir: {}}, {name: h, hostPath: {path: /d}}]\n  containers:\n  - name: c\n    volumeMounts:\n    - {name: d, mountPath: /d, mountPropagation: Bidirectional}\n    - {name: h, mountPath: /h, mountPropagation: Bidirectional}\n    - {name: h, mountPath: /i, mountPropagation: HostToContainer}\n";
     let read = read("x.yaml", text.as_bytes(), None).unwrap();

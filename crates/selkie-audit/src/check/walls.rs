@@ -67,7 +67,11 @@ fn user(findings: &mut Findings) {
     if subject.uid() == Some(0) {
         let place = subject.user.as_ref().and_then(|user| user.place);
         let severity = findings.by_users(Severity::Medium);
-        findings.add(Rule::RunsAsRoot, "it runs as root", place, wish(subject, Wish::NonRoot)).with(severity).fix.changes.clear();
+        let refused = subject.non_root.as_ref().is_some_and(|flag| flag.value);
+        let text = if refused { "it is told to run as root, and by `runAsNonRoot: true` refused for it" } else { "it runs as root" };
+        // `runAsNonRoot` would only keep it from starting.
+        let fix = if subject.engine == Engine::Kubernetes { Fix::words("runAsUser: 1000") } else { wish(subject, Wish::NonRoot) };
+        findings.add(Rule::RunsAsRoot, text, place, fix).with(severity).fix.changes.clear();
     } else {
         let flag = subject.non_root.as_ref();
         let text = if flag.is_some() { "`runAsNonRoot: false` lets it run as root" } else { "nothing keeps it from running as root" };

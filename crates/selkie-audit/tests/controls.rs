@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use selkie_audit::{DropIn, Severity, check, read, read_unit};
+use selkie_audit::{DropIn, Finding, Severity, check, read, read_unit};
 use selkie_caps::{CapSet, Capability};
 
 /// A file that breaks a control, or keeps it.
@@ -384,6 +384,35 @@ fn quadlet_is_read() {
         quadlet("UserNS lowers", "UserNS=auto\nAddCapability=SYS_MODULE", &["capability-host-root"], &[]),
         quadlet("[Service] bounds the engine", "[Service]\nCapabilityBoundingSet=CAP_CHOWN", &["bounds-the-engine"], &[]),
     ]);
+}
+
+#[test]
+fn units_without_a_container_are_asked_for_what_they_give() {
+    let found = |file: &str, text: &str| {
+        let read = read(file, text.as_bytes(), None).unwrap();
+        assert!(read.subjects.is_empty());
+        let shown = |finding: Finding| {
+            let place = finding.place.unwrap();
+            format!("{} {} {} {}:{}", finding.severity.word(), finding.rule, finding.subject, place.line, place.column)
+        };
+        read.judge(&[]).into_iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(found("all.volume", "[Volume]\nDevice=/\nType=none\nOptions=bind\n"), ["critical host-root all 2:8"]);
+    assert_eq!(found("all.volume", "[Volume]\nDevice=/\nOptions=rbind,ro\n"), ["high host-root all 2:8"]);
+    assert_eq!(found("all.volume", "[Volume]\nPodmanArgs=--opt device=/etc --opt=o=bind\n"), ["high host-directory all 2:18"]);
+    assert_eq!(found("all.volume", "[Volume]\nDevice=tmpfs\nType=tmpfs\n"), [""; 0]);
+    assert_eq!(
+        found("i.build", "[Build]\nImageTag=i\nPodmanArgs=--cap-add=all\nNetwork=host\n"),
+        ["critical capability-all i 3:12", "critical escape-file-handle i 3:12", "high escape-network i 3:12", "medium host-network i 4:9"]
+    );
+    assert_eq!(found("i.build", "[Build]\nImageTag=i\n"), [""; 0]);
+}
+
+#[test]
+fn other_units_of_a_container_are_known_only_later() {
+    let container = |line: &str| findings("w.container", &format!("[Container]\nImage=i\n{line}\n")).contains("known-only-later");
+    assert_eq!(["Volume=all.volume:/x", "Pod=p.pod", "Network=d.container"].map(container), [true; 3]);
+    assert_eq!(["Volume=./all.volume:/x", "Volume=all:/x", "Network=n.network"].map(container), [false; 3]);
 }
 
 #[test]

@@ -11,14 +11,15 @@ use super::{Reading, compose, podman_args, security_opt, stem};
 use crate::place::Source;
 use crate::subject::{Engine, Mount, Namespace, Selinux};
 use crate::unit::{self, Setting};
-use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject, drop_in};
+use crate::{Change, FileType, Fix, Located, ReadError, Rule, Subject, check, drop_in};
 
 pub(super) fn read(reading: &mut Reading, name: &str) -> Result<Vec<Subject>, ReadError> {
     let settings = left(reading.units()?);
     let section = ["Container", "Pod"].into_iter().find(|section| unit::has_section(reading.source, section));
     let Some(section) = section else {
         if ["Kube", "Network", "Volume", "Image", "Build"].iter().any(|section| unit::has_section(reading.source, section)) {
-            return Ok(without_container(reading, &settings));
+            without_container(reading, name, &settings);
+            return Ok(Vec::new());
         }
         if drop_in::unit_of(name).is_some() {
             service_section(reading, &settings);
@@ -69,12 +70,53 @@ fn left(settings: Vec<Setting>) -> Vec<Setting> {
     settings.into_iter().enumerate().filter(is_left).map(|(_, setting)| setting).collect()
 }
 
-/// A unit that describes no container itself; the pods of a `.kube` unit are in the file that it names.
-fn without_container(reading: &mut Reading, settings: &[Setting]) -> Vec<Subject> {
-    for setting in settings.iter().filter(|setting| setting.section == "Kube" && setting.key.value == "Yaml") {
-        reading.elsewhere("Yaml", &setting.value.value, setting.value.place);
+/// A unit that describes no container itself: what it gives those that use it is a finding, and nothing else is asked of it. The
+/// pods of a `.kube` unit are in the file that it names.
+fn without_container(reading: &mut Reading, name: &str, settings: &[Setting]) {
+    let name = drop_in::unit_of(name).map_or_else(|| stem(name), |(unit, _)| unit.to_owned());
+    let mut subject = Subject { name: name.clone(), engine: Engine::Podman, defaults: selkie_caps::PODMAN_DEFAULTS, ..Subject::default() };
+    reading.subject = name;
+    subject.mounts.extend(bind(reading, settings));
+    for setting in settings {
+        match (setting.section.as_str(), setting.key.value.as_str()) {
+            ("Kube", "Yaml") => reading.elsewhere("Yaml", &setting.value.value, setting.value.place),
+            ("Build", "PodmanArgs" | "Network" | "Volume") | ("Kube", "PodmanArgs" | "Network" | "UserNS") => {
+                one(reading, &mut subject, setting)
+            }
+            _ => {}
+        }
     }
-    Vec::new()
+    // What the unit says has a place; what it leaves to others has none.
+    reading.findings.extend(check(&subject, &[]).into_iter().filter(|finding| finding.place.is_some()));
+    reading.subject.clear();
+}
+
+/// Returns what a `.volume` unit mounts of the host: `Device=` with `Options=bind`, or by flags of `podman volume create`.
+fn bind(reading: &Reading, settings: &[Setting]) -> Option<Located<Mount>> {
+    let (mut device, mut options) = (None, String::new());
+    for setting in settings.iter().filter(|setting| setting.section == "Volume") {
+        match setting.key.value.as_str() {
+            "Device" => device = Some(setting.value.clone()),
+            "Options" => options.clone_from(&setting.value.value),
+            "PodmanArgs" => {
+                for word in setting.words(reading.source) {
+                    // `--opt o=bind` and `--opt=o=bind` both end so.
+                    let text = word.value.trim_start_matches("--opt=");
+                    match text.split_once('=') {
+                        Some(("device", path)) => device = Some(Located { value: path.to_owned(), place: word.place }),
+                        Some(("o", text)) => text.clone_into(&mut options),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let has = |names: &[&str]| options.split(',').any(|option| names.contains(&option.trim()));
+    let device = device.filter(|_| has(&["bind", "rbind"]))?;
+    let mount =
+        Mount { source: device.value, of_host: true, read_only: has(&["ro"]), propagates: has(&["shared", "rshared"]), ..Mount::default() };
+    Some(Located { value: mount, place: device.place })
 }
 
 fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
@@ -98,7 +140,9 @@ fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
         "User" => subject.user = Some(value.clone()),
         "UserNS" => podman_args::users(subject, value),
         "UIDMap" | "SubUIDMap" | "RemapUsers" => subject.own_users = Some(Located { value: true, place: value.place }),
+        "Network" if is_unit(&value.value, "container") => reading.elsewhere("Network", &value.value, value.place),
         "Network" => podman_args::namespace(subject, Namespace::Network, value),
+        "Pod" => reading.elsewhere("Pod", &value.value, value.place),
         "PidMode" | "Pid" => podman_args::namespace(subject, Namespace::Pid, value),
         "Unmask" => {
             let paths = words().into_iter().flat_map(|word| split(&word, ':'));
@@ -108,11 +152,19 @@ fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
         "Sysctl" => {
             subject.sysctls.extend(words().into_iter().map(|word| Located { value: podman_args::pair(&word.value), place: word.place }));
         }
+        "Volume" if is_unit(value.value.split(':').next().unwrap_or_default(), "volume") => {
+            reading.elsewhere("Volume", &value.value, value.place);
+        }
         "Volume" => subject.mounts.push(Located { value: volume(&value.value), place: value.place }),
         "Mount" => subject.mounts.push(Located { value: podman_args::mount(&value.value), place: value.place }),
         "PodmanArgs" => podman_args::apply(subject, &words()),
         _ => {}
     }
+}
+
+/// Tells whether a value is the name of another unit of this kind, which is not read.
+fn is_unit(value: &str, kind: &str) -> bool {
+    !value.contains('/') && value.rsplit_once('.').is_some_and(|(stem, extension)| !stem.is_empty() && extension == kind)
 }
 
 /// A volume, whose source may begin with one of systemd's directories: `%t` is /run or the user's, `%h` the home. systemd.unit(5).

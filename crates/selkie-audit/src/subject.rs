@@ -24,6 +24,8 @@ pub struct Subject {
     pub defaults: CapSet,
     /// Capabilities that are added, as they are written.
     pub added: Vec<Located<String>>,
+    /// Those of the sets beside the bounding one, where all five are written out: what is taken away has to go there, too.
+    pub also: Vec<Located<String>>,
     /// Capabilities that are dropped, as they are written.
     pub dropped: Vec<Located<String>>,
     /// What it really can hold: the bounding set of a running container, or a set that is written out.
@@ -261,6 +263,11 @@ impl Subject {
         }
         let base = if added.has_all { CapSet::KNOWN } else { self.defaults };
         base.difference(dropped.set).union(added.set.difference(if added.has_all { dropped.set } else { CapSet::EMPTY }))
+    }
+
+    /// Returns all places at which a capability is given: to take it away, it has to go at each of them.
+    pub(crate) fn places_of(&self, wanted: Capability) -> impl Iterator<Item = Place> {
+        self.added.iter().chain(&self.also).filter(move |name| capability(&name.value) == Some(wanted)).filter_map(|name| name.place)
     }
 
     /// Tells whether the engine's flag is on.

@@ -219,3 +219,22 @@ fn escalation_is_not_forbidden_beside_a_sys_admin_that_stays() {
     assert_eq!(mended.text, long);
     assert_eq!(mended.refused.iter().map(|(_, error)| *error).collect::<Vec<_>>(), [FixError::Beside(Rule::CapabilityHostRoot)]);
 }
+
+#[test]
+fn oci_capability_leaves_all_sets_in_which_it_stands() {
+    let old = r#"{"ociVersion": "1.0.2", "process": {"capabilities": {
+  "bounding": ["CAP_CHOWN", "CAP_SYS_ADMIN"],
+  "effective": ["CAP_SYS_ADMIN"],
+  "inheritable": ["CAP_SYS_ADMIN", "CAP_CHOWN"],
+  "permitted": ["CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_KILL"],
+  "ambient": []
+}}}"#;
+    let new = r#"{"ociVersion": "1.0.2", "process": {"capabilities": {
+  "bounding": ["CAP_CHOWN"],
+  "effective": [],
+  "inheritable": ["CAP_CHOWN"],
+  "permitted": ["CAP_CHOWN", "CAP_KILL"],
+  "ambient": []
+}}}"#;
+    assert_eq!(text("config.json", old, &[Rule::CapabilityHostRoot, Rule::EscapeSysAdmin]), new);
+}

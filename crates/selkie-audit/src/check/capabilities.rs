@@ -80,14 +80,14 @@ fn each(findings: &mut Findings) {
             let dropped = Names::read(&subject.dropped);
             if has_defaults && !dropped.has_all && !dropped.set.contains(capability) {
                 let text = format!("{} is added, and the engine gives it anyway", capability.short_name());
-                let fix = Fix::remove(format!("take `{}` away", capability.short_name()), place);
+                let fix = Fix::remove_all(format!("take `{}` away", capability.short_name()), subject.places_of(capability));
                 findings.add(Rule::CapabilityRedundant, text, place, fix).of(capability);
             }
             continue;
         }
         if is_conf(subject) {
             let text = format!("every container is given {}, which Podman by itself does not give", capability.short_name());
-            let fix = Fix::remove(format!("take `{}` away", capability.short_name()), place);
+            let fix = Fix::remove_all(format!("take `{}` away", capability.short_name()), subject.places_of(capability));
             findings.add(Rule::DefaultCapabilities, text, place, fix).of(capability);
         }
         opens(findings, capability, place, sure);
@@ -103,7 +103,7 @@ fn each(findings: &mut Findings) {
         let Some(capability) = capability(&name.value) else { continue };
         let (text, fix) = if gains_nothing {
             let text = format!("{} is added, and has no effect: the user is {user}, and gains nothing by execve", name.value);
-            (text, Fix::remove(format!("take `{}` away", name.value), name.place))
+            (text, Fix::remove_all(format!("take `{}` away", name.value), subject.places_of(capability)))
         } else {
             let text = format!("{} is added, and reaches only programs with file capabilities: the user is {user}", name.value);
             (text, Fix::words("give the program the file capability (setcap), or take it away"))
@@ -134,7 +134,8 @@ fn held(subject: &Subject) -> Vec<(Capability, Option<Place>)> {
 fn opens(findings: &mut Findings, capability: Capability, place: Option<Place>, sure: CapSet) {
     let about = capability.knowledge();
     let name = capability.short_name();
-    let fix = Fix::remove(format!("take `{name}` away; {}", lower_first(about.cheaper)), place);
+    let text = format!("take `{name}` away; {}", lower_first(about.cheaper));
+    let fix = Fix::remove_all(text, findings.subject.places_of(capability));
     // What it takes the host's processes for is not there; containers.conf leaves that to each container.
     let has_own_processes = !findings.subject.shares(Namespace::Pid) && !is_conf(findings.subject);
     let (rule, severity, text) = match (about.danger, about.host_root) {

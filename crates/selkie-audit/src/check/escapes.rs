@@ -24,7 +24,7 @@ pub(super) fn check(findings: &mut Findings) {
         match escape.capabilities.first() {
             Some(capability) => {
                 let named = place(subject, *capability);
-                let fix = Fix::remove(escape.closes, named);
+                let fix = Fix::remove_all(escape.closes, subject.places_of(*capability));
                 // What else of `ALL` is needed is not known: it stands there, and no change takes it away.
                 let at = named.or_else(|| Names::read(&subject.added).all);
                 findings.add(rule, text, at, fix).with(severity).of(*capability);

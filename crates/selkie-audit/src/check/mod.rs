@@ -96,6 +96,12 @@ impl Fix {
         Self { text: text.into(), changes: place.map(|place| Change::Remove { place }).into_iter().collect(), ..Self::default() }
     }
 
+    /// The items at all these places go.
+    fn remove_all(text: impl Into<String>, places: impl IntoIterator<Item = Place>) -> Self {
+        let changes = places.into_iter().map(|place| Change::Remove { place }).collect();
+        Self { text: text.into(), changes, ..Self::default() }
+    }
+
     /// The truth value at `place` becomes `value`.
     fn truth(text: impl Into<String>, place: Option<Place>, value: bool) -> Self {
         let change = |place| Change::Replace { place, value: Setting::Truth(value) };

@@ -24,7 +24,10 @@ pub(super) fn apply(kind: FileType, source: &Source, change: &Change) -> Result<
             (edit.replace(&roots, &path, value)?, put(&roots, &path, Some(&node_of(value, *place))))
         }
         Change::Remove { place } => {
-            let path = shorten(&roots, only(&roots, |node| same_place(node.place, *place))?);
+            let found = only(&roots, |node| same_place(node.place, *place))?;
+            // There a list that is not there is the engine's own, and an empty one says none.
+            let stays_empty = matches!(kind, FileType::ContainersConf | FileType::Oci);
+            let path = if stays_empty { found } else { shorten(&roots, found) };
             (edit.remove(&roots, &path)?, put(&roots, &path, None))
         }
         Change::Set { within, path, value } => edit.set(&roots, *within, path, value)?,
@@ -160,7 +163,7 @@ impl Edit<'_> {
             return match (pieces.get(number + 1), number.checked_sub(1).and_then(|before| pieces.get(before))) {
                 (Some((next, _)), _) => splice(self.source.text, start, *next, ""),
                 (None, Some((_, before))) => splice(self.source.text, *before, end, ""),
-                (None, None) => splice(self.source.text, start, end, ""),
+                (None, None) => splice(self.source.text, start, self.behind_comma(end), ""),
             };
         }
         let (line, _) = self.source.line_around(start);
@@ -177,6 +180,13 @@ impl Edit<'_> {
         splice(self.source.text, line, (last + 1).min(self.source.text.len()), "")
     }
 
+    /// Returns the byte behind the comma that follows, as TOML allows behind the last item too.
+    fn behind_comma(&self, end: usize) -> usize {
+        let rest = self.source.text.get(end..).unwrap_or_default();
+        let blanks = rest.len() - rest.trim_start().len();
+        if rest.trim_start().starts_with(',') { end + blanks + 1 } else { end }
+    }
+
     /// The bytes of each item or entry, which have to stand one behind the other within their parent.
     fn pieces(&self, parent: &Node) -> Result<Vec<(usize, usize)>, FixError> {
         let mut pieces = Vec::new();
@@ -186,6 +196,8 @@ impl Edit<'_> {
                     pieces.push((item.place.start, self.last(item)?));
                 }
             }
+            // Its tables come in the order of their keys, and not of the text.
+            Value::Map(_) if self.is_toml => return Err(FixError::Unusual),
             Value::Map(entries) => {
                 for entry in entries {
                     pieces.push((entry.key.place.ok_or(FixError::Unusual)?.start, self.end_of(entry)?));

@@ -41,6 +41,9 @@ fn process(reading: &mut Reading, root: &Node, subject: &mut Subject) {
         }
         if let Some(capabilities) = reading.map(&process, "capabilities").cloned() {
             subject.added = reading.texts(&capabilities, "bounding");
+            for name in ["effective", "permitted", "inheritable", "ambient"] {
+                subject.also.extend(reading.texts(&capabilities, name));
+            }
             set = subject.added.iter().filter_map(|name| capability(&name.value)).fold(set, CapSet::with);
         }
     }

@@ -220,6 +220,37 @@ fn escalation_is_not_forbidden_beside_a_sys_admin_that_stays() {
     assert_eq!(mended.refused.iter().map(|(_, error)| *error).collect::<Vec<_>>(), [FixError::Beside(Rule::CapabilityHostRoot)]);
 }
 
+/// What the mended LXC file says of capabilities, and how many it leaves.
+fn lxc_lines(lines: &str) -> (String, u32) {
+    let all = [Rule::CapabilityHostRoot, Rule::CapabilityOutside, Rule::CapabilityAdded, Rule::EscapeSysAdmin];
+    let old = format!("lxc.uts.name = a\nlxc.idmap = u 0 100000 65536\n{lines}");
+    let new = text("config", &old, &all);
+    let file = read("config", new.as_bytes(), None).unwrap();
+    (new.replace("lxc.uts.name = a\nlxc.idmap = u 0 100000 65536\n", ""), file.subjects[0].capabilities().len())
+}
+
+#[test]
+fn lxc_keeps_nothing_where_the_last_word_goes_since_without_a_line_it_keeps_all() {
+    let cases = [
+        ("lxc.cap.keep = sys_module\n", "lxc.cap.keep = none\n", 0),
+        ("lxc.cap.keep = sys_admin  net_admin\n", "lxc.cap.keep = none\n", 0),
+        ("lxc.cap.keep = sys_admin chown\n", "lxc.cap.keep = chown\n", 1),
+        ("lxc.cap.keep = none sys_admin\n", "lxc.cap.keep = none\n", 0),
+        ("lxc.cap.keep = sys_module\nlxc.cap.keep = sys_admin\n", "lxc.cap.keep = none\n", 0),
+        ("lxc.cap.keep = chown\nlxc.cap.keep = sys_admin\n", "lxc.cap.keep = chown\n", 1),
+        ("lxc.cap.keep = sys_admin\nlxc.cap.keep = chown\n", "lxc.cap.keep = chown\n", 1),
+        (
+            "lxc.cap.keep = chown\nlxc.cap.keep =\nlxc.cap.keep = sys_admin\n",
+            "lxc.cap.keep = chown\nlxc.cap.keep =\nlxc.cap.keep = none\n",
+            0,
+        ),
+        ("lxc.cap.keep = chown   sys_admin kill sys_module\n", "lxc.cap.keep = chown   kill\n", 2),
+        ("lxc.cap.keep = sys_admin chown sys_admin\n", "lxc.cap.keep = chown\n", 1),
+    ];
+    let wanted = cases.map(|(_, new, left)| (new.to_owned(), left));
+    assert_eq!(cases.map(|(old, _, _)| lxc_lines(old)), wanted);
+}
+
 #[test]
 fn oci_capability_leaves_all_sets_in_which_it_stands() {
     let old = r#"{"ociVersion": "1.0.2", "process": {"capabilities": {

@@ -23,7 +23,13 @@ pub(super) fn apply(kind: FileType, source: &Source, change: &Change) -> Result<
             let rest = if line.value.place == Some(*place) { String::new() } else { without(source, line, *place)? };
             if rest.is_empty() {
                 wanted.remove(number);
-                remove_line(source, line)?
+                let value = line.value.place.ok_or(FixError::Unusual)?;
+                if kind == FileType::Lxc && line.key.value == KEEP && !keeps(&wanted) {
+                    wanted.insert(number, (line.section.clone(), line.key.value.clone(), "none".to_owned()));
+                    splice(source.text, value.start, value.end, "none")?
+                } else {
+                    remove_line(source, line)?
+                }
             } else {
                 let value = line.value.place.ok_or(FixError::Unusual)?;
                 if let Some(wanted) = wanted.get_mut(number) {
@@ -40,6 +46,14 @@ pub(super) fn apply(kind: FileType, source: &Source, change: &Change) -> Result<
     };
     let means = meanings(&parse(kind, &Source::new(&text)).map_err(|_| FixError::NotAsIntended)?);
     if means == wanted { Ok(text) } else { Err(FixError::NotAsIntended) }
+}
+
+/// Where LXC names what is kept: without it, everything is.
+const KEEP: &str = "lxc.cap.keep";
+
+/// Tells whether these lines still bound what is kept; an empty value takes back what is before it.
+fn keeps(lines: &[(String, String, String)]) -> bool {
+    lines.iter().rev().find(|(_, key, _)| key == KEEP).is_some_and(|(_, _, value)| !value.is_empty())
 }
 
 fn parse(kind: FileType, source: &Source) -> Result<Vec<Line>, FixError> {
@@ -80,8 +94,12 @@ fn without(source: &Source, line: &Line, place: Place) -> Result<String, FixErro
     if is_argument {
         return Err(FixError::Unusual);
     }
-    let rest = with(source, line, place, "")?;
-    Ok(rest.split_whitespace().collect::<Vec<_>>().join(" "))
+    // What is in front stays where it is: other changes name it by its bytes.
+    with(source, line, place, "")?;
+    let (value, text) = (line.value.place.ok_or(FixError::Unusual)?, line.value.value.as_str());
+    let before = text.get(..place.start - value.start).ok_or(FixError::Unusual)?;
+    let after = text.get(place.end - value.start..).ok_or(FixError::Unusual)?.trim_start();
+    Ok(if after.is_empty() { before.trim_end().to_owned() } else { format!("{before}{after}") })
 }
 
 fn remove_line(source: &Source, line: &Line) -> Result<String, FixError> {

@@ -84,13 +84,17 @@ fn one(reading: &mut Reading, subject: &mut Subject, setting: &Setting) {
     }
 }
 
+/// `none` takes back what is before it and keeps nothing by itself; without any word all is taken back, and everything is kept.
 fn keep(reading: &Reading, subject: &mut Subject, setting: &Setting) {
     let words = setting.words(reading.source);
-    if words.iter().any(|word| word.value == "none") {
-        subject.effective = Some(CapSet::EMPTY);
+    if words.is_empty() {
+        subject.added.clear();
+        subject.effective = None;
         return;
     }
-    subject.added.extend(words);
+    for word in words {
+        if word.value == "none" { subject.added.clear() } else { subject.added.push(word) }
+    }
     subject.effective = Some(crate::subject::Names::read(&subject.added).set);
 }
 

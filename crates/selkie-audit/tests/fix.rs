@@ -269,3 +269,20 @@ fn oci_capability_leaves_all_sets_in_which_it_stands() {
 }}}"#;
     assert_eq!(text("config.json", old, &[Rule::CapabilityHostRoot, Rule::EscapeSysAdmin]), new);
 }
+
+#[test]
+fn containers_conf_is_mended_where_its_table_comes_first() {
+    let all = [Rule::CapabilityHostRoot, Rule::DefaultCapabilities, Rule::PrivilegeEscalation];
+    let old = "[containers]\nno_new_privileges = false\ndefault_capabilities = [\"SYS_ADMIN\"]\n";
+    let new = "[containers]\nno_new_privileges = true\ndefault_capabilities = []\n";
+    assert_eq!(text("containers.conf", old, &all), new);
+}
+
+#[test]
+fn containers_conf_keeps_an_empty_list_since_without_it_podman_has_its_own() {
+    let mend =
+        |list: &str| text("containers.conf", &format!("[containers]\ndefault_capabilities = {list}\n"), &[Rule::DefaultCapabilities]);
+    let lists = ["[\"SYS_ADMIN\",]", "[\n  \"SYS_ADMIN\",\n]", "[\n  \"CHOWN\",\n  \"SYS_ADMIN\",\n]"].map(mend);
+    let left = ["[]", "[\n  \n]", "[\n  \"CHOWN\",\n]"].map(|list| format!("[containers]\ndefault_capabilities = {list}\n"));
+    assert_eq!(lists, left);
+}

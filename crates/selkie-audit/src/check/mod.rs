@@ -147,7 +147,10 @@ fn wish(subject: &Subject, wish: Wish) -> Fix {
         (Wish::NoNewPrivileges, Engine::Podman) if is_quadlet(subject) => {
             set("NoNewPrivileges=true", &["Container", "NoNewPrivileges"], Setting::Truth(true))
         }
-        (Wish::NoNewPrivileges, Engine::Podman) => set("no_new_privileges = true", &["no_new_privileges"], Setting::Truth(true)),
+        // Nothing is asked of containers.conf that it does not say: the value is there to be changed.
+        (Wish::NoNewPrivileges, Engine::Podman) => {
+            Fix::truth("no_new_privileges = true", subject.no_new_privileges.as_ref().and_then(|flag| flag.place), true)
+        }
         (Wish::NoNewPrivileges, Engine::Oci) => set("noNewPrivileges: true", &["process", "noNewPrivileges"], Setting::Truth(true)),
         (Wish::NoNewPrivileges, Engine::Lxc) => set("lxc.no_new_privs = 1", &["", "lxc.no_new_privs"], Setting::Text("1".to_owned())),
         (Wish::NoNewPrivileges, Engine::Nspawn) => set("NoNewPrivileges=yes", &["Exec", "NoNewPrivileges"], Setting::Truth(true)),

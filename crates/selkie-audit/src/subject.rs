@@ -202,6 +202,13 @@ pub struct Hook {
     pub user: Option<Located<String>>,
 }
 
+impl Mount {
+    /// All of the host's files, as in its own mount namespace.
+    pub(crate) fn root_of_host() -> Self {
+        Self { source: "/".to_owned(), target: "/".to_owned(), of_host: true, ..Self::default() }
+    }
+}
+
 /// Settings of a pod that no other engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KubernetesExtra {

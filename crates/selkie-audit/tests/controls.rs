@@ -428,7 +428,7 @@ fn oci_containers_conf_lxc_and_nspawn_are_read() {
             "{{\"ociVersion\": \"1.0.2\", \"process\": {{\"user\": {{\"uid\": 0}}, \"capabilities\": {{\"bounding\": [{capabilities}]}}}}, \"linux\": {{{linux}}}}}"
         )
     };
-    let own = "\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, {\"type\": \"mount\"}], \"seccomp\": {}, \"maskedPaths\": [\"/proc/kcore\"]";
+    let own = "\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, {\"type\": \"mount\"}], \"seccomp\": {\"defaultAction\": \"SCMP_ACT_ERRNO\"}, \"maskedPaths\": [\"/proc/kcore\"]";
     assert_all(vec![
         case("OCI, good", "config.json", oci("\"CAP_CHOWN\"", own), &["runs-as-root"], &["host-pid", "seccomp-unconfined", "proc-unmasked", "privileged", "capability-host-root"]),
         case("OCI capabilities", "config.json", oci("\"CAP_SYS_ADMIN\"", own), &["capability-host-root"], &[]),
@@ -627,4 +627,99 @@ fn drop_in_alone_is_of_its_unit_and_not_all_of_it() {
     assert_eq!((file.subjects[0].name.as_str(), found.contains(&"w privileged".to_owned())), ("w", true));
     assert!(found.contains(&"w known-only-later".to_owned()), "{found:?}");
     assert!(read("q/w.container.d/x.conf", b"[Unit]\nAfter=a\n", None).unwrap().subjects.is_empty());
+}
+
+/// A config.json with these namespaces beside those of its own, with this filter and these mounts.
+fn bundle(namespaces: &str, seccomp: &str, mounts: &str) -> String {
+    format!(
+        r#"{{"ociVersion": "1.0.2", "process": {{"user": {{"uid": 0}}}}, "mounts": [{mounts}], "linux": {{
+  "namespaces": [{{"type": "uts"}}, {{"type": "mount"}}{namespaces}], "seccomp": {seccomp}, "maskedPaths": ["/proc/kcore"]}}}}"#
+    )
+}
+
+const FILTER: &str = r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#;
+
+#[test]
+fn oci_namespaces_with_a_path_are_the_hosts_or_not_known() {
+    let with = |control, pid: &str, network: &str, has, lacks| {
+        let own = |kind: &str, path: &str| {
+            format!(r#", {{"type": "{kind}"{}}}"#, if path.is_empty() { String::new() } else { format!(r#", "path": "{path}""#) })
+        };
+        let namespaces = own("pid", pid) + &own("network", network) + &own("ipc", "") + &own("cgroup", "");
+        case(control, "config.json", bundle(&namespaces, FILTER, ""), has, lacks)
+    };
+    assert_all(vec![
+        with("none", "", "", &[], &["host-pid", "host-network", "host-cgroup", "known-only-later"]),
+        with("of the first process", "/proc/1/ns/pid", "/proc/./self/../1/ns/net", &["host-pid", "host-network"], &["known-only-later"]),
+        with("of the runtime", "/proc/self/ns/pid", "/proc/thread-self/ns/net", &["host-pid", "host-network"], &["known-only-later"]),
+        with("of another process", "/proc/123/ns/pid", "", &["known-only-later"], &["host-pid", "host-network"]),
+        with("of a name", "", "/run/netns/x", &["known-only-later"], &["host-network"]),
+        case(
+            "users of the host",
+            "config.json",
+            bundle(r#", {"type": "user", "path": "/proc/1/ns/user"}"#, FILTER, ""),
+            &["host-pid"],
+            &["known-only-later"],
+        ),
+        case(
+            "mounts of the host",
+            "config.json",
+            bundle(r#", {"type": "mount", "path": "/proc/1/ns/mnt"}"#, FILTER, ""),
+            &["host-root"],
+            &[],
+        ),
+        case("no part for Linux", "config.json", "{\"ociVersion\": \"1.0.2\"}".to_owned(), &["host-pid", "seccomp-unconfined"], &[]),
+    ]);
+}
+
+#[test]
+fn oci_user_namespace_of_a_path_makes_nothing_milder() {
+    let text = |path: &str| bundle(&format!(r#", {{"type": "user"{path}}}"#), FILTER, "");
+    let is_own = |path: &str| read("config.json", text(path).as_bytes(), None).unwrap().subjects[0].has_own_users();
+    assert_eq!([is_own(""), is_own(r#", "path": "/proc/1/ns/user""#), is_own(r#", "path": "/run/users/x""#)], [true, false, false]);
+}
+
+#[test]
+fn oci_filter_that_refuses_nothing_is_none() {
+    let filter = |control, seccomp: &str, has, lacks| case(control, "config.json", bundle("", seccomp, ""), has, lacks);
+    let off = &["seccomp-unconfined"][..];
+    assert_all(vec![
+        filter("by default", FILTER, &[], off),
+        filter("all allowed", r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, off, &[]),
+        filter("all logged", r#"{"defaultAction": "SCMP_ACT_LOG", "syscalls": []}"#, off, &[]),
+        filter("no default", "{}", off, &[]),
+        filter(
+            "a rule that allows",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ALLOW"}]}"#,
+            off,
+            &[],
+        ),
+        filter(
+            "a rule of no call",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ERRNO"}]}"#,
+            off,
+            &[],
+        ),
+        filter(
+            "a rule",
+            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]}"#,
+            &[],
+            off,
+        ),
+    ]);
+}
+
+#[test]
+fn oci_cgroups_that_can_be_written_without_a_namespace_are_the_hosts() {
+    let mounted = |control, namespaces: &str, options: &str, has, lacks| {
+        let mount = format!(r#"{{"destination": "/sys/fs/cgroup", "type": "cgroup2", "source": "cgroup", "options": [{options}]}}"#);
+        case(control, "config.json", bundle(namespaces, FILTER, &mount), has, lacks)
+    };
+    let own = r#", {"type": "cgroup"}"#;
+    assert_all(vec![
+        mounted("writable", "", r#""nosuid""#, &["host-cgroup"], &[]),
+        mounted("read-only", "", r#""nosuid", "ro""#, &[], &["host-cgroup"]),
+        mounted("writable, of its own", own, r#""rw""#, &[], &["host-cgroup"]),
+        mounted("the host's by name", r#", {"type": "cgroup", "path": "/proc/1/ns/cgroup"}"#, r#""ro""#, &["host-cgroup"], &[]),
+    ]);
 }

@@ -5,6 +5,8 @@ mod escapes;
 mod mounts;
 mod walls;
 
+pub(crate) use self::mounts::clean;
+
 use selkie_caps::{CapSet, Capability};
 
 use crate::subject::{Basis, Engine};

@@ -188,7 +188,7 @@ const MEMORY: [&str; 4] = ["/dev/mem", "/dev/kmem", "/dev/port", "/dev/kmsg"];
 const DISKS: [&str; 8] = ["/dev/sd", "/dev/nvme", "/dev/vd", "/dev/xvd", "/dev/hd", "/dev/dm-", "/dev/mapper/", "/dev/disk/"];
 
 /// Returns a path without `//`, `/./`, `..` and a `/` at its end, so that `/var/run/../../` is found out.
-pub(super) fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     if !path.starts_with('/') {
         return path.to_owned();
     }

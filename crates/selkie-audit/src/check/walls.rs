@@ -214,13 +214,10 @@ fn namespaces(findings: &mut Findings) {
             Namespace::User => (Rule::HostUsers, "it is taken out of the engine's user namespace"),
             Namespace::Cgroup => (Rule::HostCgroup, "it sees the host's cgroups"),
         };
-        if shared.value == Namespace::Cgroup && subject.engine == Engine::Oci {
-            // Engines leave it out on cgroup v1, and config.json does not tell which one it is for.
-            continue;
-        }
         // Taking a namespace away changes what a program reaches: words, and no patch.
         // Of what runs there is no line to leave out.
         let private = match shared.value {
+            _ if subject.engine == Engine::Oci => "name it in linux.namespaces, without a path",
             _ if !matches!(subject.basis, Basis::Running(_)) => "leave it out",
             Namespace::Pid => "start it without --pid host",
             Namespace::Network => "start it without --network host",

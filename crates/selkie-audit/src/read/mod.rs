@@ -175,6 +175,12 @@ impl Reading<'_> {
         self.note(Rule::KnownOnlyLater, text, place, Fix { text: "audit that file, too".to_owned(), ..Fix::default() });
     }
 
+    /// Notes a namespace that is another's: whose it is, a file does not tell.
+    fn joined(&mut self, kind: &str, whose: &str, place: Option<Place>) {
+        let text = format!("the {kind} namespace is that of {whose}: what else is in it is known only when it runs");
+        self.note(Rule::KnownOnlyLater, text, place, Fix { text: "audit the container while it runs".to_owned(), ..Fix::default() });
+    }
+
     fn duplicates(&mut self, duplicates: Vec<Located<String>>) {
         for key in duplicates {
             let fix = Fix { text: "take one of both away".to_owned(), ..Fix::default() };

@@ -54,22 +54,16 @@ fn process(reading: &mut Reading, root: &Node, subject: &mut Subject) {
 }
 
 fn linux(reading: &mut Reading, root: &Node, subject: &mut Subject) {
-    let Some(linux) = reading.map(root, "linux").cloned() else { return };
-    let list = reading.list(&linux, "namespaces").to_vec();
-    let own = |kind: &str| list.iter().find(|node| node.get("type").and_then(|node| node.scalar()).as_deref() == Some(kind));
-    let place = linux.entry("namespaces").and_then(|entry| entry.key.place).or(Some(linux.place));
-    let kinds = [
-        ("pid", Namespace::Pid),
-        ("network", Namespace::Network),
-        ("ipc", Namespace::Ipc),
-        ("uts", Namespace::Uts),
-        ("cgroup", Namespace::Cgroup),
-    ];
-    let missing = kinds.into_iter().filter(|(kind, _)| own(kind).is_none());
-    subject.host_namespaces.extend(missing.map(|(_, value)| Located { value, place }));
-    subject.own_users = own("user").map(|node| Located::new(true, node.place));
-    let seccomp = linux.get("seccomp");
-    let value = if seccomp.is_some() { Confinement::Profile("seccomp".to_owned()) } else { Confinement::Unconfined };
+    let linux = match reading.map(root, "linux").cloned() {
+        Some(linux) => linux,
+        None if root.get("windows").is_some() => return,
+        // Without it nothing stands between.
+        None => Rc::new(Node { place: root.place, value: Value::Map(Vec::new()) }),
+    };
+    namespaces(reading, &linux, subject);
+    let seccomp = reading.map(&linux, "seccomp");
+    let refuses = seccomp.is_some_and(|node| refuses(node));
+    let value = if refuses { Confinement::Profile("seccomp".to_owned()) } else { Confinement::Unconfined };
     subject.seccomp = Some(Located::new(value, seccomp.map_or(linux.place, |node| node.place)));
     if linux.get("maskedPaths").is_none_or(|paths| paths.items().is_empty()) {
         subject.unmasked.push(Located::new("ALL".to_owned(), linux.get("maskedPaths").map_or(linux.place, |node| node.place)));
@@ -87,6 +81,61 @@ fn linux(reading: &mut Reading, root: &Node, subject: &mut Subject) {
     subject.device_rules = rules.iter().flat_map(|rules| rules.items()).filter_map(rule).collect();
 }
 
+/// Namespaces that are not made anew: those that are not named are the runtime's, which is the host's, those with a path are joined.
+fn namespaces(reading: &mut Reading, linux: &Node, subject: &mut Subject) {
+    let kinds = [
+        ("pid", Some(Namespace::Pid)),
+        ("network", Some(Namespace::Network)),
+        ("ipc", Some(Namespace::Ipc)),
+        ("uts", Some(Namespace::Uts)),
+        ("cgroup", Some(Namespace::Cgroup)),
+        ("user", None),
+        ("mount", None),
+    ];
+    let list = reading.list(linux, "namespaces").to_vec();
+    let place = linux.entry("namespaces").and_then(|entry| entry.key.place).or(Some(linux.place));
+    for (kind, namespace) in kinds {
+        let mut is_named = false;
+        for node in list.iter().filter(|node| node.get("type").and_then(|node| node.scalar()).as_deref() == Some(kind)) {
+            is_named = true;
+            let path = node.get("path").and_then(|path| path.scalar()).filter(|path| !path.is_empty());
+            match (path, namespace) {
+                (None, _) if kind == "user" => subject.own_users = Some(Located::new(true, node.place)),
+                (None, _) => {}
+                (Some(path), Some(namespace)) if is_hosts(&path) => subject.host_namespaces.push(Located::new(namespace, node.place)),
+                (Some(path), None) if is_hosts(&path) => {
+                    subject.mounts.extend((kind == "mount").then(|| Located::new(Mount::root_of_host(), node.place)));
+                }
+                (Some(path), _) => reading.joined(kind, &format!("`{path}`"), Some(node.place)),
+            }
+        }
+        match namespace {
+            // Engines leave it out on cgroup v1, and nothing tells which one this is for: what is mounted decides.
+            Some(Namespace::Cgroup) | None => {}
+            Some(value) if !is_named => subject.host_namespaces.push(Located { value, place }),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Tells whether a path leads to a namespace of the host's first process, or of the runtime itself.
+fn is_hosts(path: &str) -> bool {
+    let path = crate::check::clean(path);
+    let process = path.strip_prefix("/proc/").and_then(|rest| rest.rsplit_once("/ns/")).map(|(process, _)| process);
+    process.is_some_and(|process| matches!(process, "1" | "1/task/1" | "self" | "thread-self") || process.starts_with("self/task/"))
+}
+
+/// Tells whether a filter refuses any call, by default or by a rule. Without an action by default runtimes let everything through.
+fn refuses(seccomp: &Node) -> bool {
+    let lets = |node: &Node, key: &str| {
+        let action = node.get(key).and_then(|action| action.scalar()).unwrap_or_default();
+        matches!(action.as_str(), "" | "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG")
+    };
+    let names = |rule: &Node| rule.get("names").is_some_and(|names| !names.items().is_empty()) || rule.get("name").is_some();
+    let rules = seccomp.get("syscalls").map_or(&[][..], |rules| rules.items());
+    !lets(seccomp, "defaultAction") || rules.iter().any(|rule| names(rule) && !lets(rule, "action"))
+}
+
 /// A rule that allows something, in the words of the device cgroup.
 fn rule(node: &Rc<Node>) -> Option<Located<String>> {
     let word = |key: &str| node.get(key).and_then(|value| value.scalar());
@@ -100,11 +149,17 @@ fn rule(node: &Rc<Node>) -> Option<Located<String>> {
 }
 
 fn mounts(reading: &mut Reading, root: &Node, subject: &mut Subject) {
+    let namespaces = root.get("linux").and_then(|linux| linux.get("namespaces")).map_or(&[][..], |list| list.items());
+    let own_cgroups = namespaces.iter().any(|node| node.get("type").and_then(|node| node.scalar()).as_deref() == Some("cgroup"));
     for item in reading.list(root, "mounts") {
         let word = |key: &str| item.get(key).and_then(|value| value.scalar()).unwrap_or_default();
         let options: Vec<String> =
             item.get("options").map_or_else(Vec::new, |options| options.items().iter().filter_map(|option| option.scalar()).collect());
         let has = |names: &[&str]| options.iter().any(|option| names.contains(&option.as_str()));
+        let has_own_view = subject.shares(Namespace::Cgroup) || own_cgroups;
+        if matches!(word("type").as_str(), "cgroup" | "cgroup2") && !has(&["ro"]) && !has_own_view {
+            subject.host_namespaces.push(Located::new(Namespace::Cgroup, item.place));
+        }
         let is_bind = word("type") == "bind" || has(&["bind", "rbind"]);
         if is_bind && matches!(item.value, Value::Map(_)) {
             let mount = Mount {

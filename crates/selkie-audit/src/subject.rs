@@ -32,6 +32,8 @@ pub struct Subject {
     pub effective: Option<CapSet>,
     /// The engine's own flag.
     pub privileged: Option<Located<bool>>,
+    /// What is written opens as much as the flag would, of an engine that has no flag (LXC).
+    pub is_open: bool,
     /// User or uid, as it is written.
     pub user: Option<Located<String>>,
     /// The engine refuses to start it as root (Kubernetes' `runAsNonRoot`).
@@ -298,7 +300,7 @@ impl Subject {
     #[must_use]
     pub fn is_privileged(&self) -> Option<bool> {
         match &self.basis {
-            Basis::File => Some(self.has_flag()),
+            Basis::File => Some(self.has_flag() || self.is_open),
             Basis::Running(seen) => Some(seen.privileged),
             Basis::Planned | Basis::Stopped => (self.has_flag() && !self.has_own_users()).then_some(true),
         }

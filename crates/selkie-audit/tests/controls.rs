@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use selkie_audit::{DropIn, Finding, Severity, check, read, read_unit};
+use selkie_audit::{DropIn, Entry, Finding, Rule, Severity, check, read, read_unit};
 use selkie_caps::{CapSet, Capability};
 
 /// A file that breaks a control, or keeps it.
@@ -722,4 +722,87 @@ fn oci_cgroups_that_can_be_written_without_a_namespace_are_the_hosts() {
         mounted("writable, of its own", own, r#""rw""#, &[], &["host-cgroup"]),
         mounted("the host's by name", r#", {"type": "cgroup", "path": "/proc/1/ns/cgroup"}"#, r#""ro""#, &["host-cgroup"], &[]),
     ]);
+}
+
+/// Keeps everything of the host out: what a case adds is all that is found.
+const LXC: &str = "lxc.uts.name = a\nlxc.cap.keep = chown\nlxc.seccomp.profile = /x\nlxc.idmap = u 0 100000 65536\n";
+
+#[test]
+fn lxc_without_an_include_has_only_what_it_says() {
+    let is_off = |lines: &str| findings("config", &format!("lxc.uts.name = a\n{lines}")).contains("seccomp-unconfined");
+    let cases = [
+        ("", true),
+        ("lxc.include = /usr/share/lxc/config/userns.conf\n", true),
+        ("lxc.include = /usr/share/lxc/config/common.conf\nlxc.seccomp.profile =\n", true),
+        ("lxc.seccomp.profile = /x\n", false),
+        ("lxc.include = /usr/share/lxc/config/common.conf\n", false),
+        ("lxc.include = /srv/mine.conf\n", false),
+        ("lxc.seccomp.profile =\nlxc.include = /srv/mine.conf\n", false),
+    ];
+    assert_eq!(cases.map(|(lines, _)| is_off(lines)), cases.map(|(_, off)| off));
+}
+
+#[test]
+fn lxc_that_is_open_is_privileged_as_it_is_when_it_runs() {
+    let judged = |lines: &str| {
+        let file = read("config", format!("lxc.uts.name = a\n{lines}").as_bytes(), None).unwrap();
+        let findings = file.subjects.iter().flat_map(|subject| check(subject, &[])).collect();
+        let entry = Entry { name: file.name, kind: Some(file.kind), subjects: file.subjects, findings };
+        (entry.subjects[0].is_privileged(), entry.verdicts()[0].word())
+    };
+    let cases = [
+        ("lxc.apparmor.profile = unconfined\n", (Some(true), "open")),
+        ("lxc.apparmor.profile = unchanged\nlxc.cap.keep = sys_admin\n", (Some(true), "open")),
+        ("lxc.apparmor.profile = unconfined\nlxc.idmap =\n", (Some(true), "open")),
+        ("lxc.apparmor.profile = unconfined\nlxc.cap.keep = sys_admin\nlxc.seccomp.profile = /x\n", (Some(false), "exposed")),
+        ("lxc.include = /srv/mine.conf\n", (Some(false), "exposed")),
+        ("lxc.idmap = u 0 100000 65536\nlxc.cap.keep = chown\n", (Some(false), "exposed")),
+        ("lxc.idmap = u 0 100000 65536\nlxc.cap.keep = chown\nlxc.seccomp.profile = /x\n", (Some(false), "confined")),
+    ];
+    assert_eq!(cases.map(|(lines, _)| judged(lines)), cases.map(|(_, wanted)| wanted));
+}
+
+#[test]
+fn lxc_mounts_namespaces_and_devices_of_the_host_are_found() {
+    let lxc = |lines: &str, has, lacks| case("LXC", "config", format!("{LXC}{lines}\n"), has, lacks);
+    let root = |lines: &str, has, lacks| case("LXC", "config", format!("{LXC}lxc.idmap =\n{lines}\n"), has, lacks);
+    let procfs = &["escape-procfs", "proc-unmasked"][..];
+    assert_all(vec![
+        root("lxc.mount.auto = proc:rw", procfs, &[]),
+        root("lxc.mount.auto = proc:rw sys:mixed\nlxc.mount.auto = proc:mixed", &[], procfs),
+        root("lxc.mount.auto = proc:rw\nlxc.mount.auto =", &[], procfs),
+        root("lxc.mount.entry = proc proc proc nodev,noexec 0 0", procfs, &[]),
+        root("lxc.mount.entry = proc proc proc ro 0 0", &[], procfs),
+        root("lxc.mount.auto = sys:rw", &["proc-unmasked"], &["escape-procfs"]),
+        lxc("lxc.mount.auto = proc:rw", &["proc-unmasked"], &["escape-procfs"]),
+        lxc("", &[], &["host-network", "host-pid", "host-root", "known-only-later", "host-device", "seccomp-unconfined"]),
+        lxc("lxc.namespace.share.net = 1", &["host-network"], &["known-only-later"]),
+        lxc("lxc.namespace.share.pid = 42", &["known-only-later"], &["host-pid"]),
+        lxc("lxc.namespace.share.ipc = c3", &["known-only-later"], &["host-ipc"]),
+        lxc("lxc.namespace.share.mnt = 1", &["host-root"], &[]),
+        lxc("lxc.namespace.share.user = 1", &["host-users"], &[]),
+        lxc("lxc.namespace.keep = net uts", &["host-network", "host-uts"], &["host-pid"]),
+        lxc("lxc.namespace.clone = mnt net cgroup uts", &["host-pid", "host-ipc"], &["host-network", "host-root"]),
+        lxc("lxc.net.1.type = none", &["host-network"], &[]),
+        lxc("lxc.cgroup2.devices.allow = b 8:0 rwm", &["host-device"], &["device-rule-all"]),
+        lxc("lxc.cgroup.devices.allow = b 259:* r", &["host-device"], &[]),
+        lxc("lxc.cgroup.devices.allow = c 1:1 rw", &["host-device"], &[]),
+        lxc("lxc.cgroup2.devices.allow = a", &["device-rule-all"], &["host-device"]),
+        lxc(
+            "lxc.cgroup2.devices.allow = b *:* m\nlxc.cgroup2.devices.allow = c 1:3 rwm\nlxc.cgroup2.devices.allow = c 136:* rwm",
+            &[],
+            &["host-device", "device-rule-all"],
+        ),
+    ]);
+}
+
+#[test]
+fn rule_that_allows_a_disk_is_as_bad_as_what_makes_its_node() {
+    let worst = |lines: &str| {
+        let text = format!("lxc.uts.name = a\nlxc.apparmor.profile = unconfined\nlxc.cgroup2.devices.allow = b 8:0 rwm\n{lines}");
+        let subject = read("config", text.as_bytes(), None).unwrap().subjects.remove(0);
+        check(&subject, &[]).into_iter().find(|finding| finding.rule == Rule::HostDevice).unwrap().severity.word()
+    };
+    let cases = ["", "lxc.cap.drop = mknod\n", "lxc.seccomp.profile = /x\n", "lxc.idmap = u 0 1 2\n"];
+    assert_eq!(cases.map(worst), ["critical", "high", "high", "medium"]);
 }

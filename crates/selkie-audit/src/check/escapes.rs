@@ -47,6 +47,12 @@ pub(super) fn sureness(subject: &Subject, ways: &[Way]) -> Option<Sureness> {
     escape::escapes(&walls(subject)).iter().filter(|escape| ways.contains(&escape.way)).map(|escape| escape.sureness).min()
 }
 
+/// Returns how sure it is that the node of a disk is made and opened where a rule allows it; `None` when it is not.
+pub(super) fn makes_disk(subject: &Subject) -> Option<Sureness> {
+    let walls = Walls { any_device: Some(true), ..walls(subject) };
+    escape::escapes(&walls).iter().filter(|escape| escape.way == Way::MakeDisk).map(|escape| escape.sureness).min()
+}
+
 /// Returns how bad it is that something of the host is at hand: of a file `written`, since the image decides who the user is; of
 /// what runs as sure as the way is.
 pub(super) fn at_hand(subject: &Subject, ways: &[Way], written: Severity) -> Severity {
@@ -128,6 +134,7 @@ fn written(subject: &Subject) -> Walls {
     let grants = !(subject.is_non_root() && matches!(subject.engine, Engine::Docker | Engine::Kubernetes));
     let of_host = || subject.mounts.iter().map(|mount| &mount.value).filter(|mount| mount.of_host);
     let writes = |path: &str| of_host().filter(|mount| !mount.read_only).any(|mount| is_above(&clean(&mount.source), path));
+    let is_lxc = subject.engine == Engine::Lxc;
     let open = |path: &str| subject.unmasked.iter().any(|open| open.value == path);
     let unmasked = subject.unmasked.iter().any(|path| path.value.eq_ignore_ascii_case("all"));
     // Engines whose switch for masks is one for read-only paths too; config.json has a list of its own for these.
@@ -148,9 +155,9 @@ fn written(subject: &Subject) -> Walls {
         confined: confined(subject),
         host_pids: Some(subject.shares(Namespace::Pid)),
         host_network: Some(subject.shares(Namespace::Network)),
-        any_device: (subject.engine != Engine::Lxc).then(|| subject.device_rules.iter().any(|rule| is_every_device(&rule.value))),
-        core_pattern_writable: Some(unlocked || writes(CORE_PATTERN)),
-        sysfs_writable: Some(writes(UEVENT_HELPER)),
+        any_device: Some(subject.device_rules.iter().any(|rule| is_every_device(&rule.value))).filter(|every| *every || !is_lxc),
+        core_pattern_writable: Some(unlocked || is_lxc && open("/proc") || writes(CORE_PATTERN)),
+        sysfs_writable: Some(is_lxc && open("/sys") || writes(UEVENT_HELPER)),
         release_agent_writable: Some(of_host().any(|mount| !mount.read_only && has_cgroups(&clean(&mount.source)))),
         kernel_memory_readable: Some(unmasked || open("/proc/kcore")),
         nodes: devices.filter(|path| is_disk(path) || is_memory(path)).map(str::to_owned).collect(),

@@ -3,7 +3,7 @@
 use selkie_caps::escape::{Sureness, Way, engine_socket_in, is_engine_socket};
 
 use super::Findings;
-use super::escapes::{at_hand, sureness};
+use super::escapes::{at_hand, makes_disk, sureness};
 use crate::subject::{Engine, Mount};
 use crate::{Fix, Located, Rule, Severity};
 
@@ -160,7 +160,28 @@ fn devices(findings: &mut Findings) {
             findings
                 .add(Rule::DeviceRuleAll, format!("the device rule `{}` allows every device", shown(&rule.value)), rule.place, fix)
                 .with(severity);
+        } else if let Some(what) = host_devices(&rule.value) {
+            let is_sure = what == DISK && makes_disk(subject) == Some(Sureness::Certain);
+            let severity = findings.by_users(if is_sure { Severity::Critical } else { Severity::High });
+            let text = format!("the device rule `{}` lets it open {what}", shown(&rule.value));
+            findings.add(Rule::HostDevice, text, rule.place, Fix::words("allow the numbers that are needed")).with(severity);
         }
+    }
+}
+
+const DISK: &str = "block devices of the host";
+
+/// What of the host a rule of the device cgroup lets be opened: disks, by any number, memory, ports and the kernel log.
+fn host_devices(rule: &str) -> Option<&'static str> {
+    let mut words = rule.split_whitespace();
+    let (kind, numbers, access) = (words.next()?, words.next()?, words.next().unwrap_or("rwm"));
+    let (major, minor) = numbers.split_once(':')?;
+    let is_memory = matches!(major, "1" | "*") && matches!(minor, "1" | "2" | "4" | "11" | "*");
+    match kind {
+        _ if !access.contains(['r', 'w']) => None,
+        "b" => Some(DISK),
+        "c" if is_memory => Some("the memory, ports or kernel log of the host"),
+        _ => None,
     }
 }
 

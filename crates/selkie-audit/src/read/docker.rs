@@ -175,6 +175,7 @@ mod tests {
             "escape-ptrace",
             "host-cgroup",
             "host-device",
+            "host-device",
             "host-directory",
             "host-ipc",
             "host-network",

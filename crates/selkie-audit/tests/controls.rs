@@ -806,3 +806,23 @@ fn rule_that_allows_a_disk_is_as_bad_as_what_makes_its_node() {
     let cases = ["", "lxc.cap.drop = mknod\n", "lxc.seccomp.profile = /x\n", "lxc.idmap = u 0 1 2\n"];
     assert_eq!(cases.map(worst), ["critical", "high", "high", "medium"]);
 }
+
+#[test]
+fn containers_conf_mounts_and_names_are_read() {
+    let conf = |line: &str, has, lacks| case("containers.conf", "containers.conf", format!("[containers]\n{line}\n"), has, lacks);
+    assert_all(vec![
+        conf("mounts = [\"type=bind,source=/,destination=/e\"]", &["host-root"], &[]),
+        conf("mounts = [\"type=glob,src=/etc/*,dst=/e,ro\"]", &["host-directory"], &[]),
+        conf("mounts = [\"type=tmpfs,destination=/e\"]\nvolumes = [\"/run/podman:/e\"]", &["engine-socket"], &["host-root"]),
+        conf("default_capabilities = [\"ALL\"]", &["capability-unknown"], &["capability-all"]),
+        conf("default_capabilities = [\"CHOWN\"]", &[], &["capability-unknown"]),
+    ]);
+}
+
+#[test]
+fn all_is_a_name_only_where_an_engine_has_it() {
+    let refused = |file: &str, text: &str| findings(file, text).contains("capability-unknown");
+    let lxc = ["keep", "drop"].map(|key| refused("config", &format!("lxc.cap.{key} = all\n")));
+    let oci = refused("config.json", r#"{"ociVersion": "1", "process": {"capabilities": {"bounding": ["ALL"]}}}"#);
+    assert_eq!((lxc, oci, refused("compose.yaml", &service("cap_add: [ALL]\ncap_drop: [all]"))), ([true; 2], true, false));
+}

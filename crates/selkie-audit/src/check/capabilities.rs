@@ -44,8 +44,21 @@ pub(super) fn check(findings: &mut Findings, learned: &[Learned]) {
 fn unknown(findings: &mut Findings) {
     let subject = findings.subject;
     let added = subject.added.iter().map(|name| (name, true));
+    // A word of the engines' flags: these files have names alone, and are refused with it.
+    let knows_all = !(is_conf(subject) || matches!(subject.engine, Engine::Oci | Engine::Lxc));
     for (name, is_added) in added.chain(subject.dropped.iter().map(|name| (name, false))) {
-        if name.value.eq_ignore_ascii_case("all") || capability(&name.value).is_some() || name.value.contains('$') {
+        let is_all = name.value.eq_ignore_ascii_case("all");
+        if is_all && knows_all || capability(&name.value).is_some() || name.value.contains('$') {
+            continue;
+        }
+        if is_all {
+            let fix = Fix::words("name each capability that is needed");
+            findings.add(
+                Rule::CapabilityUnknown,
+                format!("`{}` is not a capability, and this file takes names alone", name.value),
+                name.place,
+                fix,
+            );
             continue;
         }
         let closest = Capability::parse_name(&name.value).err().and_then(|unknown| unknown.closest);

@@ -52,5 +52,7 @@ pub(super) fn read(reading: &mut Reading) -> Result<Vec<Subject>, ReadError> {
     subject.sysctls = reading.texts(&table, "default_sysctls").into_iter().map(pair).collect();
     let mount = |text: Located<String>| Located { value: compose::short(&text.value), place: text.place };
     subject.mounts = reading.texts(&table, "volumes").into_iter().map(mount).collect();
+    let mount = |text: Located<String>| Located { value: super::podman_args::mount(&text.value), place: text.place };
+    subject.mounts.extend(reading.texts(&table, "mounts").into_iter().map(mount));
     Ok(vec![subject])
 }

@@ -93,17 +93,25 @@ pub(super) fn pair(text: &str) -> (String, String) {
 
 /// Reads `--mount type=bind,source=...,target=...,ro`.
 pub(super) fn mount(text: &str) -> Mount {
-    let mut mount = Mount::default();
+    let (mut mount, mut is_glob) = (Mount::default(), false);
     for option in text.split(',') {
         let (key, value) = pair(option);
         match key.as_str() {
-            "type" => mount.of_host = value == "bind",
+            "type" => {
+                is_glob = value == "glob";
+                mount.of_host = is_glob || value == "bind";
+            }
             "source" | "src" => mount.source = value,
             "target" | "destination" | "dst" => mount.target = value,
             "ro" | "readonly" => mount.read_only = value != "false",
             "bind-propagation" => mount.propagates = matches!(value.as_str(), "shared" | "rshared"),
             _ => {}
         }
+    }
+    // Each path that matches is mounted: as good as the directory that they are in.
+    if is_glob && let Some((before, _)) = mount.source.split_once(['*', '?', '[']) {
+        let directory = before.rsplit_once('/').map_or(".", |(directory, _)| if directory.is_empty() { "/" } else { directory });
+        mount.source = directory.to_owned();
     }
     mount
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use selkie_audit::{Entry, Finding, Report, Rule, Severity, check, html, json, read, sarif};
+use selkie_audit::{Entry, Finding, Older, Problem, Report, Rule, Severity, Trend, check, html, json, read, sarif};
 use selkie_caps::Capability;
 
 /// Many containers, each somewhat different.
@@ -112,4 +112,24 @@ fn accepted_findings_are_suppressed_and_not_counted() {
     assert_eq!((report.worst(), report.accepted()), (None, count));
     assert_eq!(sarif(&report)["runs"][0]["results"][0]["suppressions"][0]["justification"], "known");
     assert_eq!(json(&report)["files"][0]["containers"][0]["verdict"], "open");
+}
+
+#[test]
+fn page_shows_control_characters_harmlessly_wherever_they_come_from() {
+    let evil = "a\u{1b}[31mred\u{1b}]0;t\u{7}\u{9b}\u{202e}\u{feff}\r\0\u{fffe}";
+    let text = "services:\n  \"a\\e[31mred\\e]0;t\\a\":\n    cap_add: [\"x\\e\"]\n    volumes: ['/:/x']\n    privileged: true\n";
+    let file = read("compose.yaml", text.as_bytes(), None).unwrap();
+    let mut findings: Vec<Finding> = file.subjects.iter().flat_map(|subject| check(subject, &[])).collect();
+    findings[0].accepted = Some(evil.to_owned());
+    let entry = Entry { name: format!("{evil}.yaml"), kind: Some(file.kind), subjects: file.subjects, findings };
+    let problem = Problem { text: evil.to_owned(), place: None };
+    let mut report = Report { version: "0".to_owned(), entries: vec![entry], unreadable: vec![(evil.to_owned(), problem)], trend: None };
+    let older = Older::parse(evil, &json(&report).to_string()).unwrap();
+    report.entries[0].subjects[0].name = format!("{evil}b");
+    report.trend = Trend::of(&report, &[older]);
+    let page = html(&report);
+    let left: String =
+        page.chars().filter(|character| character.is_control() && *character != '\n' || "\u{202e}\u{fffe}".contains(*character)).collect();
+    assert_eq!(left, "");
+    assert!(page.contains("a\u{fffd}[31mred\u{fffd}]0;t\u{fffd}</b>") && page.contains("selkie 0"), "{page}");
 }

@@ -4,7 +4,8 @@
 //! counts | what could not be read | what has changed | escape paths | containers x capabilities | findings by rule | accepted
 //! ```
 //!
-//! Everything that is not ours passes through maud, which escapes it. Long lists are cut, and say so: JSON has all of it.
+//! Everything that is not ours passes through maud, which escapes it; characters that no page may have, and those that turn text
+//! around, become U+FFFD all over the page. Long lists are cut, and say so: JSON has all of it.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +58,19 @@ pub fn html(report: &Report) -> String {
             }
         }
     };
-    page.into_string()
+    page.into_string().chars().map(harmless).collect()
+}
+
+/// A character as a page may have it: HTML, "Preprocessing the input stream"; explicit directional formatting is out as in the table.
+const fn harmless(character: char) -> char {
+    match character {
+        '\n' => character,
+        '\t' => ' ',
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fdd0}'..='\u{fdef}' => '\u{fffd}',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        _ if character as u32 & 0xfffe == 0xfffe => '\u{fffd}',
+        _ => character,
+    }
 }
 
 pub(super) const fn class(severity: Severity) -> &'static str {

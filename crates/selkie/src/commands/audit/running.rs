@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn stopped_one_with_a_file_is_judged_by_it_without_lines_and_patches() {
         let config = r#"{"ociVersion": "1", "process": {"user": {"uid": 7}, "noNewPrivileges": true, "capabilities": {"bounding": ["CAP_SYS_TIME"]}},
-            "root": {"readonly": true}, "linux": {"seccomp": {}, "maskedPaths": ["/proc/kcore"],
+            "root": {"readonly": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}, "maskedPaths": ["/proc/kcore"],
             "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}]}}"#;
         let (_directory, container) = stopped_with(selkie_host::Engine::Podman, &[("config.json", config)]);
         let entry = audited(&container);

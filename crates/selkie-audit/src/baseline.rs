@@ -178,12 +178,23 @@ impl Exception {
     }
 }
 
+/// Tells whether this is a day of the calendar, `YYYY-MM-DD`.
 fn is_day(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let number = |part: &str, length: usize, range: std::ops::RangeInclusive<u32>| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse().is_ok_and(|number| range.contains(&number))
+    let number = |part: &str, length: usize| -> Option<u32> {
+        let is_number = part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| part.parse().ok())?
     };
-    matches!(parts.as_slice(), [year, month, day] if number(year, 4, 1..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31))
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return false };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else { return false };
+    let last = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    year >= 1 && (1..=last).contains(&day)
 }
 
 #[cfg(test)]
@@ -208,6 +219,14 @@ mod tests {
             Err(BaselineError::NoDay { .. })
         ));
         assert!(matches!(baseline("{\"rule\": \"privileged\", \"reason\": \"y\", \"why\": 1}"), Err(BaselineError::Form { .. })));
+    }
+
+    #[test]
+    fn exception_ends_on_a_day_of_the_calendar() {
+        let none =
+            ["2027-02-30", "2027-02-29", "2100-02-29", "2027-04-31", "2027-00-10", "2027-01-00", "2027-1-01", "0000-01-01", "2027-01"];
+        assert_eq!(none.map(is_day), [false; 9]);
+        assert_eq!(["2027-02-28", "2028-02-29", "2000-02-29", "2027-12-31", "2027-04-30"].map(is_day), [true; 5]);
     }
 
     #[test]

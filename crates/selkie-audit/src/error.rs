@@ -6,10 +6,8 @@ use crate::{FileType, Place};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// More bytes than are read.
-    #[error("the file has {size} bytes, and at most {limit} are read")]
+    #[error("the file has more than the {limit} bytes that are read at most")]
     TooLarge {
-        /// How many it has.
-        size: usize,
         /// How many are read.
         limit: usize,
     },

@@ -189,6 +189,20 @@ fn audit_of_what_cannot_be_read_is_status_2_and_goes_on() {
 }
 
 #[test]
+fn audit_of_a_large_file_and_of_a_link_to_itself_says_what_is_so() {
+    let Some(engine) = Engine::new() else { return };
+    let (large, link) = (engine.path("large.yaml"), engine.path("link"));
+    std::fs::File::create(&large).unwrap().set_len(20 << 30).unwrap();
+    std::os::unix::fs::symlink("link", &link).unwrap();
+    let said = audit(&engine, &[large.to_str().unwrap()]);
+    let wanted = format!("Error: {}: the file has more than the 8388608 bytes that are read at most\n", large.display());
+    assert_eq!((said.code, said.stderr), (2, wanted));
+    let said = engine.command(&["audit", "link"]).current_dir(engine.path("")).output().unwrap();
+    let wanted = "Error: link: cannot be read: too many levels of symbolic links\n";
+    assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap().as_str()), (Some(2), wanted));
+}
+
+#[test]
 fn audit_json_is_of_its_schema() {
     let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
     let said = audit(&engine, &["--format", "json", &file, "/nowhere"]);

@@ -91,7 +91,7 @@ pub fn read_unit(name: &str, bytes: &[u8], kind: Option<FileType>, drop_ins: &[D
         parts.push((text.len(), drop_in.name.clone()));
         text.push_str(source(&drop_in.bytes).map_err(wrong)?.text);
         if text.len() > FILE_LIMIT {
-            return Err(wrong(ReadError::TooLarge { size: text.len(), limit: FILE_LIMIT }));
+            return Err(wrong(ReadError::TooLarge { limit: FILE_LIMIT }));
         }
     }
     let starts: Vec<usize> = parts.iter().map(|(start, _)| *start).collect();
@@ -125,7 +125,7 @@ fn read_source(name: &str, kind: FileType, source: &Source, drop_ins: Vec<(usize
 /// Returns the text of a file.
 pub(crate) fn source(bytes: &[u8]) -> Result<Source<'_>, ReadError> {
     if bytes.len() > FILE_LIMIT {
-        return Err(ReadError::TooLarge { size: bytes.len(), limit: FILE_LIMIT });
+        return Err(ReadError::TooLarge { limit: FILE_LIMIT });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let byte = error.valid_up_to();

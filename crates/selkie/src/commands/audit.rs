@@ -220,7 +220,13 @@ impl Audit {
 
 /// Tells a file from a container: what has a slash or a dot in it is no id, and no name that is often given.
 fn is_file(name: &str) -> bool {
-    name == "-" || name.contains('/') || std::path::Path::new(name).exists() || std::path::Path::new(name).extension().is_some()
+    // A link that leads to itself does not exist, and is a file all the same.
+    let is_there = |path: &std::path::Path| match path.metadata() {
+        Ok(_) => true,
+        Err(error) => error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()),
+    };
+    let path = std::path::Path::new(name);
+    name == "-" || name.contains('/') || is_there(path) || path.extension().is_some()
 }
 
 fn pretty(value: &serde_json::Value) -> Result<String, Failure> {

@@ -189,6 +189,24 @@ fn audit_of_what_cannot_be_read_is_status_2_and_goes_on() {
 }
 
 #[test]
+fn audit_refuses_files_of_the_kernel_which_may_wait() {
+    let Some((engine, file)) = with("compose.yaml", COMPOSE) else { return };
+    let mut files = vec![("/proc/version", "procfs"), ("/sys/devices/system/cpu/online", "sysfs")];
+    // Only who may read it would wait: root of the host.
+    files.extend(std::fs::File::open("/proc/kmsg").is_ok().then_some(("/proc/kmsg", "procfs")));
+    for (name, kind) in files {
+        let said = audit(&engine, &[name]);
+        let wanted = format!("Error: {name}: cannot be read: it is of {kind}, whose files may wait for the kernel or have no end\n");
+        assert_eq!((said.code, said.stderr), (2, wanted));
+    }
+    // What a descriptor is open on is an ordinary file, whichever way its name takes.
+    for name in ["/dev/stdin", "/proc/self/fd/0"] {
+        let said = engine.command(&["audit", "--type", "compose", name]).stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+        assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap()), (Some(1), String::new()), "{name}");
+    }
+}
+
+#[test]
 fn audit_of_a_large_file_and_of_a_link_to_itself_says_what_is_so() {
     let Some(engine) = Engine::new() else { return };
     let (large, link) = (engine.path("large.yaml"), engine.path("link"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use selkie_audit::{DropIn, FILE_LIMIT, File, FileType, Problem};
@@ -47,10 +48,39 @@ pub(super) fn read(name: &str, limit: usize) -> Result<Vec<u8>, Unreadable> {
         let kind = if kind.is_dir() { "a directory" } else { "not a regular file" };
         return Err(Unreadable::new(format!("cannot be read: it is {kind}")));
     }
-    let file = std::fs::File::open(name).map_err(wrong)?;
+    // What has taken its place meanwhile is not waited for either.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(name).map_err(wrong)?;
+    let magic = rustix::fs::fstatfs(&file).map_err(|errno| wrong(errno.into()))?.f_type;
+    if let Some((_, kind)) = OF_THE_KERNEL.iter().find(|(of_kernel, _)| *of_kernel == magic) {
+        return Err(Unreadable::new(format!("cannot be read: it is of {kind}, whose files may wait for the kernel or have no end")));
+    }
+    if !file.metadata().map_err(wrong)?.is_file() {
+        return Err(Unreadable::new("cannot be read: it is not a regular file any more".to_owned()));
+    }
     file.take(limit).read_to_end(&mut bytes).map_err(wrong)?;
     Ok(bytes)
 }
+
+/// File systems of the kernel: their files look regular, and some wait, as /proc/kmsg and trace_pipe do. statfs(2), magic.h.
+const OF_THE_KERNEL: [(i64, &str); 16] = [
+    (0x9fa0, "procfs"),
+    (0x6265_6572, "sysfs"),
+    (0x0027_e0eb, "cgroupfs"),
+    (0x6367_7270, "cgroupfs"),
+    (0x6462_6720, "debugfs"),
+    (0x7472_6163, "tracefs"),
+    (0x7363_6673, "securityfs"),
+    (0xf97c_ff8c, "selinuxfs"),
+    (0x6265_6570, "configfs"),
+    (0xcafe_4a11, "bpffs"),
+    (0x1980_0202, "mqueue"),
+    (0x6165_676c, "pstore"),
+    (0xde5e_81e4, "efivarfs"),
+    (0x6573_5543, "fusectl"),
+    (0x4249_4e4d, "binfmt_misc"),
+    (0x6e73_6673, "nsfs"),
+];
 
 /// How many drop-ins of a unit are read.
 const DROP_INS: usize = 1000;

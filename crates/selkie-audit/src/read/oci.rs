@@ -125,7 +125,8 @@ fn is_hosts(path: &str) -> bool {
     process.is_some_and(|process| matches!(process, "1" | "1/task/1" | "self" | "thread-self") || process.starts_with("self/task/"))
 }
 
-/// Tells whether a filter refuses any call, by default or by a rule. Without an action by default runtimes let everything through.
+/// Tells whether a filter refuses any call, by default or by a rule. Without an action by default
+/// runc has no filter, and crun takes no such file.
 fn refuses(seccomp: &Node) -> bool {
     let lets = |node: &Node, key: &str| {
         let action = node.get(key).and_then(|action| action.scalar()).unwrap_or_default();

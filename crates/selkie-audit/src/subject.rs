@@ -300,7 +300,9 @@ impl Subject {
     #[must_use]
     pub fn is_privileged(&self) -> Option<bool> {
         match &self.basis {
-            Basis::File => Some(self.has_flag() || self.is_open),
+            Basis::File if self.has_flag() || self.is_open => Some(true),
+            // An LXC file whose include is not read: what decides it may be there.
+            Basis::File => (self.engine != Engine::Lxc || self.has_own_users() || self.seccomp.is_some()).then_some(false),
             Basis::Running(seen) => Some(seen.privileged),
             Basis::Planned | Basis::Stopped => (self.has_flag() && !self.has_own_users()).then_some(true),
         }

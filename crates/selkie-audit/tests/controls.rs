@@ -755,7 +755,7 @@ fn lxc_that_is_open_is_privileged_as_it_is_when_it_runs() {
         ("lxc.apparmor.profile = unchanged\nlxc.cap.keep = sys_admin\n", (Some(true), "open")),
         ("lxc.apparmor.profile = unconfined\nlxc.idmap =\n", (Some(true), "open")),
         ("lxc.apparmor.profile = unconfined\nlxc.cap.keep = sys_admin\nlxc.seccomp.profile = /x\n", (Some(false), "exposed")),
-        ("lxc.include = /srv/mine.conf\n", (Some(false), "exposed")),
+        ("lxc.include = /srv/mine.conf\n", (None, "exposed")),
         ("lxc.idmap = u 0 100000 65536\nlxc.cap.keep = chown\n", (Some(false), "exposed")),
         ("lxc.idmap = u 0 100000 65536\nlxc.cap.keep = chown\nlxc.seccomp.profile = /x\n", (Some(false), "confined")),
     ];

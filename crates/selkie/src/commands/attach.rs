@@ -6,8 +6,7 @@ use clap::Args;
 
 use crate::commands::run::attach_options;
 use crate::context::Context;
-use crate::exit;
-use crate::ui::attach::{End, parse_detach_keys, serve, terminal_size};
+use crate::ui::attach::{Options, parse_detach_keys, serve, terminal_size};
 use crate::ui::error::Failure;
 
 /// Connect the terminal to a running container.
@@ -39,15 +38,12 @@ impl Attach {
         };
         let attached = context.engine.attach(&container)?;
         let keys = parse_detach_keys(self.detach_keys.as_deref().unwrap_or("ctrl-p,ctrl-q"))?;
-        let mut options = attach_options(&container.record.request, keys);
+        let mut options = Options { watches_reader: true, ..attach_options(&container.record.request, keys) };
         options.interactive &= !self.no_stdin;
         options.proxy &= self.sig_proxy;
         if let (true, Some((rows, columns))) = (options.tty, terminal_size()) {
             attached.resize(rows, columns);
         }
-        match serve(&attached, &options, &mut |signal| drop(context.engine.kill(&container, signal)))? {
-            End::Detached => Ok(ExitCode::SUCCESS),
-            End::Exited(code) => Ok(exit::of_status(code)),
-        }
+        Ok(serve(&attached, &options, &mut |signal| drop(context.engine.kill(&container, signal)))?.code())
     }
 }

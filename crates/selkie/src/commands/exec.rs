@@ -8,7 +8,7 @@ use crate::commands::run::preserved;
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{ExecFlags, System};
-use crate::ui::attach::{End, Options, parse_detach_keys, serve, terminal_size};
+use crate::ui::attach::{Options, parse_detach_keys, serve, terminal_size};
 use crate::ui::error::{Failure, warn};
 use crate::ui::out;
 
@@ -53,11 +53,14 @@ impl Exec {
             out::line(&session)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let options =
-            Options { interactive: request.interactive, tty: request.tty, detach_keys: keys, proxy: false, stdout: true, stderr: true };
-        match serve(&attached, &options, &mut |_| {})? {
-            End::Detached => Ok(ExitCode::SUCCESS),
-            End::Exited(code) => Ok(exit::of_status(code)),
-        }
+        let options = Options {
+            interactive: request.interactive,
+            tty: request.tty,
+            detach_keys: keys,
+            stdout: true,
+            stderr: true,
+            ..Options::default()
+        };
+        Ok(serve(&attached, &options, &mut |_| {})?.code())
     }
 }

@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use selkie_engine::{Container, LogEntry, read_log};
 
 use crate::context::Context;
+use crate::exit;
 use crate::ui::error::Failure;
-use crate::ui::time;
+use crate::ui::{reader, time};
 
 /// Show the output of containers.
 #[derive(Debug, Args)]
@@ -64,7 +65,10 @@ impl Logs {
         for (number, container) in containers.iter().enumerate() {
             // Of one alone it is known whose lines they are.
             let whose = if containers.len() > 1 { self.label(container, number) } else { String::new() };
-            self.show(context, &Whose { container, label: &whose }, usize::try_from(tail).ok(), window)?;
+            let whose = Whose { container, label: &whose };
+            if self.show(context, &whose, usize::try_from(tail).ok(), window)? == Reader::Gone {
+                return Ok(ExitCode::from(exit::UNREAD));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -78,7 +82,7 @@ impl Logs {
         }
     }
 
-    fn show(&self, context: &Context, whose: &Whose<'_>, tail: Option<usize>, window: Window) -> Result<(), Failure> {
+    fn show(&self, context: &Context, whose: &Whose<'_>, tail: Option<usize>, window: Window) -> Result<Reader, Failure> {
         let container = whose.container;
         let driver = container.record.request.lifecycle.log_driver;
         if driver == Some(selkie_plan::LogDriver::None) {
@@ -86,25 +90,31 @@ impl Logs {
                 "this container is using the 'none' log driver, cannot read logs: this container is not logging output",
             ));
         }
-        let Some(file) = self.open(context, container)? else { return Ok(()) };
+        let Some(file) = self.open(context, container)? else {
+            let is_gone = self.follow && reader::is_gone(std::io::stdout());
+            return Ok(if is_gone { Reader::Gone } else { Reader::There });
+        };
         let mut reader = BufReader::new(file);
         let mut entries = Vec::new();
         while let Some(entry) = read_log(&mut reader)? {
             if within(&entry, window) {
                 match tail {
                     Some(_) => entries.push(entry),
-                    None => self.print(whose, &entry)?,
+                    None if self.print(whose, &entry)? == Reader::Gone => return Ok(Reader::Gone),
+                    None => {}
                 }
             }
         }
         let skipped = tail.map_or(0, |tail| entries.len().saturating_sub(tail));
         for entry in entries.iter().skip(skipped) {
-            self.print(whose, entry)?;
+            if self.print(whose, entry)? == Reader::Gone {
+                return Ok(Reader::Gone);
+            }
         }
-        if self.follow { self.follow(context, whose, &mut reader, window) } else { Ok(()) }
+        if self.follow { self.follow(context, whose, &mut reader, window) } else { Ok(Reader::There) }
     }
 
-    /// Opens the log, which begins with the first output: `None` if there was none, and none is waited for.
+    /// Opens the log, which begins with the first output: `None` if there was none, and none is waited for any more.
     fn open(&self, context: &Context, container: &Container) -> Result<Option<File>, Failure> {
         let path = context.engine.log_path(container);
         loop {
@@ -114,29 +124,31 @@ impl Logs {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Failure::engine(format!("cannot read `{}`: {error}", path.display())));
                 }
-                Err(_) if is_over => return Ok(None),
-                Err(_) => std::thread::sleep(PAUSE),
+                Err(_) if is_over || pause() == Reader::Gone => return Ok(None),
+                Err(_) => {}
             }
         }
     }
 
     /// Shows what comes until nothing can come any more.
-    fn follow(&self, context: &Context, whose: &Whose<'_>, reader: &mut impl BufRead, window: Window) -> Result<(), Failure> {
+    fn follow(&self, context: &Context, whose: &Whose<'_>, reader: &mut impl BufRead, window: Window) -> Result<Reader, Failure> {
         loop {
             let is_over = is_over(context, whose.container);
             while let Some(entry) = read_log(reader)? {
-                if within(&entry, window) {
-                    self.print(whose, &entry)?;
+                if within(&entry, window) && self.print(whose, &entry)? == Reader::Gone {
+                    return Ok(Reader::Gone);
                 }
             }
             if is_over || window.1.is_some_and(|until| jiff::Timestamp::now() >= until) {
-                return Ok(());
+                return Ok(Reader::There);
             }
-            std::thread::sleep(PAUSE);
+            if pause() == Reader::Gone {
+                return Ok(Reader::Gone);
+            }
         }
     }
 
-    fn print(&self, whose: &Whose<'_>, entry: &LogEntry) -> Result<(), Failure> {
+    fn print(&self, whose: &Whose<'_>, entry: &LogEntry) -> Result<Reader, Failure> {
         let mut line = whose.label.as_bytes().to_vec();
         if self.timestamps {
             line.extend(format!("{} ", entry.time).bytes());
@@ -144,10 +156,19 @@ impl Logs {
         line.extend(&entry.content);
         let written = if entry.is_error { std::io::stderr().lock().write_all(&line) } else { std::io::stdout().lock().write_all(&line) };
         match written {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => Ok(Reader::There),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whoever reads the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    There,
+    /// There is nobody to go on for, as after `head -1`.
+    Gone,
 }
 
 /// A container and what stands before its lines.
@@ -161,6 +182,17 @@ const COLOURS: [u8; 6] = [37, 31, 33, 34, 35, 36];
 
 /// How long to wait for more.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits for more.
+fn pause() -> Reader {
+    let began = Instant::now();
+    if reader::is_gone_within(std::io::stdout(), PAUSE) {
+        return Reader::Gone;
+    }
+    // What is neither pipe nor socket may have ended the wait at once.
+    std::thread::sleep(PAUSE.saturating_sub(began.elapsed()));
+    Reader::There
+}
 
 /// Returns whether the container has ended and the last that it said is in its log: its monitor is gone, too.
 fn is_over(context: &Context, container: &Container) -> bool {

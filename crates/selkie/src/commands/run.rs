@@ -89,7 +89,7 @@ impl Run {
             let _ = Container::load(context.engine.store(), &record.id).map(|container| context.engine.kill(&container, signal));
         })?;
         match end {
-            End::Detached => Ok(ExitCode::SUCCESS),
+            End::Detached | End::Unread => Ok(end.code()),
             End::Exited(code) => {
                 if lifecycle.remove {
                     remove(context, &record.id, &attached)?;
@@ -146,5 +146,6 @@ pub(crate) fn attach_options(request: &Request, detach_keys: Vec<u8>) -> Options
             && !(request.process.tty && request.process.interactive && std::io::IsTerminal::is_terminal(&std::io::stdin())),
         stdout: wanted(Stream::Stdout),
         stderr: wanted(Stream::Stderr),
+        watches_reader: false,
     }
 }

@@ -74,7 +74,7 @@ impl Start {
         let running = context.container(container.id().as_str())?;
         let end = serve(&attached, &options, &mut |signal| drop(context.engine.kill(&running, signal)))?;
         Ok(match end {
-            End::Detached => ExitCode::SUCCESS,
+            End::Detached | End::Unread => end.code(),
             End::Exited(code) => {
                 if container.record.request.lifecycle.remove {
                     remove(context, container.id(), &attached)?;

@@ -2,13 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use selkie_engine::{Attached, Event};
 
+use crate::exit;
 use crate::ui::error::Failure;
-use crate::ui::signals;
+use crate::ui::{reader, signals};
 
 /// How a client behaves.
 #[derive(Debug, Default)]
@@ -25,6 +27,9 @@ pub(crate) struct Options {
     pub(crate) stdout: bool,
     /// Errors are shown.
     pub(crate) stderr: bool,
+    /// It only looks: when nobody reads standard output it ends, though nothing is written. A client whose status is the process's
+    /// goes on until there is something to write, as any program in a pipe does.
+    pub(crate) watches_reader: bool,
 }
 
 /// How it ended.
@@ -34,6 +39,19 @@ pub(crate) enum End {
     Exited(i32),
     /// The user has typed the detach keys.
     Detached,
+    /// Nobody reads the output any more. The process goes on, as Podman has it.
+    Unread,
+}
+
+impl End {
+    /// Returns the exit code of a client that has nothing more to do.
+    pub(crate) fn code(self) -> ExitCode {
+        match self {
+            Self::Exited(status) => exit::of_status(status),
+            Self::Detached => ExitCode::SUCCESS,
+            Self::Unread => ExitCode::from(exit::UNREAD),
+        }
+    }
 }
 
 /// Sets a terminal back when it goes out of scope.
@@ -85,7 +103,14 @@ pub(crate) fn parse_detach_keys(text: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) fn serve(attached: &Attached, options: &Options, signal: &mut dyn FnMut(i32)) -> Result<End, Failure> {
     let raw = if options.tty && options.interactive && std::io::stdin().is_terminal() { RawMode::enter() } else { None };
     let signals = signals::watch(options.proxy)?;
-    let mut session = Session { attached, options, input: options.interactive, matched: 0, buffer: vec![0; Attached::BUFFER] };
+    let mut session = Session {
+        attached,
+        options,
+        input: options.interactive,
+        reader: options.watches_reader && options.stdout,
+        matched: 0,
+        buffer: vec![0; Attached::BUFFER],
+    };
     let end = session.run(&signals, signal);
     drop(raw);
     end
@@ -95,17 +120,21 @@ struct Session<'a> {
     attached: &'a Attached,
     options: &'a Options,
     input: bool,
+    reader: bool,
     matched: usize,
     buffer: Vec<u8>,
 }
 
 impl Session<'_> {
     fn run(&mut self, signals: &OwnedFd, signal: &mut dyn FnMut(i32)) -> Result<End, Failure> {
-        let stdin = std::io::stdin();
+        let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
         loop {
             let mut polled = vec![PollFd::from_borrowed_fd(self.attached.as_fd(), PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
             if self.input {
                 polled.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+            }
+            if self.reader {
+                polled.push(PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty()));
             }
             match poll(&mut polled, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -122,7 +151,14 @@ impl Session<'_> {
             {
                 return Ok(end);
             }
-            if ready.get(2) == Some(&true) && self.on_input()? {
+            if self.reader && ready.last() == Some(&true) {
+                if reader::is_gone(&stdout) {
+                    return Ok(End::Unread);
+                }
+                // A terminal that is gone: its hang-up is a signal of its own.
+                self.reader = false;
+            }
+            if self.input && ready.get(2) == Some(&true) && self.on_input()? {
                 return Ok(End::Detached);
             }
         }
@@ -139,14 +175,14 @@ impl Session<'_> {
     }
 
     fn on_output(&mut self) -> Result<Option<End>, Failure> {
-        match self.attached.receive(&mut self.buffer) {
+        let written = match self.attached.receive(&mut self.buffer) {
             Event::Output(data) if self.options.stdout => write(&mut std::io::stdout().lock(), data),
             Event::Error(data) if self.options.stderr => write(&mut std::io::stderr().lock(), data),
-            Event::Output(_) | Event::Error(_) => {}
+            Event::Output(_) | Event::Error(_) => Written::Whole,
             Event::Exited(code) => return Ok(Some(End::Exited(code))),
             Event::Lost => return Err(Failure::engine("the monitor of the container is gone; its exit status is not known").with_code(255)),
-        }
-        Ok(None)
+        };
+        Ok((written == Written::Unread).then_some(End::Unread))
     }
 
     /// Passes input on; returns true when it had the detach keys.
@@ -190,9 +226,21 @@ impl Session<'_> {
     }
 }
 
-/// Writes output; a reader that is gone must not end the container.
-fn write(stream: &mut impl Write, data: &[u8]) {
-    let _ = stream.write_all(data).and_then(|()| stream.flush());
+/// What has become of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// It is out, or lost for a reason of the place it went to, a full disk for example, which must not end the client.
+    Whole,
+    /// Nobody reads it.
+    Unread,
+}
+
+/// Writes output.
+fn write(stream: &mut impl Write, data: &[u8]) -> Written {
+    match stream.write_all(data).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Written::Unread,
+        _ => Written::Whole,
+    }
 }
 
 #[cfg(test)]

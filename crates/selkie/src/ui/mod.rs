@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod image_filter;
 pub(crate) mod out;
 pub(crate) mod progress;
+pub(crate) mod reader;
 pub(crate) mod signals;
 pub(crate) mod size;
 pub(crate) mod style;

@@ -1,9 +1,10 @@
 //! Bytes in and out, terminals, detaching.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::harness::installed;
+use crate::harness::{Engine, installed};
 use crate::{container, engine, run, script, words};
 
 #[test]
@@ -122,4 +123,53 @@ fn help_to_a_reader_that_is_gone_is_no_crash() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = engine.command(&["run", "--help"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(125), "{output:?}");
+}
+
+/// Runs a command whose reader goes away after `length` bytes; returns its status.
+fn read_a_little(engine: &Engine, words: &[&str], length: usize) -> Option<i32> {
+    let mut child = engine.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.take().unwrap().read_exact(&mut vec![0; length]).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+#[test]
+fn client_that_writes_to_nobody_ends_as_of_sigpipe_and_the_process_goes_on() {
+    let Some(engine) = engine() else { return };
+    let rootfs = engine.rootfs();
+    assert_eq!(read_a_little(&engine, &words("run --name a", &rootfs, "yes"), 1), Some(141));
+    assert_eq!(engine.ok(&["inspect", "--format", "{{.State.Status}}", "a"]), "running");
+    for line in [&["exec", "a", "yes"][..], &["attach", "a"], &["logs", "-f", "a"], &["logs", "a"]] {
+        assert_eq!(read_a_little(&engine, line, 1), Some(141), "{line:?}");
+    }
+    assert_eq!(read_a_little(&engine, &words("create --name b", &rootfs, "yes"), 1), Some(0));
+    assert_eq!(read_a_little(&engine, &["start", "-a", "b"], 1), Some(141));
+}
+
+#[test]
+fn client_that_only_looks_ends_when_nobody_reads_though_nothing_is_written() {
+    let Some(engine) = engine() else { return };
+    script(&engine, "run -d --name a", "echo ready; sleep 60");
+    for (line, length) in [(&["logs", "-f", "a"][..], 5), (&["attach", "a"], 0)] {
+        assert_eq!(read_a_little(&engine, line, length), Some(141), "{line:?}");
+    }
+    script(&engine, "run -d --name silent", "sleep 60");
+    assert_eq!(read_a_little(&engine, &["logs", "-f", "silent"], 0), Some(141));
+}
+
+#[test]
+fn status_of_a_program_that_says_nothing_to_nobody_is_still_told() {
+    let Some(engine) = engine() else { return };
+    let rootfs = engine.rootfs();
+    let mut words = words("run --rm", &rootfs, "sh -c");
+    words.push("sleep 0.3; exit 4");
+    assert_eq!(read_a_little(&engine, &words, 0), Some(4));
 }

@@ -3,7 +3,9 @@
 //! Everything in a root file system is hostile: symbolic links to the host, FIFOs where files are expected, files
 //! without end. Nothing here follows a link out of the root, blocks, or reads more than it was told to.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -35,13 +37,19 @@ pub fn place(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
     open(root, path, OFlags::PATH)
 }
 
-/// Opens the directory `path` beneath `root`, and makes it and its parents, 0755, when they are missing.
+/// Opens the directory `path` beneath `root`, and makes it and its parents, 0755, when they are missing. Where a link leads to nothing,
+/// what it leads to is made.
 ///
 /// # Errors
-/// `ENOTDIR` when something else is in the way, `EINVAL` for a missing part with `..`.
+/// `ENOTDIR` when something else is in the way, `EINVAL` for a missing part with `..`, `ELOOP` for too many links.
 pub fn make_directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
-    let (mut directory, missing) = deepest(root.as_fd(), path)?;
-    for name in &missing {
+    let (directory, missing) = missing(root.as_fd(), path)?;
+    make_directories(directory, &missing, path)
+}
+
+/// Makes the directories `missing`, each in the one before, the first in `directory`; opens the last.
+fn make_directories(mut directory: OwnedFd, missing: &[OsString], path: &Path) -> Result<OwnedFd> {
+    for name in missing {
         match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).call(|| format!("mkdirat({path:?})")),
@@ -58,7 +66,8 @@ pub fn make_directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Opens the place of a file `path` beneath `root`, and makes an empty one, 0644, and its parents when they are missing.
+/// Opens the place of a file `path` beneath `root`, and makes an empty one, 0644, and its parents when they are missing. Where a link
+/// leads to nothing, what it leads to is made.
 ///
 /// # Errors
 /// As [`make_directory`].
@@ -67,12 +76,14 @@ pub fn make_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
         Err(SyscallError { errno: Errno::NOENT, .. }) => {}
         found => return found,
     }
-    let name = path.file_name().ok_or(Errno::INVAL).call(|| format!("openat({path:?}, O_CREAT)"))?;
-    let parent = make_directory(root.as_fd(), path.parent().unwrap_or(Path::new("/")))?;
+    let (directory, missing) = missing(root.as_fd(), path)?;
+    // Somebody else has just made it.
+    let Some((name, parents)) = missing.split_last() else { return Ok(directory) };
+    let parent = make_directories(directory, parents, path)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     match rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
         Ok(_) => {}
-        // Another container with the same root was quicker. A link that leads nowhere is an error here, as it was above.
+        // Another container with the same root was quicker. A link that leads nowhere was none a moment ago, and is an error.
         Err(Errno::EXIST) => return place(root, path),
         Err(errno) => return Err(errno).call(|| format!("openat({path:?}, O_CREAT)")),
     }
@@ -171,15 +182,35 @@ pub fn file_capabilities(place: impl AsFd) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Returns the deepest directory of `path` that exists beneath `root`, and the names that are missing below it.
-fn deepest(root: impl AsFd, path: &Path) -> Result<(OwnedFd, Vec<std::ffi::OsString>)> {
-    let mut existing = PathBuf::from("/").join(path);
+/// As many links as the kernel follows for one path.
+const LINKS: usize = 40;
+
+/// Returns the deepest directory of `path` that exists beneath `root`, and the names that are missing below it, of which the first is
+/// no link: one that leads to nothing is followed. Each step is looked up from `root` again, so that no link leaves it.
+fn missing(root: impl AsFd, path: &Path) -> Result<(OwnedFd, Vec<OsString>)> {
+    let mut path = PathBuf::from("/").join(path);
+    for _ in 0..=LINKS {
+        let (directory, existing, missing) = deepest(root.as_fd(), &path)?;
+        let link = missing.split_first().and_then(|(name, rest)| {
+            let target = rustix::fs::readlinkat(&directory, name, Vec::new()).ok()?;
+            Some((target, rest))
+        });
+        let Some((target, rest)) = link else { return Ok((directory, missing)) };
+        // An absolute target begins anew at the root.
+        path = existing.join(OsStr::from_bytes(target.as_bytes())).join(rest.iter().collect::<PathBuf>());
+    }
+    Err(Errno::LOOP).call(|| format!("readlinkat({path:?})"))
+}
+
+/// Returns the deepest directory of `path` that exists beneath `root`, its path, and the names that are missing below it.
+fn deepest(root: impl AsFd, path: &Path) -> Result<(OwnedFd, PathBuf, Vec<OsString>)> {
+    let mut existing = path.to_path_buf();
     let mut missing = Vec::new();
     loop {
         match place(root.as_fd(), &existing) {
             Ok(found) => {
                 missing.reverse();
-                return Ok((found, missing));
+                return Ok((found, existing, missing));
             }
             Err(SyscallError { errno: Errno::NOENT, call }) => match existing.components().next_back() {
                 Some(Component::Normal(name)) => {
@@ -211,8 +242,8 @@ mod tests {
         let (directory, root) = root();
         symlink("../../out", directory.path().join("root/link")).unwrap();
         std::fs::create_dir(directory.path().join("out")).unwrap();
-        let error = make_directory(&root, Path::new("/link/new")).unwrap_err();
-        assert_eq!(error.errno, Errno::NOTDIR);
+        make_directory(&root, Path::new("/link/new")).unwrap();
+        assert!(directory.path().join("root/out/new").is_dir());
         assert_eq!(std::fs::read_dir(directory.path().join("out")).unwrap().count(), 0);
     }
 
@@ -247,10 +278,35 @@ mod tests {
     }
 
     #[test]
-    fn make_file_where_a_link_leads_nowhere_is_refused() {
+    fn make_file_where_a_link_leads_nowhere_makes_what_it_leads_to() {
+        for (target, made) in [
+            ("/nowhere/at/all", "nowhere/at/all"),
+            ("../run/systemd/stub.conf", "run/systemd/stub.conf"),
+            ("../../../../run/x", "run/x"),
+            ("/etc/second", "run/behind/two"),
+            ("missing", "etc/missing"),
+        ] {
+            let (directory, root) = root();
+            let etc = directory.path().join("root/etc");
+            std::fs::create_dir(&etc).unwrap();
+            symlink("../run/behind/two", etc.join("second")).unwrap();
+            symlink(target, etc.join("link")).unwrap();
+            let place = make_file(&root, Path::new("/etc/link")).unwrap();
+            let expected = std::fs::symlink_metadata(directory.path().join("root").join(made)).unwrap();
+            let found = rustix::fs::fstat(&place).unwrap();
+            assert_eq!((found.st_ino, expected.is_file()), (std::os::unix::fs::MetadataExt::ino(&expected), true), "{target}");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "{target}");
+        }
+    }
+
+    #[test]
+    fn make_file_where_links_go_round_or_are_no_path_is_refused() {
         let (directory, root) = root();
-        symlink("/nowhere/at/all", directory.path().join("root/link")).unwrap();
-        assert_eq!(make_file(&root, Path::new("/link")).unwrap_err().errno, Errno::NOENT);
+        for (name, target) in [("one", "two"), ("two", "one"), ("up", "nowhere/../x")] {
+            symlink(target, directory.path().join("root").join(name)).unwrap();
+        }
+        assert_eq!(make_file(&root, Path::new("/one")).unwrap_err().errno, Errno::LOOP);
+        assert_eq!(make_file(&root, Path::new("/up")).unwrap_err().errno, Errno::INVAL);
     }
 
     #[test]

@@ -421,3 +421,42 @@ fn templates_and_json_have_podmans_names() {
     assert_eq!((&inspected[0]["Id"], &state["Status"], &state["Running"]), (&id.into(), &"running".into(), &true.into()));
     assert_eq!(engine.ok(&["inspect", "--format", "{{json .Config.Labels}}", "a"]), "{\"x\":\"y\"}");
 }
+
+#[test]
+fn links_to_nothing_where_files_of_the_engine_go_are_followed_beneath_the_root() {
+    let Some(engine) = engine() else { return };
+    let rootfs = engine.rootfs();
+    let outside = engine.path("outside");
+    for (name, target) in [
+        ("resolv.conf", "../run/systemd/resolve/stub-resolv.conf".to_owned()),
+        ("hosts", format!("../../../../../../../..{}", outside.display())),
+        ("hostname", "/nowhere/hostname".to_owned()),
+    ] {
+        std::os::unix::fs::symlink(target, engine.path("rootfs/etc").join(name)).unwrap();
+    }
+    // The last leaves what it has made in the directory of the host.
+    let overlay = format!("{rootfs}:O");
+    for (network, rootfs) in [("none", &overlay), ("host", &overlay), ("none", &rootfs)] {
+        let said = engine.run(&[
+            "run",
+            "--rm",
+            "--network",
+            network,
+            "--dns",
+            "192.0.2.1",
+            "--hostname",
+            "web",
+            "--rootfs",
+            rootfs,
+            "cat",
+            "/etc/resolv.conf",
+            "/etc/hosts",
+            "/nowhere/hostname",
+        ]);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{network} {rootfs}");
+        assert!(said.stdout.contains("nameserver 192.0.2.1\n") && said.stdout.contains("localhost"), "{said:?}");
+        assert!(said.stdout.ends_with("web\n"), "{said:?}");
+    }
+    assert!(!outside.exists());
+    assert!(engine.path("rootfs/run/systemd/resolve/stub-resolv.conf").is_file());
+}

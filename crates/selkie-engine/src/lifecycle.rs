@@ -273,7 +273,11 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let cleaned = match Container::load(&self.store, container.id()) {
-            Ok(container) if container.live.is_none() => self.clean_up(&container),
+            Ok(container) if container.live.is_none() => match self.clean_up(&container) {
+                // How it has ended is told by its state, which stays until there is room.
+                Err(Error::File { source, .. }) if is_want_of_space(&source) => Ok(()),
+                cleaned => cleaned,
+            },
             Ok(_) | Err(Error::NoSuchContainer { .. }) => Ok(()),
             Err(error) => Err(error),
         };
@@ -284,10 +288,14 @@ impl Engine {
     /// Writes down an end that nobody saw, and removes what is left of it.
     pub(crate) fn clean_up(&self, container: &Container) -> Result<()> {
         self.await_finish(container.id());
-        // Its monitor died before it: nobody has written its end.
+        // Its monitor died before it, or had no room: nobody has written its end.
         if let Some(exit) = &container.exit
             && self.store.running(container.id()).join(STATE).exists()
         {
+            // Goes in any case; the state only when it is told elsewhere.
+            if let Some(cgroup) = self.store.cgroup_of(container.id()) {
+                cgroup.remove()?;
+            }
             write_json(&self.store.records(container.id()), "exit.json", exit, Durability::Volatile)?;
         }
         self.store.release(container.id())
@@ -356,6 +364,11 @@ impl Engine {
         wait_for(&live.monitor, Some(LAST_WORDS))?;
         send(&live.monitor, SIGKILL)
     }
+}
+
+/// Returns whether something could not be written because there is no room for it.
+fn is_want_of_space(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn stop_signal(container: &Container) -> i32 {

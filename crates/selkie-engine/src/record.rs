@@ -104,6 +104,9 @@ pub struct Live {
     /// How often the restart policy has started it again.
     #[serde(default)]
     pub restarts: u32,
+    /// How it has ended, where that could not be written among its records, for want of space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Exit>,
 }
 
 /// How a container last ended, written when it does.
@@ -220,7 +223,8 @@ impl Container {
         let (exit, is_settled) = match (live.is_some(), written) {
             // Its end is written when it has been seen; a start behind the last end that nobody saw end is lost.
             (false, Some(written)) if exit.as_ref().is_none_or(|exit| exit.started != written.started) => {
-                (Some(lost(&written, &running)), !written.monitor.is_alive())
+                let is_settled = written.ended.is_some() || !written.monitor.is_alive();
+                (Some(written.ended.clone().unwrap_or_else(|| lost(&written, &running))), is_settled)
             }
             _ => (exit, true),
         };

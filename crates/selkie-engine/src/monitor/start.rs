@@ -269,6 +269,7 @@ fn record(order: &StartOrder, child: &Child, started: &str) -> Result<()> {
         monitor: Identity::of(rustix::process::getpid().as_raw_nonzero().get())?,
         started: started.to_owned(),
         restarts: order.restarts,
+        ended: None,
     };
     files::write_json_in_place(&order.running, STARTING, &live)
 }
@@ -367,8 +368,18 @@ fn finish(watch: &Watch, ended: Ended) -> Result<()> {
     // All of it is tried; the first error counts.
     let removed = watch.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.remove().map_err(Error::from));
     // The state goes last: once it is gone, another start may be at work in this directory.
-    let forgotten = remove_file(&watch.running.join("attach")).and_then(|()| remove_file(&watch.running.join(STATE)));
+    let forgotten = remove_file(&watch.running.join("attach")).and_then(|()| match &written {
+        Ok(()) => remove_file(&watch.running.join(STATE)),
+        // Without room among its records the state says it. If that has no room either, it tells of an end that nobody saw.
+        Err(_) => keep(watch, exit),
+    });
     written.and(removed).and(forgotten)
+}
+
+/// Writes into the state of a container how it has ended.
+fn keep(watch: &Watch, exit: Exit) -> Result<()> {
+    let Some(live) = files::read_json::<Live>(&watch.running.join(STATE))? else { return Ok(()) };
+    write_json(&watch.running, STATE, &Live { ended: Some(exit), ..live }, Durability::Volatile)
 }
 
 /// Returns whether the client at the other end is still there to remove the container.

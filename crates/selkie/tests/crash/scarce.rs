@@ -50,6 +50,35 @@ fn full_disk_keeps_nobody_from_looking_stopping_and_removing() {
     assert_eq!((said.stdout.as_str(), said.stderr.as_str()), (expected, ""));
 }
 
+/// Starts `a`, which ends with 7, and fills the disk before; shows how it has ended, on the full disk and with room again.
+fn end_on_a_full_disk(watched: &Watched, run: &str) -> Said {
+    let rootfs = watched.engine.rootfs();
+    let told = "selkie ps -a --format '{{.Names}} {{.State}}'; selkie wait a; selkie inspect --format '{{.State.ExitCode}} {{.State.Error}}' a";
+    let script = format!(
+        "selkie() {{ {SELKIE} --root own-store --runroot {run} \"$@\"; }}
+         selkie run -d --name a --rootfs {rootfs} sh -c 'trap \"exit 7\" TERM; while true; do sleep 0.05; done' >/dev/null
+         sleep 0.2; fill; selkie stop a; echo code=$?; {told}; {told}; rm own-store/filler; {told}
+         selkie start a; selkie stop a; {told}; selkie rm a"
+    );
+    on_a_small_disk(watched, &script)
+}
+
+#[test]
+fn full_disk_does_not_lose_the_exit_status() {
+    let Some(watched) = Watched::new() else { return };
+    let said = end_on_a_full_disk(&watched, "own-run");
+    let told = "a exited\n7\n7 \n";
+    assert_eq!((said.stdout, said.stderr.as_str()), (format!("a\ncode=0\n{}a\na\n{told}a\n", told.repeat(3)), ""));
+}
+
+#[test]
+fn exit_status_that_could_be_written_nowhere_is_not_known() {
+    let Some(watched) = Watched::new() else { return };
+    let said = end_on_a_full_disk(&watched, "own-store/run");
+    let lost = "a exited\n255\n255 its monitor ended before it: the exit status is not known\n";
+    assert_eq!((said.stdout, said.stderr.as_str()), (format!("a\ncode=0\n{}a\na\na exited\n7\n7 \na\n", lost.repeat(3)), ""));
+}
+
 #[test]
 fn full_disk_does_not_keep_an_image_from_being_removed() {
     let Some(watched) = Watched::new() else { return };

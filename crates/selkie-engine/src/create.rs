@@ -67,6 +67,7 @@ impl Engine {
                 image_config: source.config,
                 create_command: command,
                 to_start,
+                second_name: None,
             };
             self.write_new(record, monitor.as_ref())
         });
@@ -99,6 +100,7 @@ impl Engine {
             image_config: source.config,
             create_command: command,
             to_start: false,
+            second_name: None,
         };
         let _lock = self.store.make(&id)?;
         let planned = self.mount_root(&record).and_then(|root| {

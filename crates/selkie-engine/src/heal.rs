@@ -33,6 +33,7 @@ impl Store {
                 if let Some(id) = name.strip_prefix(REMOVED).and_then(ContainerId::parse) {
                     // Its monitor may have been killed together with the client.
                     let _ = self.release(&id);
+                    let _ = self.release_names_of_hidden(&id, &entry.path());
                     let _ = self.delete_hidden(&id, &entry.path());
                 } else {
                     let _ = files::remove_tree(&entry.path());
@@ -60,7 +61,6 @@ impl Store {
         if self.is_complete(id) {
             return Ok(());
         }
-        self.release_names(id)?;
         if self.running(id).exists()
             && let Some(cgroup) = self.cgroup_of(id)
         {
@@ -68,7 +68,19 @@ impl Store {
             cgroup.remove()?;
         }
         // Its monitor may have outlived it, and would write down how it ended into a directory that is being removed.
-        self.delete(id)
+        self.delete(id, None)
+    }
+
+    /// Removes the names of a container that a crash has left hidden. Without a record they are gone already.
+    fn release_names_of_hidden(&self, id: &ContainerId, hidden: &Path) -> Result<()> {
+        let directories = [hidden.to_path_buf(), self.volatile_records(id)];
+        let records = directories.iter().map(|directory| files::read_json::<Record>(&directory.join("config.json")));
+        records.flatten().flatten().try_for_each(|record| self.release_names_of(&record))
+    }
+
+    /// Removes the names that a container has by its record.
+    pub(crate) fn release_names_of(&self, record: &Record) -> Result<()> {
+        std::iter::once(&record.name).chain(&record.second_name).try_for_each(|name| self.release_name(name, &record.id))
     }
 
     /// Removes a container with `--rm` that has ended, or was never started, if whoever had to remove it is gone.
@@ -83,9 +95,6 @@ impl Store {
             Ok(container) if container.is_abandoned() => container,
             _ => return Ok(false),
         };
-        self.release(id)?;
-        // A crash in the middle of a rename has left two.
-        self.release_names(id)?;
         self.erase(&container.record)?;
         Ok(true)
     }
@@ -118,14 +127,13 @@ impl Store {
     pub(crate) fn erase(&self, record: &Record) -> Result<()> {
         self.release(&record.id)?;
         record.remove_cidfile()?;
-        self.release_name(&record.name, &record.id)?;
-        self.delete(&record.id)
+        self.delete(&record.id, Some(record))
     }
 
-    /// Deletes the directories of a container. In one step it is gone for everybody; deleting takes as long as it takes,
-    /// and what a crash leaves of it the next command removes.
-    pub(crate) fn delete(&self, id: &ContainerId) -> Result<()> {
-        let hidden = self.hide(id)?;
+    /// Deletes the directories of a container and its names, without a record all that there are. In one step it is gone for everybody;
+    /// deleting takes as long as it takes, and what a crash leaves of it the next command removes.
+    pub(crate) fn delete(&self, id: &ContainerId, record: Option<&Record>) -> Result<()> {
+        let hidden = self.hide(id, record)?;
         self.delete_hidden(id, &hidden)
     }
 
@@ -137,9 +145,9 @@ impl Store {
         files::remove_tree(hidden)
     }
 
-    /// Makes a container be gone for everybody, and deletes its writable layer. Returns what stays, by which the next command
-    /// finds what is still to be deleted.
-    pub(crate) fn hide(&self, id: &ContainerId) -> Result<PathBuf> {
+    /// Makes a container be gone for everybody, and deletes its names and its writable layer. Returns what stays, by which the next
+    /// command finds what is still to be deleted.
+    pub(crate) fn hide(&self, id: &ContainerId, record: Option<&Record>) -> Result<PathBuf> {
         let hidden = self.containers().join(format!("{REMOVED}{id}"));
         let directory = self.container(id);
         match std::fs::rename(&directory, &hidden) {
@@ -147,6 +155,11 @@ impl Store {
                 return Err(Error::File { action: "remove", path: directory, source });
             }
             _ => {}
+        }
+        // Not before: a container without a name would be listed, and nobody could name it.
+        match record {
+            Some(record) => self.release_names_of(record)?,
+            None => self.release_names(id)?,
         }
         rootfs::remove_writable(&hidden)?;
         Ok(hidden)

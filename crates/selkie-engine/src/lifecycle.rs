@@ -150,8 +150,7 @@ impl Engine {
         let _lock = self.store.lock(id)?;
         let record: Record = files::read_json(&self.store.records(id).join("config.json"))?
             .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
-        self.store.release_name(&record.name, id)?;
-        let hidden = self.store.hide(id)?;
+        let hidden = self.store.hide(id, Some(&record))?;
         // It hangs up when it has done its part, or by ending.
         await_event(monitor, PollFlags::empty(), Some(LAST_WORDS))?;
         self.store.release(id)?;
@@ -174,8 +173,7 @@ impl Engine {
         if let Some(cgroup) = self.store.cgroup_of(id) {
             cgroup.remove()?;
         }
-        self.store.release_names(id)?;
-        self.store.delete(id)
+        self.store.delete(id, None)
     }
 
     /// Waits until a container does not run; returns its exit status.
@@ -243,16 +241,38 @@ impl Engine {
     pub fn rename(&self, container: &Container, name: &str) -> Result<()> {
         let name = Name::parse(name)?;
         let _lock = self.store.lock(container.id())?;
-        if name == container.record.name {
+        // Somebody else may have renamed or removed it while we waited.
+        let record = *Container::load(&self.store, container.id())?.record;
+        if name == record.name {
             return Ok(());
         }
-        if let Some(owner) = self.store.take_name(&name, container.id())? {
+        if let Some(owner) = self.store.owner_of(&name).filter(|owner| *owner != record.id) {
             return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
         }
-        let mut record = container.record.clone();
-        let old = std::mem::replace(&mut record.name, name);
-        record.write(&self.store.records(&record.id))?;
-        self.store.release_name(&old, &record.id)
+        // What a rename that was killed has left.
+        for left in record.second_name.iter().filter(|left| **left != record.name).chain([&name]) {
+            self.store.release_name(left, &record.id)?;
+        }
+        let directory = self.store.records(&record.id);
+        // Whoever is killed from here on leaves a container that knows both of its names.
+        record.with_second_name(Some(name.clone())).write(&directory)?;
+        match self.store.take_name(&name, &record.id) {
+            Ok(None) => {}
+            taken => {
+                // That it has no second name is not worth the error that led here.
+                let _ = record.with_second_name(None).write(&directory);
+                let owner = taken?.map(|owner| owner.to_string()).unwrap_or_default();
+                return Err(Error::NameInUse { name: name.to_string(), id: owner });
+            }
+        }
+        let old = record.name.clone();
+        let renamed = Record { name: name.clone(), ..record.with_second_name(Some(old.clone())) };
+        if let Err(error) = renamed.write(&directory) {
+            let _ = self.store.release_name(&name, &record.id);
+            return Err(error);
+        }
+        self.store.release_name(&old, &record.id)?;
+        renamed.with_second_name(None).write(&directory)
     }
 
     /// Returns the container's cgroups.

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, RawDir};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::id::{ContainerId, Name};
+use crate::record::Record;
 use crate::store::Store;
 
 impl Store {
@@ -22,7 +23,7 @@ impl Store {
             return Ok(Some(owner));
         }
         let is_fleeting = self.volatile_records(id).exists();
-        let owner = if is_fleeting { self.holder(&lasting) } else { self.claim(name, &lasting, id) };
+        let owner = if is_fleeting { self.holder(name, &lasting) } else { self.claim(name, &lasting, id) };
         if !is_fleeting || !matches!(owner, Ok(None)) {
             files::remove_file(&fleeting)?;
         }
@@ -57,6 +58,20 @@ impl Store {
         names
     }
 
+    /// Removes the link of `name` if a rename that was killed has left it to the container of `record`, which is called otherwise.
+    /// Returns whether it did.
+    pub(crate) fn forget_leftover(&self, name: &Name, record: &Record) -> Result<bool> {
+        if record.name == *name || !self.links(name).iter().any(|link| target(link).as_ref() == Some(&record.id)) {
+            return Ok(false);
+        }
+        // Whoever is at it has the lock; it may have become the name while we looked.
+        let Ok(Some(_lock)) = self.try_lock(&record.id) else { return Ok(false) };
+        match files::read_json::<Record>(&self.records(&record.id).join("config.json"))? {
+            Some(record) if record.name != *name => self.release_name(name, &record.id).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     /// Removes the link of `name` if it is the container's.
     pub(crate) fn release_name(&self, name: &Name, id: &ContainerId) -> Result<()> {
         self.links(name).iter().filter(|link| target(link).as_ref() == Some(id)).try_for_each(|link| files::remove_file(link))
@@ -86,7 +101,7 @@ impl Store {
                 }
                 Err(source) => return Err(Error::File { action: "create", path: link.to_path_buf(), source }),
             }
-            if let Some(owner) = self.holder(link)? {
+            if let Some(owner) = self.holder(name, link)? {
                 return Ok(Some(owner));
             }
         }
@@ -94,13 +109,17 @@ impl Store {
     }
 
     /// Returns who has the name of `link`; removes the link if a crash has left it behind.
-    fn holder(&self, link: &Path) -> Result<Option<ContainerId>> {
+    fn holder(&self, name: &Name, link: &Path) -> Result<Option<ContainerId>> {
         if let Some(owner) = target(link)
             // Somebody who is just creating a container with this name holds its lock; a crash has left neither lock nor record.
             && !self.forget_abandoned(&owner)?
             && (self.is_complete(&owner) || matches!(self.try_lock(&owner), Ok(None)))
         {
-            return Ok(Some(owner));
+            let record: Result<Option<Record>> = files::read_json(&self.records(&owner).join("config.json"));
+            return match record {
+                Ok(Some(record)) if self.forget_leftover(name, &record)? => Ok(None),
+                _ => Ok(Some(owner)),
+            };
         }
         files::remove_file(link)?;
         Ok(None)

@@ -36,6 +36,9 @@ pub struct Record {
     /// `run` made it: without a start, nobody wanted it.
     #[serde(default)]
     pub to_start: bool,
+    /// The name that a rename is taking or giving up: whoever was killed over it has left a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_name: Option<Name>,
 }
 
 impl Record {
@@ -56,6 +59,10 @@ impl Record {
         });
         files::without_defaults(&mut value, &usual);
         write_json(directory, NAME, &value, durability)
+    }
+
+    pub(crate) fn with_second_name(&self, second_name: Option<Name>) -> Self {
+        Self { second_name, ..self.clone() }
     }
 
     /// Returns whether the container has to be there after a power cut: not with `--rm`.
@@ -236,7 +243,13 @@ impl Container {
     /// # Errors
     /// As [`Store::find`] and [`Self::load`].
     pub fn find(store: &Store, name: &str) -> Result<Self> {
-        Self::load(store, &store.find(name)?)
+        let container = Self::load(store, &store.find(name)?)?;
+        match Name::parse(name.strip_prefix('/').unwrap_or(name)) {
+            Ok(wanted) if !container.id().as_str().starts_with(wanted.as_str()) && store.forget_leftover(&wanted, &container.record)? => {
+                Self::load(store, &store.find(name)?)
+            }
+            _ => Ok(container),
+        }
     }
 
     /// Reads every container, sorted by the time of creation. Damaged records come as errors beside them.

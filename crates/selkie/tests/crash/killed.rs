@@ -118,6 +118,78 @@ fn killed_at_every(calls: &str, limit: u32, start: &str) {
     assert!(fired > 0, "no {calls} was made");
 }
 
+/// Every container that is listed is the one that its name leads to.
+fn names_lead_to_their_containers(watched: &Watched, after: &str) {
+    for line in watched.ok(&["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"]).lines() {
+        let (id, name) = line.split_once(' ').unwrap();
+        let found = watched.run(&["inspect", "--format", "{{.Id}} {{.Name}}", name]);
+        assert_eq!(found.stdout.trim_end(), line, "{id} {after}: {found:?}");
+    }
+}
+
+/// The Nth change of the store kills `command`, which has a container `a`; `check` looks at what is left.
+fn command_killed_at_every_change(run: &str, command: &[&str], check: impl Fn(&Watched, &str, &str)) {
+    let Some(watched) = Watched::new() else { return };
+    if !installed("strace") {
+        return;
+    }
+    let calls = "rename,symlink,unlink,unlinkat,rmdir";
+    for number in 1..=24 {
+        let id = watched.start(run, "sleep 60");
+        let plain = watched.command(command);
+        let inject = format!("inject={calls}:signal=KILL:when={number}");
+        let mut traced = Command::new("strace");
+        traced.args(["-qq", "-o"]).arg(watched.engine.path("trace")).args(["-e", &format!("trace={calls}"), "-e", &inject]);
+        traced.arg(plain.get_program()).args(plain.get_args()).current_dir(watched.engine.path("")).stdin(Stdio::null());
+        traced.env("CONTAINERS_CONF", "/dev/null").output().unwrap();
+        let was_killed = std::fs::read_to_string(watched.engine.path("trace")).unwrap_or_default().contains("killed by SIGKILL");
+        let after = format!("{run} {command:?} killed at {number}");
+        names_lead_to_their_containers(&watched, &after);
+        check(&watched, &id, &after);
+        watched.leaves_nothing(&after);
+        for directory in ["root/names", "run/names"] {
+            let left: Vec<_> = std::fs::read_dir(watched.engine.path(directory)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(left.is_empty(), "{after}: {left:?}");
+        }
+        if !was_killed {
+            assert!(number > 3, "no change was made");
+            return;
+        }
+    }
+    panic!("{command:?} makes more changes than that");
+}
+
+#[test]
+fn rm_killed_at_any_change_leaves_a_container_with_its_name_or_none() {
+    for run in ["create --name a", "create --rm --name a", "run --detach --name a"] {
+        command_killed_at_every_change(run, &["rm", "--force", "--time", "0", "a"], |watched, _, _| {
+            watched.start("create --replace --name a", "true");
+        });
+    }
+}
+
+#[test]
+fn rename_killed_at_any_change_leaves_both_names_to_whoever_wants_them() {
+    for run in ["create --name a", "run --detach --rm --name a"] {
+        // It can be renamed, and removed by its id.
+        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
+            let said = watched.run(&["rename", id, "b"]);
+            assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{after}");
+            assert_eq!(watched.run(&["inspect", "a"]).code, 125, "{after}");
+        });
+        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
+            watched.ok(&["rm", "--force", "--time", "0", id]);
+            names_lead_to_their_containers(watched, after);
+        });
+        // Somebody else can have the name that it has not.
+        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
+            let name = watched.ok(&["inspect", "--format", "{{.Name}}", id]);
+            watched.start(&format!("create --name {}", if name == "a" { "b" } else { "a" }), "true");
+            names_lead_to_their_containers(watched, after);
+        });
+    }
+}
+
 #[test]
 fn killed_at_any_change_of_the_store_leaves_nothing() {
     killed_at_every("mkdir,rename,symlink,unlink,unlinkat,rmdir,flock", 16, "run --name a");

@@ -53,7 +53,8 @@ fn full_disk_keeps_nobody_from_looking_stopping_and_removing() {
 /// Starts `a`, which ends with 7, and fills the disk before; shows how it has ended, on the full disk and with room again.
 fn end_on_a_full_disk(watched: &Watched, run: &str) -> Said {
     let rootfs = watched.engine.rootfs();
-    let told = "selkie ps -a --format '{{.Names}} {{.State}}'; selkie wait a; selkie inspect --format '{{.State.ExitCode}} {{.State.Error}}' a";
+    let told =
+        "selkie ps -a --format '{{.Names}} {{.State}}'; selkie wait a; selkie inspect --format '{{.State.ExitCode}} {{.State.Error}}' a";
     let script = format!(
         "selkie() {{ {SELKIE} --root own-store --runroot {run} \"$@\"; }}
          selkie run -d --name a --rootfs {rootfs} sh -c 'trap \"exit 7\" TERM; while true; do sleep 0.05; done' >/dev/null

@@ -35,6 +35,9 @@ struct Source {
     config: ImageConfig,
 }
 
+/// How often somebody else may have been quicker to replace a container.
+const REPLACEMENTS: usize = 100;
+
 impl Engine {
     /// Creates a container. `command` is the command line that asked for it; `to_start` says that a start follows at once.
     ///
@@ -56,21 +59,22 @@ impl Engine {
         let lock = self.store.make(&id)?;
         // Where its records are says which kind of name it has.
         let directory = if request.lifecycle.remove { self.store.volatile_records(&id) } else { self.store.container(&id) };
-        let made = files::make_directories(&directory).and_then(|()| self.reserve(wanted, &id)).and_then(|name| {
-            let record = Record {
-                id: id.clone(),
-                name,
-                created: now(),
-                image: source.image,
-                root: source.root,
-                request,
-                image_config: source.config,
-                create_command: command,
-                to_start,
-                second_name: None,
-            };
-            self.write_new(record, monitor.as_ref())
-        });
+        let made =
+            files::make_directories(&directory).and_then(|()| self.reserve(wanted, &id, request.lifecycle.replace)).and_then(|name| {
+                let record = Record {
+                    id: id.clone(),
+                    name,
+                    created: now(),
+                    image: source.image,
+                    root: source.root,
+                    request,
+                    image_config: source.config,
+                    create_command: command,
+                    to_start,
+                    second_name: None,
+                };
+                self.write_new(record, monitor.as_ref())
+            });
         match made {
             Ok((record, plan, root)) => Ok(Created { record, plan, root, lock, monitor }),
             Err(error) => {
@@ -143,10 +147,18 @@ impl Engine {
         Ok((record, planned, root))
     }
 
-    /// Reserves `wanted`, or a random name that nobody has.
-    fn reserve(&self, wanted: Option<Name>, id: &ContainerId) -> Result<Name> {
+    /// Reserves `wanted`, or a random name that nobody has. With `replace` whoever has it is removed.
+    fn reserve(&self, wanted: Option<Name>, id: &ContainerId, replace: bool) -> Result<Name> {
         if let Some(name) = wanted {
-            return match self.store.take_name(&name, id)? {
+            let mut owner = self.store.take_name(&name, id)?;
+            // Others may replace it at the same time: each is waited for until it has been started, and replaced.
+            for _ in 0..if replace { REPLACEMENTS } else { 0 } {
+                let Some(other) = &owner else { break };
+                drop(self.store.lock(other));
+                self.remove_for_replacement(other)?;
+                owner = self.store.take_name(&name, id)?;
+            }
+            return match owner {
                 None => Ok(name),
                 Some(owner) => Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() }),
             };
@@ -171,9 +183,17 @@ impl Engine {
     fn replace(&self, request: &Request) -> Result<()> {
         let Some(name) = request.name.as_deref() else { return Ok(()) };
         match self.store.find(name) {
-            Ok(id) => self.remove(&Container::load(&self.store, &id)?, Some(StopOptions::default())).map(drop),
+            Ok(id) => self.remove_for_replacement(&id),
             Err(Error::NoSuchContainer { .. }) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    fn remove_for_replacement(&self, id: &ContainerId) -> Result<()> {
+        match Container::load(&self.store, id).and_then(|container| self.remove(&container, Some(StopOptions::default()))) {
+            // Somebody else replaces it, too, and was quicker.
+            Err(Error::NoSuchContainer { .. }) => Ok(()),
+            removed => removed.map(drop),
         }
     }
 

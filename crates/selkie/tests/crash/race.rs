@@ -64,3 +64,17 @@ fn work(watched: &Watched, seed: u64, deadline: Instant) -> Vec<String> {
 fn run(watched: &Watched, start: &str, program: &str) -> crate::harness::Said {
     crate::oracle::said(&watched.container(start, program).output().unwrap())
 }
+
+#[test]
+fn ten_who_replace_the_same_container_all_succeed() {
+    let Some(watched) = Watched::new() else { return };
+    let failed: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..10)
+            .map(|_| scope.spawn(|| (0..2).map(|_| run(&watched, "run --replace --detach --name same", "sleep 60")).collect::<Vec<_>>()))
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).filter(|said| said.code != 0).collect()
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(watched.ok(&["ps", "--all", "--format", "{{.Names}} {{.State}}"]), "same running");
+    watched.leaves_nothing("ten who replace");
+}

@@ -246,7 +246,10 @@ fn image_volumes(inputs: &Inputs, notes: &mut Notes) -> Vec<Mount> {
 fn asked(inputs: &Inputs) -> Result<BTreeMap<Place, Mount>, PlanError> {
     let request = &inputs.request.mounts;
     let mut mounts = BTreeMap::new();
-    let binds = request.volumes.iter().map(|volume| user_bind(inputs, volume));
+    // The same volume twice is one, as in Podman.
+    let different =
+        request.volumes.iter().enumerate().filter(|(number, volume)| !request.volumes.iter().take(*number).any(|other| other == *volume));
+    let binds = different.map(|(_, volume)| user_bind(inputs, volume));
     let listed = request.mounts.iter().map(|mount| user_mount(inputs, mount));
     let tmpfs = request.tmpfs.iter().map(|mount| Ok(user_tmpfs(mount)));
     for mount in binds.chain(listed).chain(tmpfs) {

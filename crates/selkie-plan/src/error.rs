@@ -30,7 +30,7 @@ pub enum PlanError {
         name: String,
     },
     /// A bad name in `--cap-add` on the path of a user that is not root.
-    #[error("capabilities requested by user are not valid: {names:?}: {source}")]
+    #[error("capabilities requested by user are not valid: {names:?}")]
     UserCapabilities {
         /// What the user wrote, joined.
         names: String,
@@ -38,7 +38,7 @@ pub enum PlanError {
         source: Box<PlanError>,
     },
     /// A bad name in the label `io.containers.capabilities`.
-    #[error("capabilities requested by user or image are not valid: \"\": {source}")]
+    #[error("capabilities requested by user or image are not valid: \"\"")]
     LabelCapabilities {
         /// Which name and why.
         source: Box<PlanError>,

@@ -63,7 +63,7 @@ impl Engine {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         Ok(HostFacts {
             own: own()?,
-            kernel: kernel(),
+            kernel: kernel(needs),
             conf: self.conf.clone(),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             resolv_conf: resolv_conf(),
@@ -141,7 +141,7 @@ fn own() -> Result<OwnFacts> {
     })
 }
 
-fn kernel() -> KernelFacts {
+fn kernel(needs: &Needs) -> KernelFacts {
     KernelFacts {
         last_cap: capability::last_capability(),
         // PR_CAP_AMBIENT came with Linux 4.3; the mount API that we need came with 5.12.
@@ -154,8 +154,16 @@ fn kernel() -> KernelFacts {
         },
         apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|value| value.starts_with(b"Y")),
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        processors: needs.processors.then(|| online("cpu")).flatten(),
+        memory_nodes: needs.memory_nodes.then(|| online("node")).flatten(),
         thermal_throttle: thermal_throttle(),
     }
+}
+
+/// Returns the list of the host's processors or memory nodes; `None` where the kernel does not tell.
+fn online(kind: &str) -> Option<String> {
+    let list = std::fs::read_to_string(format!("/sys/devices/system/{kind}/online")).ok()?;
+    Some(list.trim_end().to_owned()).filter(|list| !list.is_empty())
 }
 
 fn thermal_throttle() -> Vec<String> {

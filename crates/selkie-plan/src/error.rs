@@ -333,6 +333,16 @@ pub enum PlanError {
         /// As written.
         value: i64,
     },
+    /// Processors or memory nodes that the host does not have.
+    #[error("requested {what} are not available - requested {asked}, available: {available}")]
+    NotAvailable {
+        /// `CPUs` or `memory nodes`.
+        what: &'static str,
+        /// As written.
+        asked: String,
+        /// The host's.
+        available: String,
+    },
     /// A limit was asked for and there is no cgroup that could hold it.
     #[error("cannot set {flag}: {problem}")]
     NoCgroup {

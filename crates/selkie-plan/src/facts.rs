@@ -112,13 +112,26 @@ pub struct KernelFacts {
     pub apparmor: bool,
     /// SELinux is on.
     pub selinux: bool,
+    /// `/sys/devices/system/cpu/online`, if it is needed and there: a list as `0-3,8`.
+    pub processors: Option<String>,
+    /// `/sys/devices/system/node/online`, likewise.
+    pub memory_nodes: Option<String>,
     /// The existing `/sys/devices/system/cpu/cpu*/thermal_throttle`, which are masked.
     pub thermal_throttle: Vec<String>,
 }
 
 impl Default for KernelFacts {
     fn default() -> Self {
-        Self { last_cap: 40, ambient: true, cgroups: CgroupLayout::V2, apparmor: false, selinux: false, thermal_throttle: Vec::new() }
+        Self {
+            last_cap: 40,
+            ambient: true,
+            cgroups: CgroupLayout::V2,
+            apparmor: false,
+            selinux: false,
+            processors: None,
+            memory_nodes: None,
+            thermal_throttle: Vec::new(),
+        }
     }
 }
 

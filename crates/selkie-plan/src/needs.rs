@@ -25,6 +25,10 @@ pub struct Needs {
     pub subordinate_ids: bool,
     /// [`crate::HostFacts::hosts`].
     pub hosts: bool,
+    /// [`crate::KernelFacts::processors`].
+    pub processors: bool,
+    /// [`crate::KernelFacts::memory_nodes`].
+    pub memory_nodes: bool,
 }
 
 /// Computes which facts `request` needs. Paths of `devices`, `volumes` and `mounts` in `conf` that cannot be parsed
@@ -40,6 +44,8 @@ pub fn needs(request: &Request, conf: &ContainersConf) -> Needs {
         .bind_sources
         .extend(conf.volumes.iter().filter_map(|text| crate::value::BindMount::parse(text, "/").ok()).map(|bind| bind.source));
     needs.bind_sources.extend(conf.mounts.iter().filter_map(|text| bind_source(&UserMount::parse(text, "/").ok()?)));
+    needs.processors = request.limits.cpuset_cpus.is_some();
+    needs.memory_nodes = request.limits.cpuset_mems.is_some();
     let zone = request.process.timezone.as_deref().or(conf.tz.as_deref());
     needs.bind_sources.extend(timezone_path(zone).ok().flatten());
     let asked = &request.namespaces;
@@ -94,6 +100,7 @@ mod tests {
         request.namespaces.network = NetworkMode::Host;
         request.namespaces.user = UsernsMode::Path("/proc/1/ns/user".into());
         request.process.timezone = Some("local".into());
+        request.limits.cpuset_cpus = Some("0".into());
         let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<_>>();
         let expected = Needs {
             dev_nodes: true,
@@ -104,6 +111,8 @@ mod tests {
             user_namespace: Some("/proc/1/ns/user".into()),
             subordinate_ids: false,
             hosts: true,
+            processors: true,
+            memory_nodes: false,
         };
         assert_eq!(needs(&request, &ContainersConf::default()), expected);
     }

@@ -129,6 +129,15 @@ impl Planned {
         Ok(Self { plan, cgroup })
     }
 
+    /// Says of a start that the kernel has ended for want of memory what it wants.
+    fn explain(&self, error: Error) -> Error {
+        let Some(memory) = self.plan.cgroup.memory.filter(|_| self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory)) else {
+            return error;
+        };
+        let problem = format!("the limit of {memory} bytes is too small for the program to be started");
+        Error::Runtime(selkie_runtime::Error::refused("limit `--memory`", problem))
+    }
+
     /// Takes the cgroups away again: nothing is in them.
     pub(super) fn abandon(self) {
         if let Some(cgroup) = self.cgroup {
@@ -145,6 +154,7 @@ fn begin(proof: SingleThreaded, order: &StartOrder, planned: Box<Planned>, subje
         Ok(running) => running,
         // The reason for the failure is what the user has to hear.
         Err(error) => {
+            let error = planned.explain(error);
             planned.abandon();
             return Err(error);
         }

@@ -4,13 +4,14 @@
 //! for and that cannot be set is an error.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use selkie_caps::Capability;
 
 use super::{Inputs, Notes};
 use crate::request::LimitsRequest;
 use crate::value::Ulimit;
-use crate::{Cgroup, CgroupLayout, PlanError, Rlimit};
+use crate::{Cgroup, CgroupLayout, KernelFacts, PlanError, Rlimit};
 
 /// Podman's own defaults.
 const DEFAULT_LIMITS: [(&str, u64); 2] = [("nofile", 1_048_576), ("nproc", 1_048_576)];
@@ -28,7 +29,7 @@ pub(crate) struct Part {
 /// Computes the limits.
 pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
     let mut notes = Notes::default();
-    check_processors(&inputs.request.limits)?;
+    check_processors(&inputs.request.limits, &inputs.facts.kernel)?;
     let rlimits = rlimits(inputs, &mut notes)?;
     let cgroup = cgroup(inputs, &mut notes)?;
     let oom_score_adj = inputs.request.limits.oom_score_adj.or(inputs.facts.conf.oom_score_adj);
@@ -39,7 +40,7 @@ pub(crate) fn part(inputs: &Inputs) -> Result<Part, PlanError> {
 }
 
 /// Checks what the kernel would refuse when the container starts.
-fn check_processors(limits: &LimitsRequest) -> Result<(), PlanError> {
+fn check_processors(limits: &LimitsRequest, kernel: &KernelFacts) -> Result<(), PlanError> {
     let refused = |flag: &'static str, value: String, expected: &'static str| Err(PlanError::Choice { flag, value, expected });
     if let Some(period) = limits.cpu_period.filter(|period| !matches!(period, 0 | 1000..=1_000_000)) {
         return Err(PlanError::CpuPeriod { period });
@@ -47,13 +48,37 @@ fn check_processors(limits: &LimitsRequest) -> Result<(), PlanError> {
     if let Some(quota) = limits.cpu_quota.filter(|quota| (1..1000).contains(quota)) {
         return refused("--cpu-quota", quota.to_string(), "at least 1000 microseconds");
     }
-    let is_list = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'));
-    for (flag, list) in [("--cpuset-cpus", &limits.cpuset_cpus), ("--cpuset-mems", &limits.cpuset_mems)] {
-        if let Some(list) = list.as_ref().filter(|list| !is_list(list)) {
-            return refused(flag, list.clone(), "numbers and ranges, for example 0-1,3");
+    let sets = [
+        ("--cpuset-cpus", "CPUs", &limits.cpuset_cpus, &kernel.processors),
+        ("--cpuset-mems", "memory nodes", &limits.cpuset_mems, &kernel.memory_nodes),
+    ];
+    for (flag, what, asked, available) in sets {
+        let Some(asked) = asked.as_ref().filter(|asked| !asked.is_empty()) else { continue };
+        let Some(wanted) = ranges(asked) else { return refused(flag, asked.clone(), "numbers and ranges, for example 0-1,3") };
+        // What the kernel does not tell it refuses itself.
+        let Some((text, there)) = available.as_ref().and_then(|text| Some((text, ranges(text)?))) else { continue };
+        if !wanted.iter().all(|wanted| covers(&there, wanted)) {
+            return Err(PlanError::NotAvailable { what, asked: asked.clone(), available: text.clone() });
         }
     }
     Ok(())
+}
+
+/// Parses a list of numbers and ranges, `0-1,3`.
+fn ranges(text: &str) -> Option<Vec<RangeInclusive<u32>>> {
+    text.split(',')
+        .map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let range = number(first)?..=number(last)?;
+            if range.is_empty() { None } else { Some(range) }
+        })
+        .collect()
+}
+
+/// Returns whether all of `wanted` is in ranges of which none touch, as the kernel writes them.
+fn covers(ranges: &[RangeInclusive<u32>], wanted: &RangeInclusive<u32>) -> bool {
+    ranges.iter().any(|range| range.contains(wanted.start()) && range.contains(wanted.end()))
 }
 
 fn rlimits(inputs: &Inputs, notes: &mut Notes) -> Result<Vec<Rlimit>, PlanError> {
@@ -173,5 +198,38 @@ fn limit_flag(cgroup: &Cgroup) -> &'static str {
         Cgroup { cpuset_mems: Some(_), .. } => "--cpuset-mems",
         Cgroup { unified, .. } if !unified.is_empty() => "--cgroup-conf",
         _ => "--pids-limit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(asked: &str) -> String {
+        let limits = LimitsRequest { cpuset_cpus: Some(asked.to_owned()), ..LimitsRequest::default() };
+        let kernel = KernelFacts { processors: Some("0-1,8-15".to_owned()), ..KernelFacts::default() };
+        check_processors(&limits, &kernel).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn processors_that_the_host_has_are_fine() {
+        for asked in ["", "0", "0-1", "1,8-9,15", "8-15,0-1"] {
+            assert_eq!(error(asked), "", "{asked}");
+        }
+    }
+
+    #[test]
+    fn processors_that_it_has_not_are_named_with_those_that_it_has() {
+        for asked in ["99", "0-99", "0,2", "1-8", "0-4294967295"] {
+            let expected = format!("requested CPUs are not available - requested {asked}, available: 0-1,8-15");
+            assert_eq!(error(asked), expected);
+        }
+    }
+
+    #[test]
+    fn list_of_processors_that_is_none_is_refused() {
+        for asked in ["a", "1-", "-1", "2-1", "0,", ",", "+1", "4294967296"] {
+            assert!(error(asked).contains("numbers and ranges"), "{asked}: {}", error(asked));
+        }
     }
 }

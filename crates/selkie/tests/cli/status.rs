@@ -210,3 +210,19 @@ fn states_that_do_not_fit_are_refused() {
     }
     assert_eq!(run(&engine, "stop a").code, 0);
 }
+
+#[test]
+fn limits_that_no_program_can_be_started_within_say_so() {
+    let Some(engine) = engine() else { return };
+    for (flag, what) in [("--cpuset-cpus", "CPUs"), ("--cpuset-mems", "memory nodes")] {
+        let said = container(&engine, &format!("run --rm {flag} 0,4000-4001"), "true");
+        let expected = format!("Error: requested {what} are not available - requested 0,4000-4001, available: ");
+        // A kernel without NUMA has no list of nodes.
+        let is_told = said.code == 125 && said.stderr.starts_with(&expected);
+        assert!(is_told || (what == "memory nodes" && !std::path::Path::new("/sys/devices/system/node/online").exists()), "{said:?}");
+    }
+    let said = container(&engine, "run --rm --memory 4k", "true");
+    let expected = "Error: limit `--memory`: the limit of 4096 bytes is too small for the program to be started";
+    let has_none = said.stderr.contains("no `memory` controller") || said.stderr.contains("cannot set --memory");
+    assert!(has_none || failure(&said) == (126, expected), "{said:?}");
+}

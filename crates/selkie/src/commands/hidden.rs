@@ -81,6 +81,19 @@ impl Watch {
     }
 }
 
+/// `container` and `image` in the list of verbs. A command line with one of them is another one by the time that it is parsed.
+#[derive(Debug, Args)]
+pub(crate) struct Group {
+    /// A verb of the group.
+    command: String,
+}
+
+impl Group {
+    pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
+        Err(Failure::engine(format!("unrecognized command `{}`", self.command)))
+    }
+}
+
 /// Prints the verbs of `container` or `image`.
 #[derive(Debug, Args)]
 pub(crate) struct GroupHelp {

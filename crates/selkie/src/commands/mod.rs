@@ -108,11 +108,15 @@ verbs! {
     Audit(audit::Audit),
     Caps(caps::Caps),
     Completion(completion::Completion),
+    /// The verbs of containers under their longer names, `container ls`
+    Container(hidden::Group),
     Create(create::Create),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Exec(exec::Exec),
     Export(export::Export),
+    /// The verbs of images under their longer names, `image ls`
+    Image(hidden::Group),
     Images(images::Images),
     Import(import::Import),
     Info(info::Info),

@@ -226,3 +226,12 @@ fn limits_that_no_program_can_be_started_within_say_so() {
     let has_none = said.stderr.contains("no `memory` controller") || said.stderr.contains("cannot set --memory");
     assert!(has_none || failure(&said) == (126, expected), "{said:?}");
 }
+
+#[test]
+fn help_lists_the_groups_of_podman() {
+    let Some(engine) = engine() else { return };
+    let help = engine.ok(&["--help"]);
+    for group in ["container", "image"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{group} "))), "{group}: {help}");
+    }
+}

@@ -156,6 +156,12 @@ fn load_of_what_is_no_image_is_refused() {
     let said = engine.run(&["load", "-i", &archive]);
     assert_eq!(said.code, 125);
     assert!(said.stderr.starts_with("Error: payload does not match any of the supported image formats"), "{}", said.stderr);
+    let none = "Error: payload does not match any of the supported image formats (oci-archive, docker-archive): it is no archive\n";
+    for (name, content) in [("text", "root:x:0:0:root:/root:/bin/sh\n".repeat(100)), ("short", "hi\n".to_owned())] {
+        std::fs::write(engine.path(name), content).unwrap();
+        let said = engine.run(&["load", "-i", engine.path(name).to_str().unwrap()]);
+        assert_eq!((said.stderr.as_str(), said.code), (none, 125), "{name}");
+    }
     assert_eq!(engine.run(&["load", "-i", "/nonexistent"]).stderr, "Error: open /nonexistent: no such file or directory\n");
     assert_eq!(engine.ok(&["images", "-qa"]), "");
 }

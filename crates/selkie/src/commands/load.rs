@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use selkie_image::tar::TarError;
 use selkie_image::{Limits, Progress};
 
 use crate::context::Context;
@@ -47,7 +48,7 @@ impl Load {
                 });
             }
         };
-        let loaded = context.engine.images().load(input, limits, &mut show)?;
+        let loaded = context.engine.images().load(input, limits, &mut show).map_err(unless_archive)?;
         for image in loaded {
             if image.names.is_empty() {
                 out::line(&format!("Loaded image: sha256:{}", image.id))?;
@@ -58,6 +59,21 @@ impl Load {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Says of what is no archive at all that it is none, in Podman's words; its bytes are of no interest then.
+fn unless_archive(error: selkie_image::Error) -> Failure {
+    let selkie_image::Error::Tar { what, source } = &error else { return error.into() };
+    let is_none = match source {
+        TarError::Header { offset, .. } => *offset == 0,
+        // Shorter than one header.
+        TarError::Read { offset, source } => *offset < 512 && source.kind() == std::io::ErrorKind::UnexpectedEof,
+        _ => false,
+    };
+    if what != "of the image" || !is_none {
+        return error.into();
+    }
+    Failure::engine("payload does not match any of the supported image formats (oci-archive, docker-archive): it is no archive")
 }
 
 fn short(digits: &str) -> &str {

@@ -6,10 +6,8 @@
 //! Caused by: cause
 //! Hint: what to do
 //! ```
-#![expect(clippy::print_stderr, reason = "this is where errors and warnings are printed")]
-
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use selkie_plan::PlanError;
@@ -141,32 +139,40 @@ fn plain(text: &str) -> String {
 /// Prints `failure` and returns its exit code.
 pub(crate) fn show(failure: &Failure) -> ExitCode {
     if std::io::stderr().is_terminal() {
-        eprintln!("Error: {}", printable(&plain(&failure.message)));
+        let mut text = format!("Error: {}", printable(&plain(&failure.message)));
         for cause in &failure.causes {
-            eprintln!("Caused by: {}", printable(&plain(cause)));
+            text.push_str(&format!("\nCaused by: {}", printable(&plain(cause))));
         }
         if let Some(hint) = &failure.hint {
-            eprintln!("Hint: {}", printable(hint));
+            text.push_str(&format!("\nHint: {}", printable(hint)));
         }
+        say(text);
     } else {
-        eprintln!("Error: {}", printable(&plain(&failure.line())));
+        say(format!("Error: {}", printable(&plain(&failure.line()))));
     }
     ExitCode::from(failure.code)
 }
 
 /// Prints one more line of what was shown.
 pub(crate) fn show_more(line: &str) {
-    eprintln!("{}", printable(line));
+    say(printable(line));
 }
 
 /// Prints a warning in the form of Podman's own.
 pub(crate) fn warn(message: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("Warning: {}", printable(message));
+        say(format!("Warning: {}", printable(message)));
     } else {
         let time = jiff::Timestamp::now();
-        eprintln!("time=\"{time:.0}\" level=warning msg={:?}", printable(message));
+        say(format!("time=\"{time:.0}\" level=warning msg={:?}", printable(message)));
     }
+}
+
+/// Writes a line to standard error at once: the lines of others who write there at the same time must not get into it.
+fn say(mut line: String) {
+    line.push('\n');
+    // Nobody is left to hear that nobody hears it.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// What ends a command line before a command runs.
@@ -187,11 +193,11 @@ pub(crate) fn stop(stop: Stop) -> ExitCode {
         Stop::NoCommand(text) => {
             // The error below is the one to tell.
             let _ = out::painted(&text);
-            eprintln!("Error: missing command 'selkie COMMAND'");
+            say("Error: missing command 'selkie COMMAND'".to_owned());
             ExitCode::from(ENGINE)
         }
         Stop::Usage(text) => {
-            eprintln!("Error: {}", printable(&text));
+            say(format!("Error: {}", printable(&text)));
             ExitCode::from(ENGINE)
         }
     }

@@ -173,3 +173,16 @@ fn status_of_a_program_that_says_nothing_to_nobody_is_still_told() {
     words.push("sleep 0.3; exit 4");
     assert_eq!(read_a_little(&engine, &words, 0), Some(4));
 }
+
+#[test]
+fn error_is_written_at_once() {
+    let Some(engine) = engine() else { return };
+    // Of such a pipe each read gives one write.
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::DIRECT).unwrap();
+    let mut child = engine.command(&["inspect", "nobody"]).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    child.wait().unwrap();
+    let mut piece = [0; 4096];
+    let length = std::fs::File::from(reader).read(&mut piece).unwrap();
+    let text = String::from_utf8_lossy(&piece[..length]);
+    assert!(text.starts_with("Error: ") && text.contains("nobody") && text.ends_with('\n'), "{text:?}");
+}

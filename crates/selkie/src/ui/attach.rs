@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcsetattr};
 use selkie_engine::{Attached, Event};
 
 use crate::exit;
@@ -62,9 +62,19 @@ struct RawMode {
 impl RawMode {
     /// Makes standard input raw if it is a terminal.
     fn enter() -> Option<Self> {
+        Self::change(Termios::make_raw)
+    }
+
+    /// Lets the output of a terminal through as it comes: that of the container has made lines of it already. The keys keep their
+    /// meaning, so that Ctrl-C ends what nothing can be typed to.
+    fn of_output() -> Option<Self> {
+        Self::change(|terminal| terminal.output_modes.remove(OutputModes::OPOST))
+    }
+
+    fn change(change: impl FnOnce(&mut Termios)) -> Option<Self> {
         let saved = tcgetattr(std::io::stdin()).ok()?;
         let mut raw = saved.clone();
-        raw.make_raw();
+        change(&mut raw);
         tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).ok()?;
         Some(Self { saved })
     }
@@ -101,7 +111,11 @@ pub(crate) fn parse_detach_keys(text: &str) -> Result<Vec<u8>, Failure> {
 
 /// Serves the process until it ends. `signal` passes one on.
 pub(crate) fn serve(attached: &Attached, options: &Options, signal: &mut dyn FnMut(i32)) -> Result<End, Failure> {
-    let raw = if options.tty && options.interactive && std::io::stdin().is_terminal() { RawMode::enter() } else { None };
+    let raw = match options.tty && std::io::stdin().is_terminal() {
+        true if options.interactive => RawMode::enter(),
+        true => RawMode::of_output(),
+        false => None,
+    };
     let signals = signals::watch(options.proxy)?;
     let mut session = Session {
         attached,

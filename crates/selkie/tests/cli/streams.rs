@@ -186,3 +186,14 @@ fn error_is_written_at_once() {
     let text = String::from_utf8_lossy(&piece[..length]);
     assert!(text.starts_with("Error: ") && text.contains("nobody") && text.ends_with('\n'), "{text:?}");
 }
+
+#[test]
+fn lines_of_a_terminal_that_nothing_is_typed_to_end_as_the_container_ended_them() {
+    let Some(engine) = engine() else { return };
+    if !installed("script") {
+        return;
+    }
+    let rootfs = engine.rootfs();
+    let said = engine.in_terminal(&words("run -t --rm", &rootfs, "echo here"), "");
+    assert_eq!((said.stdout.as_str(), said.code), ("here\r\n", 0));
+}

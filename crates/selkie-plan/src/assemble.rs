@@ -29,7 +29,7 @@ pub fn plan(request: &Request, image: &ImageConfig, facts: &HostFacts) -> Result
     let user = user::part(&inputs, namespaces.keep)?;
     user::check_mapped(&user.user, &namespaces.namespaces.user)?;
     let capabilities = capabilities::part(&inputs, user.user.uid)?;
-    let program = process::part(&inputs, &user.home, &hostname, &namespaces.namespaces.pid)?;
+    let program = process::part(&inputs, files.home.as_deref().unwrap_or(&user.home), &hostname, &namespaces.namespaces.pid)?;
 
     for mount in devices.mounts {
         mounts.mounts.entry(Place::of(&mount.destination)).or_insert(mount);

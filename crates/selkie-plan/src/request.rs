@@ -87,6 +87,9 @@ pub struct ProcessRequest {
     pub timezone: Option<String>,
     /// `--preserve-fds`: further descriptors from 3 on.
     pub preserve_fds: u32,
+    /// `--passwd`: whether a user that the image does not know gets an entry in passwd and group; `None` is yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passwd: Option<bool>,
 }
 
 /// Capabilities and other confinement as asked for.

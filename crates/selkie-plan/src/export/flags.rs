@@ -130,6 +130,7 @@ fn process(flags: &mut Flags, request: &ProcessRequest) {
         stop_signal,
         timezone,
         preserve_fds,
+        passwd,
     } = request;
     flags.switch("interactive", *interactive);
     flags.switch("tty", *tty);
@@ -146,6 +147,7 @@ fn process(flags: &mut Flags, request: &ProcessRequest) {
     flags.choice("init", *init);
     flags.texts("stop-signal", stop_signal.map(signal_name));
     flags.texts("tz", timezone);
+    flags.choice("passwd", *passwd);
     flags.number("preserve-fds", Some(*preserve_fds).filter(|count| *count > 0));
 }
 

@@ -1,9 +1,11 @@
 //! Files that the engine writes for one container: hosts(5), resolv.conf(5), the host name, `/run/.containerenv`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use super::{Inputs, mounts, namespaces};
-use crate::value::NetworkMode;
+use super::{Inputs, mounts, namespaces, process, user};
+use crate::accounts::{Reference, groups};
+use crate::value::{NetworkMode, UserMount};
 use crate::{GeneratedFile, Mount, MountSource, Namespace, PlanError};
 
 /// The files and the mounts that bind them.
@@ -11,12 +13,14 @@ use crate::{GeneratedFile, Mount, MountSource, Namespace, PlanError};
 pub(crate) struct Part {
     pub(crate) files: Vec<GeneratedFile>,
     pub(crate) mounts: Vec<Mount>,
+    /// The home directory of a user that the image does not know, by the passwd file that it gets.
+    pub(crate) home: Option<String>,
 }
 
 /// Computes the files.
 pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, hostname: &str) -> Result<Part, PlanError> {
     let request = &inputs.request.network;
-    let mut part = Part { files: Vec::new(), mounts: Vec::new() };
+    let mut part = Part { files: Vec::new(), mounts: Vec::new(), home: None };
     let no_hosts = request.no_hosts.unwrap_or(inputs.facts.conf.no_hosts);
     if no_hosts && !request.add_hosts.is_empty() {
         return Err(PlanError::NoHostsAndAddHost);
@@ -33,8 +37,9 @@ pub(crate) fn part(inputs: &Inputs, namespaces: &namespaces::Part, hostname: &st
         part.add(inputs, "resolv.conf", "/etc/resolv.conf", resolv_conf(inputs));
     }
     part.add(inputs, "containerenv", "/run/.containerenv", containerenv(inputs));
-    if let Some(ids) = namespaces.keep {
-        part.passwd(inputs, ids);
+    if inputs.request.process.passwd.unwrap_or(true) {
+        part.passwd(inputs, namespaces.keep)?;
+        part.group(inputs)?;
     }
     Ok(part)
 }
@@ -47,18 +52,71 @@ impl Part {
         self.mounts.push(Mount { readonly, nosuid: true, nodev: true, noexec: true, ..mounts::mount(destination, source) });
     }
 
-    /// Adds the caller of `--userns keep-id` to the image's passwd file, so that programs find a name.
-    fn passwd(&mut self, inputs: &Inputs, (uid, gid): (u32, u32)) {
-        let Some(Ok(image)) = inputs.facts.passwd.as_deref().map(str::from_utf8) else { return };
+    /// Adds the caller of `--userns keep-id` to the image's passwd file, and a user that is a number which it does not have, so that
+    /// programs find a name. The file of the image stays as it is.
+    fn passwd(&mut self, inputs: &Inputs, keep: Option<(u32, u32)>) -> Result<(), PlanError> {
+        let Some(Ok(image)) = inputs.facts.passwd.as_deref().map(str::from_utf8) else { return Ok(()) };
+        let is_known = |id: u32| image.lines().any(|line| line.split(':').nth(2) == Some(id.to_string().as_str()));
+        let mut entries = String::new();
         let name = &inputs.facts.own.user_name;
         let plain = !name.is_empty() && !name.contains(|c: char| c == ':' || c.is_control());
-        let known = image.lines().any(|line| line.split(':').nth(2) == Some(uid.to_string().as_str()));
-        if !plain || known {
-            return;
+        if let Some((uid, gid)) = keep.filter(|(uid, _)| plain && !is_known(*uid)) {
+            let _ = writeln!(entries, "{name}:*:{uid}:{gid}:{name}:/:/bin/sh");
         }
-        let newline = if image.is_empty() || image.ends_with('\n') { "" } else { "\n" };
-        self.add(inputs, "passwd", "/etc/passwd", format!("{image}{newline}{name}:*:{uid}:{gid}:{name}:/:/bin/sh\n"));
+        let (user, group) = words(inputs.user());
+        if let Ok(Reference::Id(uid)) = Reference::parse(user)
+            && !is_mounted(inputs, "/etc/passwd")
+            && keep.is_none_or(|(kept, _)| kept != uid)
+            && !is_known(uid)
+        {
+            let gid = user::group_of(group, inputs.facts.group.as_deref())?;
+            let home = process::directory(inputs)?;
+            let home = if home.contains(|c: char| c == ':' || c.is_control()) { "/" } else { &home };
+            let _ = writeln!(entries, "{uid}:*:{uid}:{gid}:container user:{home}:/bin/sh");
+            self.home = Some(home.to_owned());
+        }
+        self.accounts(inputs, "passwd", image, &entries);
+        Ok(())
     }
+
+    /// Adds the group of `--user` to the image's group file if it is a number which that does not have; without a group it is the number
+    /// of the user, as in Podman.
+    fn group(&mut self, inputs: &Inputs) -> Result<(), PlanError> {
+        let Some(Ok(image)) = inputs.facts.group.as_deref().map(str::from_utf8) else { return Ok(()) };
+        let (user, group) = words(inputs.user());
+        let Ok(Reference::Id(gid)) = Reference::parse(group.unwrap_or(user)) else { return Ok(()) };
+        let is_known = groups(Some(image.as_bytes()))?.any(|entry| entry.gid() == Ok(gid));
+        if !is_known && !is_mounted(inputs, "/etc/group") {
+            self.accounts(inputs, "group", image, &format!("{gid}:x:{gid}:{user}\n"));
+        }
+        Ok(())
+    }
+
+    /// Adds `entries`, if there are any, to a file of accounts of the image.
+    fn accounts(&mut self, inputs: &Inputs, name: &str, image: &str, entries: &str) {
+        if !entries.is_empty() {
+            let newline = if image.is_empty() || image.ends_with('\n') { "" } else { "\n" };
+            self.add(inputs, name, &format!("/etc/{name}"), format!("{image}{newline}{entries}"));
+        }
+    }
+}
+
+/// Returns whether the user mounts something at `path` or above it: the file there is not the image's.
+fn is_mounted(inputs: &Inputs, path: &str) -> bool {
+    let request = &inputs.request.mounts;
+    let listed = request.mounts.iter().map(|mount| match mount {
+        UserMount::Bind(mount) => &mount.destination,
+        UserMount::Tmpfs(mount) => &mount.destination,
+        UserMount::Devpts(mount) => &mount.destination,
+    });
+    let volumes = request.volumes.iter().map(|volume| &volume.destination);
+    let tmpfs = request.tmpfs.iter().map(|mount| &mount.destination);
+    listed.chain(volumes).chain(tmpfs).any(|destination| Path::new(path).starts_with(destination))
+}
+
+/// Returns the words of `user[:group]`.
+fn words(user: &str) -> (&str, Option<&str>) {
+    user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)))
 }
 
 fn hosts(inputs: &Inputs, network: &Namespace, hostname: &str) -> Result<String, PlanError> {

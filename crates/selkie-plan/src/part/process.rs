@@ -83,7 +83,8 @@ fn environment(inputs: &Inputs, home: &str, hostname: &str, notes: &mut Notes) -
     Ok(env)
 }
 
-fn directory(inputs: &Inputs) -> Result<String, PlanError> {
+/// Computes the working directory: `--workdir`, the image's, `/`.
+pub(crate) fn directory(inputs: &Inputs) -> Result<String, PlanError> {
     let image = Some(inputs.image.working_dir.as_str()).filter(|path| !path.is_empty());
     let asked = inputs.request.process.workdir.as_deref().filter(|path| !path.is_empty());
     let path = asked.or(image).unwrap_or("/");

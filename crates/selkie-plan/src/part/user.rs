@@ -94,6 +94,11 @@ pub(crate) fn resolve(wanted: &Wanted, facts: &HostFacts) -> Result<Part, PlanEr
     Ok(Part { user, home: home.to_owned(), notes: Notes::default() })
 }
 
+/// Returns the group that `--user` names behind the colon: 0 if none, as for a user without an entry.
+pub(crate) fn group_of(group: Option<&str>, file: Option<&[u8]>) -> Result<u32, PlanError> {
+    group.filter(|group| !group.is_empty()).map_or(Ok(0), |group| group_id(group, file))
+}
+
 fn group_id(text: &str, file: Option<&[u8]>) -> Result<u32, PlanError> {
     match Reference::parse(text)? {
         Reference::Id(gid) => Ok(gid),

@@ -64,6 +64,9 @@ pub struct ProcessFlags {
     /// Pass so many further descriptors, from 3 on.
     #[arg(long = "preserve-fds", allow_hyphen_values = true)]
     pub preserve_fds: Option<String>,
+    /// Give a user that the image does not know an entry in passwd and group (default true).
+    #[arg(long = "passwd", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = switch)]
+    pub passwd: Option<bool>,
 }
 
 impl ProcessFlags {
@@ -86,6 +89,7 @@ impl ProcessFlags {
             stop_signal: self.stop_signal.as_deref().map(parse_signal).transpose()?,
             timezone: self.timezone.clone(),
             preserve_fds: preserve_fds(self.preserve_fds.as_deref())?,
+            passwd: self.passwd,
         })
     }
 

@@ -75,12 +75,11 @@ const VALUES: [Flag; 60] = [
 ];
 
 /// Switches.
-const SWITCHES: [Flag; 5] = [
+const SWITCHES: [Flag; 4] = [
     ("publish-all", Some('P'), "false"),
     ("oom-kill-disable", None, "false"),
     ("no-healthcheck", None, "true|false"),
     ("disable-content-trust", None, "true|false"),
-    ("passwd", None, "true|false"),
 ];
 
 /// Parses `words` with the command line that `build` makes.

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{container, engine, failure, run, script};
+use crate::{container, engine, failure, run, script, words};
 
 #[test]
 fn known_fields_without_a_value_answer_as_podman_and_unknown_ones_are_errors() {
@@ -292,4 +292,25 @@ fn inspect_shows_namespaces_and_mounts_in_podmans_words() {
     assert_eq!(shown("{{json .HostConfig.Binds}}", "d"), r#"["/etc:/e:ro,z,rprivate,rbind","/usr:/u:ro,rprivate,rbind"]"#);
     assert_eq!(shown("{{range .Mounts}}{{.Destination}} {{.Mode}} {{.RW}};{{end}}", "d"), "/e z false;/u  false;");
     assert_eq!(shown("{{index .HostConfig.Tmpfs \"/t\"}}", "d"), "size=1m,rw,rprivate,nosuid,nodev");
+}
+
+#[test]
+fn user_that_the_image_does_not_know_has_a_name_and_the_image_stays_as_it_is() {
+    let Some(engine) = engine() else { return };
+    let rootfs = engine.rootfs();
+    let read = |name: &str| std::fs::read_to_string(engine.path("rootfs/etc").join(name)).unwrap();
+    let (passwd, group) = (read("passwd"), read("group"));
+    let shown = |flags: &str| engine.run(&words(&format!("run --rm {flags}"), &rootfs, "cat /etc/passwd /etc/group")).stdout;
+    for (flags, user, own_group) in [
+        ("--user 555", "555:*:555:0:container user:/:/bin/sh\n", "555:x:555:555\n"),
+        ("--user 555:4000 -w /tmp", "555:*:555:4000:container user:/tmp:/bin/sh\n", "4000:x:4000:555\n"),
+        ("--user 555:g5 --read-only", "555:*:555:5:container user:/:/bin/sh\n", ""),
+        ("--user 0:4000", "", "4000:x:4000:0\n"),
+        ("--user 1000", "", ""),
+        ("--user 555 --passwd=false", "", ""),
+    ] {
+        assert_eq!(shown(flags), format!("{passwd}{user}{group}{own_group}"), "{flags}");
+    }
+    assert_eq!(script(&engine, "run --rm --user 555 -w /tmp", "echo $HOME $(id -un)"), "/tmp 555");
+    assert_eq!((read("passwd"), read("group")), (passwd, group));
 }

@@ -119,9 +119,16 @@ impl Engine {
         self.store.prepare()?;
         let lock = self.store.lock(container.id())?;
         // Somebody else may have started or removed it while we waited.
-        let container = Container::load(&self.store, container.id())?;
+        let mut container = Container::load(&self.store, container.id())?;
+        if container.status == Status::Running {
+            match self.attach(&container) {
+                // It has just ended, and is started again.
+                Err(Error::NotAttachable) => container = Container::load(&self.store, container.id())?,
+                attached => return attached,
+            }
+        }
         match container.status {
-            Status::Running => return self.attach(&container),
+            Status::Running => return Err(Error::NotAttachable),
             Status::Paused => {
                 return Err(Error::State { operation: format!("container {} is paused and cannot be started", container.id()) });
             }

@@ -4,7 +4,7 @@
 //! without end. Nothing here follows a link out of the root, blocks, or reads more than it was told to.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -43,21 +43,7 @@ pub fn place(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
 /// # Errors
 /// `ENOTDIR` when something else is in the way, `EINVAL` for a missing part with `..`, `ELOOP` for too many links.
 pub fn make_directory(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
-    let (directory, missing) = missing(root.as_fd(), path)?;
-    make_directories(directory, &missing, path)
-}
-
-/// Makes the directories `missing`, each in the one before, the first in `directory`; opens the last.
-fn make_directories(mut directory: OwnedFd, missing: &[OsString], path: &Path) -> Result<OwnedFd> {
-    for name in missing {
-        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).call(|| format!("mkdirat({path:?})")),
-        }
-        // What was just made is no link; when somebody has put one there in between, this fails.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        directory = rustix::fs::openat(&directory, name, flags, Mode::empty()).call(|| format!("openat({path:?})"))?;
-    }
+    let directory = make(root.as_fd(), path, make_directories)?;
     let kind = rustix::fs::fstat(&directory).call(|| format!("fstat({path:?})"))?.st_mode;
     if FileType::from_raw_mode(kind) == FileType::Directory {
         Ok(directory)
@@ -76,18 +62,37 @@ pub fn make_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
         Err(SyscallError { errno: Errno::NOENT, .. }) => {}
         found => return found,
     }
-    let (directory, missing) = missing(root.as_fd(), path)?;
-    // Somebody else has just made it.
-    let Some((name, parents)) = missing.split_last() else { return Ok(directory) };
-    let parent = make_directories(directory, parents, path)?;
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    match rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
-        Ok(_) => {}
-        // Another container with the same root was quicker. A link that leads nowhere was none a moment ago, and is an error.
-        Err(Errno::EXIST) => return place(root, path),
-        Err(errno) => return Err(errno).call(|| format!("openat({path:?}, O_CREAT)")),
+    make(root.as_fd(), path, |directory, missing| {
+        let failed = || format!("openat({path:?}, O_CREAT)");
+        let (name, parents) = missing.split_last().ok_or(Errno::INVAL).call(failed)?;
+        let made = if parents.is_empty() { None } else { Some(make_directories(directory, parents)?) };
+        let parent = made.as_ref().map_or(directory, AsFd::as_fd);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
+            Ok(_) => {}
+            // Another container with the same root was quicker, or it is a link that leads nowhere.
+            Err(Errno::EXIST) => return place(root.as_fd(), path),
+            Err(errno) => return Err(errno).call(failed),
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(parent, name, flags, Mode::empty()).call(|| format!("openat({path:?})"))
+    })
+}
+
+/// Makes the directories `missing`, each in the one before, the first in `directory`; opens the last.
+fn make_directories(directory: BorrowedFd<'_>, missing: &[OsString]) -> Result<OwnedFd> {
+    let mut last: Option<OwnedFd> = None;
+    for name in missing {
+        let parent = last.as_ref().map_or(directory, AsFd::as_fd);
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("mkdirat({name:?})")),
+        }
+        // What was just made is no link; when somebody has put one there in between, this fails.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        last = Some(rustix::fs::openat(parent, name, flags, Mode::empty()).call(|| format!("openat({name:?})"))?);
     }
-    rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({path:?})"))
+    last.ok_or(Errno::INVAL).call(|| "mkdirat(\"\")")
 }
 
 /// Reads the regular file `path` beneath `root`; `None` when it is missing.
@@ -185,17 +190,18 @@ pub fn file_capabilities(place: impl AsFd) -> Result<Option<Vec<u8>>> {
 /// As many links as the kernel follows for one path.
 const LINKS: usize = 40;
 
-/// Returns the deepest directory of `path` that exists beneath `root`, and the names that are missing below it, of which the first is
-/// no link: one that leads to nothing is followed. Each step is looked up from `root` again, so that no link leaves it.
-fn missing(root: impl AsFd, path: &Path) -> Result<(OwnedFd, Vec<OsString>)> {
+/// Opens `path` beneath `root`; what is missing of it is made by `make`, in the deepest directory that exists. If the first name that is
+/// missing is a link that leads to nothing, it is followed: each step is looked up from `root` again, so that no link leaves it.
+fn make(root: BorrowedFd<'_>, path: &Path, make: impl Fn(BorrowedFd<'_>, &[OsString]) -> Result<OwnedFd>) -> Result<OwnedFd> {
     let mut path = PathBuf::from("/").join(path);
     for _ in 0..=LINKS {
-        let (directory, existing, missing) = deepest(root.as_fd(), &path)?;
-        let link = missing.split_first().and_then(|(name, rest)| {
-            let target = rustix::fs::readlinkat(&directory, name, Vec::new()).ok()?;
-            Some((target, rest))
-        });
-        let Some((target, rest)) = link else { return Ok((directory, missing)) };
+        let (directory, existing, missing) = deepest(root, &path)?;
+        let Some((first, rest)) = missing.split_first() else { return Ok(directory) };
+        let error = match make(directory.as_fd(), &missing) {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        let Ok(target) = rustix::fs::readlinkat(&directory, first, Vec::new()) else { return Err(error) };
         // An absolute target begins anew at the root.
         path = existing.join(OsStr::from_bytes(target.as_bytes())).join(rest.iter().collect::<PathBuf>());
     }

@@ -246,9 +246,6 @@ impl Engine {
         if name == record.name {
             return Ok(());
         }
-        if let Some(owner) = self.store.owner_of(&name).filter(|owner| *owner != record.id) {
-            return Err(Error::NameInUse { name: name.to_string(), id: owner.to_string() });
-        }
         // What a rename that was killed has left.
         for left in record.second_name.iter().filter(|left| **left != record.name).chain([&name]) {
             self.store.release_name(left, &record.id)?;

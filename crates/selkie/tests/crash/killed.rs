@@ -127,7 +127,7 @@ fn names_lead_to_their_containers(watched: &Watched, after: &str) {
     }
 }
 
-/// The Nth change of the store kills `command`, which has a container `a`; `check` looks at what is left.
+/// The Nth change of the store kills `command`, which has the container that `run` makes; `check` looks at what is left.
 fn command_killed_at_every_change(run: &str, command: &[&str], check: impl Fn(&Watched, &str, &str)) {
     let Some(watched) = Watched::new() else { return };
     if !installed("strace") {
@@ -170,21 +170,26 @@ fn rm_killed_at_any_change_leaves_a_container_with_its_name_or_none() {
 
 #[test]
 fn rename_killed_at_any_change_leaves_both_names_to_whoever_wants_them() {
-    for run in ["create --name a", "run --detach --rm --name a"] {
+    for run in ["create --name old", "run --detach --rm --name old"] {
         // It can be renamed, and removed by its id.
-        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
-            let said = watched.run(&["rename", id, "b"]);
+        command_killed_at_every_change(run, &["rename", "old", "new"], |watched, id, after| {
+            let said = watched.run(&["rename", id, "new"]);
             assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{after}");
-            assert_eq!(watched.run(&["inspect", "a"]).code, 125, "{after}");
+            assert_eq!(watched.run(&["inspect", "old"]).code, 125, "{after}");
         });
-        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
+        command_killed_at_every_change(run, &["rename", "old", "new"], |watched, id, after| {
             watched.ok(&["rm", "--force", "--time", "0", id]);
             names_lead_to_their_containers(watched, after);
         });
         // Somebody else can have the name that it has not.
-        command_killed_at_every_change(run, &["rename", "a", "b"], |watched, id, after| {
+        command_killed_at_every_change(run, &["rename", "old", "new"], |watched, id, after| {
             let name = watched.ok(&["inspect", "--format", "{{.Name}}", id]);
-            watched.start(&format!("create --name {}", if name == "a" { "b" } else { "a" }), "true");
+            let other = if name == "old" { "new" } else { "old" };
+            let third = watched.start("create --name third", "true");
+            watched.ok(&["rename", &third, other]);
+            names_lead_to_their_containers(watched, after);
+            watched.ok(&["rename", other, "third"]);
+            watched.start(&format!("create --name {other}"), "true");
             names_lead_to_their_containers(watched, after);
         });
     }

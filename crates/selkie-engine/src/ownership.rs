@@ -45,10 +45,9 @@ struct Owner {
 fn owner(plan: &Plan) -> Result<Owner> {
     let user = &plan.process.user;
     let Some(maps) = plan.namespaces.user.maps() else { return Ok(Owner { uid: user.uid, gid: user.gid }) };
-    let found = |maps: &[selkie_plan::IdMap], id: u32| maps.iter().find_map(|map| map.to_host(id));
-    match (found(&maps.uids, user.uid), found(&maps.gids, user.gid)) {
-        (Some(uid), Some(gid)) => Ok(Owner { uid, gid }),
-        _ => Err(Error::Invalid { problem: format!("volume option U: {}:{} is not mapped in the user namespace", user.uid, user.gid) }),
+    match maps.to_host(user.uid, user.gid) {
+        Some((uid, gid)) => Ok(Owner { uid, gid }),
+        None => Err(Error::Invalid { problem: format!("volume option U: {}:{} is not mapped in the user namespace", user.uid, user.gid) }),
     }
 }
 

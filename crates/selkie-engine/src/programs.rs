@@ -207,13 +207,12 @@ impl Engine {
         let request = Request { image: Some("host:".to_owned()), command: vec!["program".to_owned()], ..Request::default() };
         let mut place = self.look_into(open(Path::new("/"))?, &request, &ImageConfig::default(), false)?;
         // As files of the host say it, ids are the host's; the process itself has those of its namespace.
-        let inside = |lines: &[selkie_plan::IdMap], id: u32| match own_users {
-            true => lines.iter().find_map(|map| map.to_container(id)).unwrap_or(NOBODY),
-            false => id,
-        };
-        place.process.user.uid = inside(&maps.uids, status.uids[1]);
-        place.process.user.gid = inside(&maps.gids, status.gids[1]);
-        place.process.user.groups = groups.into_iter().map(|group| inside(&maps.gids, group)).collect();
+        let group = |gid: u32| if own_users { maps.group_inside(gid).unwrap_or(NOBODY) } else { gid };
+        let [_, uid, ..] = status.uids;
+        let [_, gid, ..] = status.gids;
+        place.process.user.uid = if own_users { maps.user_inside(uid).unwrap_or(NOBODY) } else { uid };
+        place.process.user.gid = group(gid);
+        place.process.user.groups = groups.into_iter().map(group).collect();
         place.process.sets = status.sets;
         place.process.no_new_privileges = status.no_new_privileges == Some(true);
         place.plan.namespaces.user = if own_users { UserNamespace::Private(maps) } else { UserNamespace::Host };

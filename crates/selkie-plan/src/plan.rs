@@ -173,8 +173,26 @@ impl IdMaps {
     /// Returns the user and group outside that are root inside; `None` when nobody is.
     #[must_use]
     pub fn root(&self) -> Option<(u32, u32)> {
-        let host = |maps: &[IdMap]| maps.iter().find_map(|map| map.to_host(0));
-        Some((host(&self.uids)?, host(&self.gids)?))
+        self.to_host(0, 0)
+    }
+
+    /// Returns what a user and group inside are outside; `None` when one of them is not mapped.
+    #[must_use]
+    pub fn to_host(&self, uid: u32, gid: u32) -> Option<(u32, u32)> {
+        let host = |maps: &[IdMap], id: u32| maps.iter().find_map(|map| map.to_host(id));
+        Some((host(&self.uids, uid)?, host(&self.gids, gid)?))
+    }
+
+    /// Returns the user inside of one outside, if it is mapped.
+    #[must_use]
+    pub fn user_inside(&self, uid: u32) -> Option<u32> {
+        self.uids.iter().find_map(|map| map.to_container(uid))
+    }
+
+    /// Returns the group inside of one outside, if it is mapped.
+    #[must_use]
+    pub fn group_inside(&self, gid: u32) -> Option<u32> {
+        self.gids.iter().find_map(|map| map.to_container(gid))
     }
 }
 
@@ -403,4 +421,18 @@ pub struct Warning {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_of_an_id_that_is_not_mapped_is_none() {
+        let lines = vec![IdMap { container: 0, host: 100_000, size: 10 }, IdMap { container: 10, host: 5, size: 1 }];
+        let maps = IdMaps { uids: lines.clone(), gids: lines };
+        let expected = [Some(0), Some(9), Some(10), None, None];
+        assert_eq!([100_000, 100_009, 5, 6, 100_010].map(|id| maps.user_inside(id)), expected);
+        assert_eq!([100_000, 100_009, 5, 6, 100_010].map(|id| maps.group_inside(id)), expected);
+    }
 }

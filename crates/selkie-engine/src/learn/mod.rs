@@ -20,7 +20,7 @@ use selkie_learn::report::Zero;
 use selkie_learn::search::{CONTAINED, Certificate, Found, OF_NETWORK, Options, Outcome, Purpose, Runner, Stop, Trial, search};
 use selkie_learn::{Call, Cause, Report, Trace, class, explained};
 use selkie_observe::Observer;
-use selkie_plan::{IdMaps, Namespace, Plan, Request, Seccomp, UserNamespace};
+use selkie_plan::{Namespace, Plan, Request, Seccomp, UserNamespace};
 use selkie_seccomp::Resolved;
 
 use self::processes::Port;
@@ -153,7 +153,7 @@ pub fn learn(
         oracle: wish.oracle.clone(),
         given,
         seccomp: plan.seccomp.clone(),
-        ids: Ids::of(plan),
+        users: plan.namespaces.user.clone(),
         baseline: None,
         made: Vec::new(),
         progress,
@@ -252,34 +252,14 @@ struct Learner<'a> {
     oracle: Oracle,
     given: CapSet,
     seccomp: Seccomp,
-    ids: Ids,
+    /// Of the container, whose users have other numbers outside where it has its own.
+    users: UserNamespace,
     /// Index of the run that passed first. The filter is held at its capabilities.
     baseline: Option<usize>,
     /// In the order of their numbers, which count from 1.
     made: Vec<Made>,
     progress: &'a mut dyn FnMut(Progress),
     parallel: usize,
-}
-
-/// The numbers of a container's users, which are other ones outside where it has a user namespace of its own.
-struct Ids(Option<IdMaps>);
-
-impl Ids {
-    fn of(plan: &Plan) -> Self {
-        Self(match &plan.namespaces.user {
-            UserNamespace::Private(maps) => Some(maps.clone()),
-            _ => None,
-        })
-    }
-
-    /// Returns the number inside; `None` for somebody who has none.
-    fn uid(&self, outside: u32) -> Option<u32> {
-        self.0.as_ref().map_or(Some(outside), |maps| maps.uids.iter().find_map(|map| map.to_container(outside)))
-    }
-
-    fn gid(&self, outside: u32) -> Option<u32> {
-        self.0.as_ref().map_or(Some(outside), |maps| maps.gids.iter().find_map(|map| map.to_container(outside)))
-    }
 }
 
 /// A run to make.

@@ -98,9 +98,11 @@ impl Learner<'_> {
     /// The user that the processes of the baseline become, in the numbers of the container.
     fn other_user(&self, found: &Found) -> Option<(u32, u32)> {
         let baseline = self.numbered(found.baseline_run)?;
-        let inside = |uid: u32, gid: u32| Some((self.ids.uid(uid)?, self.ids.gid(gid)?));
+        let maps = self.users.maps();
+        let user = |uid: u32| maps.map_or(Some(uid), |maps| maps.user_inside(uid));
+        let inside = |uid: u32, gid: u32| Some((user(uid)?, maps.map_or(Some(gid), |maps| maps.group_inside(gid))?));
         let standings = &baseline.posture;
-        let is_root = |uids: &[u32; 4]| uids.iter().any(|uid| self.ids.uid(*uid) == Some(0));
+        let is_root = |uids: &[u32; 4]| uids.iter().any(|uid| user(*uid) == Some(0));
         let standing =
             standings.iter().find(|standing| !is_root(&standing.uids)).and_then(|standing| inside(standing.uids[1], standing.gids[1]));
         // One that can become root again, with seteuid(2), has not become somebody else: it keeps what it is permitted.

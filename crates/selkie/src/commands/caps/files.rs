@@ -7,7 +7,7 @@ use clap::Args;
 use selkie_caps::{Capability, Exec, File, FileCaps, Gain};
 use selkie_engine::Container;
 use selkie_engine::programs::{Attribute, Place, Program, Programs, programs};
-use selkie_plan::{IdMap, Request};
+use selkie_plan::Request;
 use serde_json::{Value, json};
 
 use crate::commands::members;
@@ -227,13 +227,9 @@ impl View {
     fn inside(&self, (user, group): (u32, u32)) -> (Option<u32>, Option<u32>) {
         match self.place.plan.namespaces.user.maps().filter(|_| !self.place.own_ids) {
             None => (Some(user), Some(group)),
-            Some(maps) => (inside(&maps.uids, user), inside(&maps.gids, group)),
+            Some(maps) => (maps.user_inside(user), maps.group_inside(group)),
         }
     }
-}
-
-fn inside(maps: &[IdMap], outside: u32) -> Option<u32> {
-    maps.iter().find_map(|map| map.to_container(outside))
 }
 
 /// As getcap(8) shows it, or why it cannot be shown.
@@ -242,16 +238,5 @@ fn attribute(attribute: &Attribute) -> String {
         Attribute::Missing => String::new(),
         Attribute::Capabilities(capabilities) => capabilities.to_string(),
         Attribute::Malformed(why) => format!("malformed: {why}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inside_of_an_id_that_is_not_mapped_is_none() {
-        let maps = [IdMap { container: 0, host: 100_000, size: 10 }, IdMap { container: 10, host: 5, size: 1 }];
-        assert_eq!([100_000, 100_009, 5, 6, 100_010].map(|id| inside(&maps, id)), [Some(0), Some(9), Some(10), None, None]);
     }
 }

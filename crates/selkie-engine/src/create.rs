@@ -35,6 +35,24 @@ struct Source {
     config: ImageConfig,
 }
 
+impl Source {
+    /// Describes a new container, which nobody starts.
+    fn record(self, id: ContainerId, name: Name, request: Request, command: Vec<String>) -> Record {
+        Record {
+            id,
+            name,
+            created: now(),
+            image: self.image,
+            root: self.root,
+            request,
+            image_config: self.config,
+            create_command: command,
+            to_start: false,
+            second_name: None,
+        }
+    }
+}
+
 /// How often somebody else may have been quicker to replace a container.
 const REPLACEMENTS: usize = 100;
 
@@ -61,18 +79,7 @@ impl Engine {
         let directory = if request.lifecycle.remove { self.store.volatile_records(&id) } else { self.store.container(&id) };
         let made =
             files::make_directories(&directory).and_then(|()| self.reserve(wanted, &id, request.lifecycle.replace)).and_then(|name| {
-                let record = Record {
-                    id: id.clone(),
-                    name,
-                    created: now(),
-                    image: source.image,
-                    root: source.root,
-                    request,
-                    image_config: source.config,
-                    create_command: command,
-                    to_start,
-                    second_name: None,
-                };
+                let record = Record { to_start, ..source.record(id.clone(), name, request, command) };
                 self.write_new(record, monitor.as_ref())
             });
         match made {
@@ -94,18 +101,7 @@ impl Engine {
         let source = self.source(&request)?;
         let id = ContainerId::random()?;
         let name = request.name.as_deref().map_or_else(Name::random, Name::parse)?;
-        let record = Record {
-            id: id.clone(),
-            name,
-            created: now(),
-            image: source.image,
-            root: source.root,
-            request,
-            image_config: source.config,
-            create_command: command,
-            to_start: false,
-            second_name: None,
-        };
+        let record = source.record(id.clone(), name, request, command);
         let _lock = self.store.make(&id)?;
         let planned = self.mount_root(&record).and_then(|root| {
             let facts = self.facts(&record, &root)?;

@@ -74,7 +74,7 @@ impl Store {
     /// Removes the names of a container that a crash has left hidden. Without a record they are gone already.
     fn release_names_of_hidden(&self, id: &ContainerId, hidden: &Path) -> Result<()> {
         let directories = [hidden.to_path_buf(), self.volatile_records(id)];
-        let records = directories.iter().map(|directory| files::read_json::<Record>(&directory.join("config.json")));
+        let records = directories.iter().map(|directory| Record::read(directory));
         records.flatten().flatten().try_for_each(|record| self.release_names_of(&record))
     }
 
@@ -102,7 +102,7 @@ impl Store {
     /// Returns the container's cgroups; `None` when it has none. Without a readable plan they are where they usually are.
     pub(crate) fn cgroup_of(&self, id: &ContainerId) -> Option<Cgroup> {
         let usual = || {
-            let record: Option<Record> = files::read_json(&self.records(id).join("config.json")).ok().flatten();
+            let record = Record::read(&self.records(id)).ok().flatten();
             let parent = record.and_then(|record| record.request.limits.cgroup_parent).unwrap_or_else(|| CGROUP_PARENT.to_owned());
             Some(format!("/{}/{id}", parent.trim_matches('/')))
         };

@@ -148,8 +148,7 @@ impl Engine {
     /// What could not be removed.
     pub fn remove_ended(&self, id: &ContainerId, monitor: &Attached) -> Result<()> {
         let _lock = self.store.lock(id)?;
-        let record: Record = files::read_json(&self.store.records(id).join("config.json"))?
-            .ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        let record = Record::read(&self.store.records(id))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let hidden = self.store.hide(id, Some(&record))?;
         // It hangs up when it has done its part, or by ending.
         await_event(monitor, PollFlags::empty(), Some(LAST_WORDS))?;

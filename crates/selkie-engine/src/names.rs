@@ -66,7 +66,7 @@ impl Store {
         }
         // Whoever is at it has the lock; it may have become the name while we looked.
         let Ok(Some(_lock)) = self.try_lock(&record.id) else { return Ok(false) };
-        match files::read_json::<Record>(&self.records(&record.id).join("config.json"))? {
+        match Record::read(&self.records(&record.id))? {
             Some(record) if record.name != *name => self.release_name(name, &record.id).map(|()| true),
             _ => Ok(false),
         }
@@ -115,8 +115,7 @@ impl Store {
             && !self.forget_abandoned(&owner)?
             && (self.is_complete(&owner) || matches!(self.try_lock(&owner), Ok(None)))
         {
-            let record: Result<Option<Record>> = files::read_json(&self.records(&owner).join("config.json"));
-            return match record {
+            return match Record::read(&self.records(&owner)) {
                 Ok(Some(record)) if self.forget_leftover(name, &record)? => Ok(None),
                 _ => Ok(Some(owner)),
             };

@@ -41,10 +41,12 @@ pub struct Record {
     pub second_name: Option<Name>,
 }
 
+/// The file of a record.
+const NAME: &str = "config.json";
+
 impl Record {
     /// Writes `config.json` to `directory`: what every command reads of every container, so only what is not usual.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        const NAME: &str = "config.json";
         let failed = |source| Error::Record { path: directory.join(NAME), source };
         let durability = self.durability();
         if durability == Durability::Volatile {
@@ -59,6 +61,11 @@ impl Record {
         });
         files::without_defaults(&mut value, &usual);
         write_json(directory, NAME, &value, durability)
+    }
+
+    /// Reads the record in a directory; `None` when there is none.
+    pub(crate) fn read(directory: &Path) -> Result<Option<Box<Self>>> {
+        read_json(&directory.join(NAME))
     }
 
     pub(crate) fn with_second_name(&self, second_name: Option<Name>) -> Self {
@@ -216,8 +223,7 @@ impl Container {
         let running = store.running(id);
         let has_run_state = may_run && running.exists();
         let directory = if has_run_state { store.records(id) } else { store.container(id) };
-        let record: Box<Record> =
-            read_json(&directory.join("config.json"))?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        let record = Record::read(&directory)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
         let written = if has_run_state { written(&running)? } else { None };
         let exit: Option<Exit> = read_json(&directory.join("exit.json"))?;
         let live = written.clone().filter(|live| live.init.is_alive());

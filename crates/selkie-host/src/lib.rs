@@ -49,4 +49,4 @@ pub use procfs::namespace::{Namespace, namespace_inode};
 pub use procfs::reader::{Buffer, Procfs};
 pub use procfs::stat::{Stat, TICKS_A_SECOND};
 pub use procfs::status::{self, CommandName, Status};
-pub use scan::{Row, scan};
+pub use scan::{Row, order, scan};

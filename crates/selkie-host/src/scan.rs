@@ -53,10 +53,15 @@ pub fn scan(procfs: &Procfs, keep: impl Fn(u32, &Status) -> bool + Sync) -> Resu
         Ok::<_, SyscallError>(rows)
     })?;
     // Those of the kernel are. Another directory that looks like it may be listed in any order.
+    order(&mut rows);
+    Ok(rows)
+}
+
+/// Brings processes into the order of their numbers, in which nearly always they are: then nothing is moved.
+pub fn order(rows: &mut [Row]) {
     if !rows.is_sorted_by_key(|row| row.pid) {
         rows.sort_by_key(|row| row.pid);
     }
-    Ok(rows)
 }
 
 /// Makes one list of two that are in order each: one move of each row, and no memory but that of the result.

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
+use selkie_sys::machine::architecture;
 use serde_json::{Value, json};
 
 use crate::add::{Addition, NewImage};
-use crate::archive::architecture;
 use crate::change::Changes;
 use crate::digest::Digest;
 use crate::error::{Error, Result};

@@ -10,6 +10,7 @@ pub mod capability;
 pub mod cgroup_device;
 mod error;
 pub mod keyring;
+pub mod machine;
 pub mod memory;
 pub mod mount;
 pub mod network;

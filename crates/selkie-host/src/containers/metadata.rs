@@ -176,8 +176,8 @@ fn resolve(recorded: &mut Recorded, mut blob: impl FnMut(&str) -> Option<Vec<u8>
             .entry(&index.digest)
             .or_insert_with(|| blob(&index.digest).and_then(|blob| platform::manifests(&blob)).unwrap_or_default());
         let own = platform::own();
-        let platform = index.platform.as_deref().or(own.as_deref());
-        let mut found = manifests.iter().filter(|manifest| platform.is_some_and(|wanted| manifest.is_for(wanted)));
+        let platform = index.platform.as_deref().unwrap_or(&own);
+        let mut found = manifests.iter().filter(|manifest| manifest.is_for(platform));
         if let (Some(one), None) = (found.next(), found.next())
             && is_fetched(&one.digest)
             && let Some(container) = recorded.containers.get_mut(key)
@@ -489,7 +489,7 @@ mod tests {
         let manifest = |digit: &str, platform: &str| {
             format!(r#"{{"mediaType": "{MANIFEST}", "digest": "{}", "size": 7, "platform": {{{platform}}}}}"#, of(digit))
         };
-        let [os, own] = [r#""os": "linux""#, &platform::own().unwrap()["linux/".len()..]];
+        let [os, own] = [r#""os": "linux""#, &platform::own()["linux/".len()..]];
         let index = [
             manifest("1", &format!(r#"{os}, "architecture": "{own}""#)),
             manifest("2", &format!(r#"{os}, "architecture": "s390x""#)),

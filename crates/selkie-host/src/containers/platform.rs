@@ -44,18 +44,9 @@ impl Manifest {
     }
 }
 
-/// Returns the platform of this machine, in Go's words.
-pub(super) fn own() -> Option<String> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-        "loongarch64" => "loong64",
-        same @ ("arm" | "riscv64" | "s390x") => same,
-        _ => return None,
-    };
-    Some(format!("linux/{architecture}"))
+/// Returns the platform of this machine.
+pub(super) fn own() -> String {
+    format!("linux/{}", selkie_sys::machine::architecture())
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ mod member;
 mod oci;
 
 pub use load::{Loaded, Progress};
-pub(crate) use oci::architecture;
 
 /// Parsers of documents, for fuzzing: each is total.
 pub mod documents {

@@ -1,5 +1,6 @@
 //! oci-archive: an OCI image layout (image-layout.md, manifest.md, image-index.md of the OCI image specification).
 
+use selkie_sys::machine::architecture;
 use serde_json::Value;
 
 use super::load::{Blob, Loader, Source, diff_ids};
@@ -174,18 +175,6 @@ fn document(archive: &Archive, what: &str, descriptor: &Descriptor) -> Result<Ve
         return Err(Error::archive(format!("the {what} has {} bytes and its descriptor says {}", bytes.len(), descriptor.size)));
     }
     Ok(bytes)
-}
-
-/// Returns this machine's architecture as images call it.
-pub(crate) fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "x86" => "386",
-        "aarch64" => "arm64",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    }
 }
 
 #[cfg(test)]

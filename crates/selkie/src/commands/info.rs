@@ -6,9 +6,9 @@ use clap::Args;
 use selkie_engine::Status;
 use selkie_plan::ContainersConf;
 use selkie_runtime::cgroup::{Layout, Version};
+use selkie_sys::machine::architecture;
 use serde_json::{Map, Value, json};
 
-use crate::commands::version::go_arch;
 use crate::context::Context;
 use crate::ui::error::Failure;
 use crate::ui::{out, template, text};
@@ -54,7 +54,7 @@ fn host(conf: &ContainersConf) -> Value {
     let layout = Layout::detect();
     let controllers: Vec<String> = layout.hierarchies.iter().flat_map(|hierarchy| hierarchy.controllers.clone()).collect();
     json!({
-        "Arch": go_arch(),
+        "Arch": architecture(),
         "CgroupControllers": controllers,
         "CgroupManager": "cgroupfs",
         "CgroupsVersion": if layout.version() == Version::V2 { "v2" } else { "v1" },
@@ -119,7 +119,7 @@ fn store(context: &Context) -> Result<Value, Failure> {
 
 fn version() -> Value {
     let version = env!("CARGO_PKG_VERSION");
-    json!({"APIVersion": version, "Version": version, "OsArch": format!("linux/{}", go_arch()), "Os": "linux"})
+    json!({"APIVersion": version, "Version": version, "OsArch": format!("linux/{}", architecture()), "Os": "linux"})
 }
 
 struct Memory {

@@ -1,7 +1,7 @@
 //! Every process of this host, from where it is read fastest, and in which cgroups each is.
 
 use clap::ValueEnum;
-use selkie_host::{Cgroups, Member, Members, Procfs, Row, Status, scan};
+use selkie_host::{Cgroups, Member, Members, Procfs, Row, Status, order, scan};
 
 use crate::ui::error::Failure;
 
@@ -69,13 +69,6 @@ impl Processes {
         }
         order(&mut rows);
         Ok(Some(Self { rows, cgroups: Cgroups::of_groups(procfs, members) }))
-    }
-}
-
-/// Brings processes into the order of their numbers, in which nearly always they are: then nothing is moved.
-fn order(rows: &mut [Row]) {
-    if !rows.is_sorted_by_key(|row| row.pid) {
-        rows.sort_by_key(|row| row.pid);
     }
 }
 

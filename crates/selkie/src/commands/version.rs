@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use selkie_sys::machine::architecture;
 
 use crate::context::Context;
 use crate::ui::error::Failure;
@@ -19,7 +20,7 @@ pub(crate) struct Version {
 impl Version {
     pub(crate) fn run(&self, _context: &Context) -> Result<ExitCode, Failure> {
         let version = env!("CARGO_PKG_VERSION");
-        let platform = format!("linux/{}", go_arch());
+        let platform = format!("linux/{}", architecture());
         let value = serde_json::json!({"Client": {"APIVersion": version, "Version": version, "OsArch": platform, "Os": "linux"}});
         // What is known of Podman's is known of ours, or empty.
         let mut known = value.clone();
@@ -33,14 +34,5 @@ impl Version {
             Some(format) => out::print(&template::render(format, "version", std::slice::from_ref(&known))?)?,
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Returns the architecture as Go names it.
-pub(crate) fn go_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }

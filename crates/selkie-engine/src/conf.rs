@@ -59,21 +59,17 @@ impl ConfFiles {
 /// Leaves out the lines that are comments or empty: the files of distributions are hundreds of them, around a key or two. A file
 /// with strings over several lines, in which a `#` could mean something else, stays as it is.
 fn without_comments(text: &str) -> Cow<'_, str> {
+    let says_something = |line: &&str| match line.as_bytes() {
+        [] | [b'#', ..] => false,
+        [b'a'..=b'z' | b'[', ..] => true,
+        _ => !matches!(line.trim_start().as_bytes(), [] | [b'#', ..]),
+    };
     let mut rest = String::new();
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
-        let line = text.get(start..end).unwrap_or_default();
-        start = end + 1;
-        if matches!(line.trim_start().as_bytes(), [] | [b'#', ..]) {
-            continue;
-        }
-        if line.contains("\"\"\"") || line.contains("'''") {
-            return text.into();
-        }
+    for line in text.split('\n').filter(says_something) {
         rest.push_str(line);
         rest.push('\n');
     }
-    rest.into()
+    if rest.contains("\"\"\"") || rest.contains("'''") { text.into() } else { rest.into() }
 }
 
 fn drop_ins(directory: &Path) -> Vec<PathBuf> {

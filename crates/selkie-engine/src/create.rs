@@ -133,7 +133,7 @@ impl Engine {
             planned.warnings.extend(refused_program(planned, &root));
             write_dense_json(&directory, "plan.json", planned, Durability::Volatile)?;
             if let Some(monitor) = monitor {
-                self.begin(&record.id, monitor)?;
+                self.begin(&record.id, planned, monitor)?;
             }
         }
         record.write(&directory)?;

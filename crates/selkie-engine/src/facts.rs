@@ -146,7 +146,7 @@ fn kernel(needs: &Needs) -> KernelFacts {
         last_cap: capability::last_capability(),
         // PR_CAP_AMBIENT came with Linux 4.3; the mount API that we need came with 5.12.
         ambient: true,
-        cgroups: match Layout::detect().version() {
+        cgroups: match Layout::of_host().version() {
             Version::None => CgroupLayout::Missing,
             Version::V1 => CgroupLayout::V1,
             Version::Hybrid => CgroupLayout::Hybrid,

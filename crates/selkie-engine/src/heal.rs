@@ -108,7 +108,7 @@ impl Store {
         };
         let planned: Result<Option<Plan>> = files::read_json(&self.records(id).join("plan.json"));
         let path = planned.map_or_else(|_| usual(), |plan| plan.map_or_else(usual, |plan| plan.cgroup.path));
-        path.map(|path| Cgroup::at(&Layout::detect(), &path))
+        path.map(|path| Cgroup::at(Layout::of_host(), &path))
     }
 
     /// Removes what a container that does not run may have left in the kernel and in the run directory.

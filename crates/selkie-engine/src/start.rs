@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use selkie_caps::CapSet;
 use selkie_plan::value::RestartPolicy;
 use selkie_plan::{IdMaps, LogDriver, Mount, MountSource, Plan, Warning, plan};
+use selkie_runtime::cgroup::Layout;
 use selkie_sys::socket;
 
 use crate::client::Attached;
@@ -17,7 +18,7 @@ use crate::files::{self, Durability, write_dense_json};
 use crate::filter::{self, Filter};
 use crate::id::ContainerId;
 use crate::lifecycle::StopOptions;
-use crate::monitor::{After, LogTarget, Order, Restart, StartOrder, Task, Waiting, message};
+use crate::monitor::{After, LogTarget, Order, PlanNote, Restart, StartOrder, Task, Waiting, message};
 use crate::ownership;
 use crate::record::{Container, Record, RootSource, STARTING, Status};
 use crate::rootfs;
@@ -157,18 +158,18 @@ impl Engine {
         }
         write_dense_json(&self.store.records(&record.id), "plan.json", &planned, Durability::Volatile)?;
         drop(ids);
-        self.begin(&record.id, &made.monitor)?;
+        self.begin(&record.id, &planned, &made.monitor)?;
         self.launch(record, &planned, made, options)
     }
 
     /// Notes that a container is being started, which has a plan by now, and tells the monitor: from here on there may be something
     /// of it in the kernel.
-    pub(crate) fn begin(&self, id: &ContainerId, monitor: &Waiting) -> Result<()> {
+    pub(crate) fn begin(&self, id: &ContainerId, planned: &Plan, monitor: &Waiting) -> Result<()> {
         let running = self.store.running(id);
         files::make_directories(&running)?;
         self.store.clear_running(id)?;
         files::write_new(&running, STARTING, b"", 0o600)?;
-        monitor.planned(&self.store.records(id))
+        monitor.planned(&PlanNote { records: self.store.records(id), hierarchies: Layout::of_host().used(&planned.cgroup) })
     }
 
     fn launch(&self, record: &Record, planned: &Plan, made: Made<'_>, options: &StartOptions<'_>) -> Result<Attached> {

@@ -1,7 +1,7 @@
 //! Init: the container's first process between clone3(2) and execve(2). Every step is one call into a module.
 //!
 //! ```text
-//! session -> id maps, joined namespaces -> mounts, devices -> (cgroups) -> masks, pivot -> names, limits -> confine -> execve
+//! session -> id maps, joined namespaces -> mounts, devices -> cgroups -> masks, pivot -> names, limits -> confine -> execve
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,6 @@ use selkie_sys::mount::{self as sys, Attributes};
 use selkie_sys::process::{self, SingleThreaded};
 use selkie_sys::{Context, Errno, keyring, network, root, signal, terminal};
 
-use crate::cgroup::Entry;
 use crate::confine::{Confinement, confine};
 use crate::error::{During, Error, Kind, Stage};
 use crate::launch::{Launch, Stdio, join_if_there};
@@ -22,19 +21,11 @@ use crate::mounts::{self, Sources, Tree};
 use crate::program::Program;
 use crate::{devices, mask, report, sysctl};
 
-/// What init has been given besides its launch.
-#[derive(Debug)]
-pub(crate) struct Given {
-    /// The way into its cgroups; `None` if it is put there.
-    pub(crate) entry: Option<Entry>,
-    /// Kinds of namespaces that were made ahead, and are set up.
-    pub(crate) namespaces: u64,
-}
-
-/// Becomes the container's program, or says why not and ends.
-pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: &OwnedFd) -> ! {
+/// Becomes the container's program, or says why not and ends. `there` are the kinds of namespaces that were made ahead, and are set
+/// up.
+pub(crate) fn run(launch: &Launch<'_>, proof: SingleThreaded, there: u64, report: &OwnedFd) -> ! {
     let plan = launch.plan;
-    let program = prepare(launch, proof, given, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
+    let program = prepare(launch, proof, there, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // From here on no descriptor has an owner any more.
     let report = arrange_descriptors(launch.preserve, report.as_fd()).unwrap_or_else(|error| end(report.as_fd(), &error));
     // Whoever writes down what runs had all the time that it took to make it.
@@ -64,16 +55,15 @@ fn end(report: BorrowedFd<'_>, error: &Error) -> ! {
 }
 
 /// Makes everything that the program will find, short of its confinement.
-fn prepare(launch: &Launch<'_>, proof: SingleThreaded, given: Given, report: BorrowedFd<'_>) -> Result<Program, Error> {
+fn prepare(launch: &Launch<'_>, proof: SingleThreaded, there: u64, report: BorrowedFd<'_>) -> Result<Program, Error> {
     let plan = launch.plan;
     signal::reset_all();
     process::set_name(c"selkie:init");
     process::set_dumpable(false).during(|| "container init")?;
     rustix::process::setsid().call(|| "setsid()").during(|| "container init")?;
     rustix::process::umask(Mode::empty());
-    given.entry.map_or(Ok(()), |entry| entry.enter())?;
-    let host = Host::take(launch, given.namespaces)?;
-    enter_namespaces(plan, proof, given.namespaces, report)?;
+    let host = Host::take(launch, there)?;
+    enter_namespaces(plan, proof, there, report)?;
     // A quota of keys that is used up must not keep a container from starting; it then has no session keyring of its own,
     // and the default filter keeps it from using the caller's.
     let _ = keyring::join_session(&format!("_ses.{}", launch.id));
@@ -204,7 +194,14 @@ fn set_up_root(launch: &Launch<'_>, host: ForRoot, proof: SingleThreaded, report
     if dev_readonly {
         sys::set_attributes(tree.look_up("/dev").0, Attributes::READ_ONLY, None, false).during(|| "/dev")?;
     }
-    if launch.is_seen() { report::ready(report) } else { launch.enforce_devices() }?;
+    if launch.is_seen() {
+        report::ready(report)?;
+    } else if launch.cgroup.is_some() {
+        report::await_entry(report)?.enter()?;
+        if launch.init_enforces_devices() {
+            launch.enforce_devices()?;
+        }
+    }
     if plan.namespaces.cgroup == Namespace::Private {
         // From within the container's cgroups: the new namespace has its root where its maker is.
         process::unshare(proof, process::NEW_CGROUP).during(|| "cgroup namespace")?;

@@ -59,8 +59,8 @@ pub fn join(proof: SingleThreaded, join: Join<'_>) -> Result<Started, Error> {
     let terminal = open_terminal(&join)?;
     let (master, replica) = terminal.map_or((None, None), |(master, replica)| (Some(master), Some(replica)));
     let entry = join.cgroup.map(Cgroup::entry).transpose()?;
-    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
-    match process::fork(proof, 0, unified).during(|| "exec")? {
+    let unified = join.cgroup.map(Cgroup::unified).transpose()?.flatten();
+    match process::fork(proof, 0, unified.as_ref().map(AsFd::as_fd)).during(|| "exec")? {
         Forked::Child => be_joiner(proof, &join, &program, entry, replica.as_ref(), &theirs),
         Forked::Parent(joiner) => {
             drop((theirs, replica));

@@ -35,7 +35,7 @@ pub struct Launch<'a> {
     pub files: &'a Path,
     /// The engine's own binary on the host, for the init of `--init`.
     pub engine: &'a Path,
-    /// The cgroups, already made; `None` runs in the caller's.
+    /// The cgroups, [begun](Cgroup::begin); `None` runs in the caller's.
     pub cgroup: Option<&'a Cgroup>,
     /// Hierarchies to show in the container.
     pub hierarchies: &'a [Hierarchy],
@@ -45,7 +45,7 @@ pub struct Launch<'a> {
     pub ahead: Option<&'a Ahead>,
     /// Descriptors that the program gets as 3, 4, ...
     pub preserve: &'a [BorrowedFd<'a>],
-    /// [`Started::accompanied`] returns only when everything is made, so that the container can be looked at before its program runs.
+    /// [`Started::made`] returns only when everything is made, so that the container can be looked at before its program runs.
     pub held: bool,
 }
 
@@ -53,6 +53,11 @@ impl Launch<'_> {
     /// Returns whether others see init, as it joins their PID namespace: it must not hold files of the host's cgroups then.
     pub(crate) fn is_seen(&self) -> bool {
         matches!(self.plan.namespaces.pid, Namespace::Path(_))
+    }
+
+    /// Returns whether init puts the device rules in force: it is in its cgroup of v2 from the beginning, and makes nodes first.
+    pub(crate) fn init_enforces_devices(&self) -> bool {
+        !self.is_seen() && self.cgroup.is_some_and(|cgroup| cgroup.devices_of_v1().is_none())
     }
 
     /// Puts the device rules in force, which do not allow for the nodes that init makes before.
@@ -110,13 +115,28 @@ impl Started {
         }
     }
 
-    /// Does for init what it cannot do itself: the id maps and hard limits in a user namespace, and, where others can see it, what
-    /// needs files of the host's cgroups.
+    /// Does for init what it cannot do itself, the id maps and hard limits in a user namespace, and what takes time that init has
+    /// other work for: its cgroups. Where others can see it, it must have no files of the host's cgroups, and is put there.
     ///
     /// # Errors
     /// What could not be done, by init or for it; the process has ended then and has been reaped.
     pub fn accompanied(mut self, launch: &Launch<'_>) -> Result<Self, Error> {
-        match accompany(launch, &mut self) {
+        let accompanied = accompany(launch, &mut self);
+        self.unless(accompanied)
+    }
+
+    /// Waits until everything is made, if that was wanted.
+    ///
+    /// # Errors
+    /// What init could not do; the process has ended then and has been reaped.
+    pub fn made(mut self, launch: &Launch<'_>) -> Result<Self, Error> {
+        let made = if launch.held && !launch.is_seen() { await_ready(&mut self) } else { Ok(()) };
+        self.unless(made)
+    }
+
+    /// Ends the process on an error.
+    fn unless(self, done: Result<(), Error>) -> Result<Self, Error> {
+        match done {
             Ok(()) => Ok(self),
             Err(error) => {
                 self.end();
@@ -175,20 +195,19 @@ pub fn launch(proof: SingleThreaded, launch: &Launch<'_>) -> Result<Started, Err
     if joined.is_none() {
         join_if_there(proof, "pid", &spaces.pid)?;
     }
-    let entry = launch.cgroup.filter(|_| !launch.is_seen()).map(Cgroup::entry).transpose()?;
-    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
+    let unified = launch.cgroup.filter(|_| !launch.is_seen()).map(Cgroup::unified).transpose()?.flatten();
     let stage = || "new namespaces";
     let wanted = new_namespaces(launch.plan);
     let ahead = launch.ahead.filter(|_| spaces.user == UserNamespace::Host);
     let entered = ahead.map(|ahead| ahead.enter(proof, wanted)).transpose().during(stage)?;
     let there = entered.as_ref().map_or(0, Entered::kinds);
-    let forked = process::fork(proof, if joined.is_some() { 0 } else { wanted & !there }, unified);
+    let forked = process::fork(proof, if joined.is_some() { 0 } else { wanted & !there }, unified.as_ref().map(AsFd::as_fd));
     if let Ok(Forked::Child) = forked {
         drop(ours);
         if let Some(namespace) = &joined {
             fork_within(proof, launch.plan, namespace, &theirs);
         }
-        init::run(launch, proof, init::Given { entry, namespaces: there }, &theirs)
+        init::run(launch, proof, there, &theirs)
     }
     let left = entered.map_or(Ok(()), |entered| entered.leave(proof)).during(stage);
     match forked.during(stage)? {
@@ -241,14 +260,23 @@ fn init_of(joiner: &Child, report: &OwnedFd) -> Result<Child, Error> {
 
 fn accompany(launch: &Launch<'_>, started: &mut Started) -> Result<(), Error> {
     set_id_maps(launch, started)?;
-    if !launch.is_seen() {
-        return if launch.held { await_ready(started) } else { Ok(()) };
-    }
     if let Some(cgroup) = launch.cgroup {
-        cgroup.admit(started.child.pid)?;
+        cgroup.complete(&launch.plan.cgroup)?;
+        if launch.is_seen() {
+            cgroup.admit(started.child.pid)?;
+        } else {
+            if !launch.init_enforces_devices() {
+                launch.enforce_devices()?;
+            }
+            // It may have ended; what it said before tells why.
+            let _ = report::send_entry(&started.report, &cgroup.entry()?);
+        }
     }
-    await_ready(started)?;
-    launch.enforce_devices()
+    if launch.is_seen() {
+        await_ready(started)?;
+        launch.enforce_devices()?;
+    }
+    Ok(())
 }
 
 fn await_ready(started: &mut Started) -> Result<(), Error> {

@@ -10,6 +10,7 @@
 //!                  (closed)   execve succeeded, or the process was killed
 //! parent -> init   'G'        go on: the user namespace has its maps (first, if it has one), the container is written down and,
 //!                             if others see init, its cgroups and device rules are in force (then)
+//!                  'C' + fds  (others do not see init) its cgroups are made: the way into those of v1, with the device rules in force
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use selkie_sys::process::{Child, Pid};
 use selkie_sys::{Errno, describe, socket};
 
+use crate::cgroup::Entry;
 use crate::error::{During, Error};
 
 const MASTER: u8 = b'M';
@@ -25,6 +27,10 @@ const READY: u8 = b'R';
 const PROCESS: u8 = b'P';
 const MADE: u8 = b'X';
 const GO: u8 = b'G';
+const CGROUPS: u8 = b'C';
+
+/// What is wrong when the parent says nothing any more.
+const ENDED: &str = "the engine ended in between";
 
 /// What init has to say.
 #[derive(Debug)]
@@ -112,11 +118,26 @@ pub(crate) fn go(socket: impl AsFd) -> Result<(), Error> {
     socket::send(socket, GO, &[], false).map_err(|errno| Error::refused("container init", describe(errno)))
 }
 
+/// Tells init that its cgroups are made.
+pub(crate) fn send_entry(socket: impl AsFd, Entry(tasks): &Entry) -> Result<(), Error> {
+    let tasks: Vec<_> = tasks.iter().map(AsFd::as_fd).collect();
+    socket::send_descriptors(socket, &[CGROUPS], &tasks).during(|| "cgroup")
+}
+
+/// Waits until the cgroups are made.
+pub(crate) fn await_entry(socket: impl AsFd) -> Result<Entry, Error> {
+    let mut buffer = [0; 1];
+    match socket::receive_with_descriptors(socket, &mut buffer) {
+        Ok((1, tasks)) if buffer == [CGROUPS] => Ok(Entry(tasks)),
+        _ => Err(Error::refused("container init", ENDED)),
+    }
+}
+
 /// Waits until the parent lets init go on.
 pub(crate) fn await_go(socket: impl AsFd) -> Result<(), Error> {
     let mut buffer = [0; 1];
     match socket::receive(socket, &mut buffer, false) {
         Ok(1) if buffer == [GO] => Ok(()),
-        _ => Err(Error::refused("container init", "the engine ended in between")),
+        _ => Err(Error::refused("container init", ENDED)),
     }
 }

@@ -160,11 +160,7 @@ pub fn execute_descriptor(fd: BorrowedFd<'_>, arguments: &Strings, environment: 
 }
 
 /// Moves `keep` to the numbers 0.. and `extra` behind them (close-on-exec). Allocates nothing if `sources` has room for as many.
-pub(crate) fn renumber<const N: usize>(
-    keep: &[BorrowedFd<'_>],
-    extra: &[i32; N],
-    sources: &mut Vec<i32>,
-) -> core::result::Result<[i32; N], Errno> {
+pub(crate) fn renumber<const N: usize>(keep: &[i32], extra: &[i32; N], sources: &mut Vec<i32>) -> core::result::Result<[i32; N], Errno> {
     // First above every target number, so that no dup2 overwrites a source.
     let base = i32::try_from(keep.len()).unwrap_or(0) + 16;
     let high = |fd: i32| {
@@ -174,7 +170,7 @@ pub(crate) fn renumber<const N: usize>(
     };
     sources.clear();
     for fd in keep {
-        sources.push(high(fd.as_raw_fd())?);
+        sources.push(high(*fd)?);
     }
     let mut moved = [0; N];
     for (to, from) in moved.iter_mut().zip(extra) {
@@ -197,7 +193,8 @@ pub(crate) fn renumber<const N: usize>(
 /// # Errors
 /// What dup2(2) or close_range(2) answered.
 pub fn keep_descriptors(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    renumber(keep, &[], &mut Vec::with_capacity(keep.len())).call(|| "dup2()")?;
+    let numbers: Vec<i32> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    renumber(&numbers, &[], &mut Vec::with_capacity(keep.len())).call(|| "dup2()")?;
     let first = u32::try_from(keep.len()).unwrap_or(u32::MAX);
     // SAFETY: no owner of a closed descriptor is used again, see above.
     let value = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };

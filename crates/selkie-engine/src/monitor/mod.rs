@@ -15,17 +15,13 @@ mod start;
 
 pub(crate) use log::LogTarget;
 pub use order::start_ahead;
-pub(crate) use order::{After, Order, Restart, SessionOrder, StartOrder, Task, Waiting};
+pub(crate) use order::{After, Order, PlanNote, Restart, SessionOrder, StartOrder, Task, Waiting};
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use selkie_caps::CapSet;
 use selkie_runtime::Ahead;
-use selkie_runtime::cgroup::Layout;
 use selkie_sys::process::SingleThreaded;
 use selkie_sys::{Context, capability, process, socket};
 
@@ -44,7 +40,7 @@ pub(crate) mod descriptor {
 pub mod message {
     /// Client: a container with namespaces of its own is going to be started.
     pub const AHEAD: u8 = b'A';
-    /// Client: the container is planned; body is the directory of its records.
+    /// Client: the container is planned; body says what is needed to begin it, as JSON.
     pub const PLANNED: u8 = b'P';
     /// Client: the orders, in the first of the descriptors that come with it.
     pub const ORDERS: u8 = b'O';
@@ -86,9 +82,6 @@ pub fn main() -> ! {
     process::exit_now(status)
 }
 
-/// The longest path, as Linux has it.
-const PATH_MAX: usize = 4096;
-
 /// What a monitor is given besides its orders.
 pub(crate) struct Given {
     /// The client that started it.
@@ -103,8 +96,6 @@ pub(crate) struct Given {
     ahead: Option<Ahead>,
     /// The plan of a container, and what is made of it.
     planned: Option<Result<Box<Planned>, Error>>,
-    /// The host's cgroups.
-    layout: Layout,
 }
 
 fn run() -> Result<(), Error> {
@@ -132,18 +123,15 @@ fn receive() -> Result<Option<(SingleThreaded, Box<Order>, Given)>, Error> {
     process::become_subreaper().map_err(Error::system("adopt orphans of the container"))?;
     let control = process::inherited(descriptor::CONTROL).map_err(action())?;
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
-    let layout = Layout::detect();
     let (mut ahead, mut planned) = (None, None);
     // Not on the stack, of which what is beneath the last frame stays.
-    let mut message = vec![0; 1 + PATH_MAX];
+    let mut message = vec![0; message::LIMIT];
     let mut fds = loop {
         let (length, fds) = socket::receive_with_descriptors(&control, &mut message).call(|| "recvmsg()").map_err(action())?;
         match message.get(..length) {
             // Without them the launch makes its own, and says why it cannot.
             Some([message::AHEAD]) => ahead = Ahead::make(proof).ok(),
-            Some([message::PLANNED, records @ ..]) => {
-                planned = Some(Planned::make(Path::new(OsStr::from_bytes(records)), &layout).map(Box::new))
-            }
+            Some([message::PLANNED, note @ ..]) => planned = Some(Planned::make(note).map(Box::new)),
             _ => break fds.into_iter(),
         }
     };
@@ -155,7 +143,7 @@ fn receive() -> Result<Option<(SingleThreaded, Box<Order>, Given)>, Error> {
         return Ok(None);
     };
     let order = Box::new(read_order(memory)?);
-    Ok(Some((proof, order, Given { control, engine, subject, further: fds.collect(), ahead, planned, layout })))
+    Ok(Some((proof, order, Given { control, engine, subject, further: fds.collect(), ahead, planned })))
 }
 
 fn read_order(memory: OwnedFd) -> Result<Order, Error> {

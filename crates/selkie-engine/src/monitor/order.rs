@@ -3,12 +3,12 @@
 use std::ffi::CString;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use selkie_plan::{Process, Request};
+use selkie_runtime::cgroup::Hierarchy;
 use selkie_sys::process::{Pid, SingleThreaded, Strings};
 use selkie_sys::spawn::spawn_descriptor;
 use selkie_sys::{Context, mount, socket};
@@ -24,6 +24,15 @@ use crate::error::{Error, Result};
 pub(crate) struct Order {
     pub(crate) task: Task,
     pub(crate) after: After,
+}
+
+/// What a monitor needs to begin a container before its orders come.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlanNote {
+    /// The directory with the plan.
+    pub(crate) records: PathBuf,
+    /// Where the host has the cgroups that the container is put into.
+    pub(crate) hierarchies: Vec<Hierarchy>,
 }
 
 /// Its two jobs.
@@ -167,14 +176,14 @@ impl Waiting {
         let (control, theirs) = socket::pair().map_err(action())?;
         let null = null.as_fd();
         let keep = [null, null, null, theirs.as_fd(), engine.as_fd()];
-        let child = spawn_descriptor(proof, engine.as_fd(), &arguments, &environment, &keep).map_err(action())?;
+        let child = spawn_descriptor(proof, engine.as_fd(), arguments, environment, &keep).map_err(action())?;
         Ok(Self { control, pid: child.pid })
     }
 
-    /// Says that the plan of the container is in `records`, and that the start of the container has been noted: a monitor that waits
-    /// makes the cgroups meanwhile.
-    pub(crate) fn planned(&self, records: &Path) -> Result<()> {
-        socket::send(&self.control, message::PLANNED, records.as_os_str().as_bytes(), false)
+    /// Says that the plan of the container is there, and that its start has been noted: a monitor that waits begins the cgroups
+    /// meanwhile.
+    pub(crate) fn planned(&self, note: &PlanNote) -> Result<()> {
+        socket::send(&self.control, message::PLANNED, &to_json(note)?, false)
             .call(|| "sendmsg(monitor)")
             .map_err(Error::system("tell a monitor the plan"))
     }
@@ -189,9 +198,13 @@ impl Waiting {
     }
 }
 
+fn to_json(said: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(said).map_err(|source| Error::Record { path: "orders of the monitor".into(), source })
+}
+
 fn memory_file(order: &Order) -> Result<OwnedFd> {
     let failed = |source: std::io::Error| Error::File { action: "write", path: "orders of the monitor".into(), source };
-    let text = serde_json::to_vec(order).map_err(|source| Error::Record { path: "orders of the monitor".into(), source })?;
+    let text = to_json(order)?;
     let name = CString::default();
     let memory = rustix::fs::memfd_create(&name, MemfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
     let mut file = std::fs::File::from(memory);

@@ -20,8 +20,8 @@ use crate::start::FILTER;
 /// Everything between the start of a session and its end.
 pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given) -> Result<()> {
     // Only the monitor of a container becomes `selkie` again.
-    let Given { control, engine: _, subject: target, further, ahead: _, planned: _, layout } = given;
-    let mut relay = match begin(proof, &order, Subject { target: &target, further, layout: &layout }) {
+    let Given { control, engine: _, subject: target, further, ahead: _, planned: _ } = given;
+    let mut relay = match begin(proof, &order, Subject { target: &target, further }) {
         Ok(relay) => relay,
         Err(error) => {
             report_failure(&control, &error);
@@ -46,13 +46,12 @@ pub(super) fn run(proof: SingleThreaded, order: Box<SessionOrder>, given: Given)
 struct Subject<'a> {
     target: &'a OwnedFd,
     further: Vec<OwnedFd>,
-    layout: &'a Layout,
 }
 
 fn begin(proof: SingleThreaded, order: &SessionOrder, subject: Subject<'_>) -> Result<Relay> {
-    let Subject { target, further, layout } = subject;
+    let Subject { target, further } = subject;
     let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
-    let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(layout, path));
+    let cgroup = order.cgroup.as_ref().map(|path| Cgroup::at(Layout::of_host(), path));
     let mut further = further.into_iter().peekable();
     let devpts = further.next_if(|_| order.process.terminal);
     let preserved: Vec<OwnedFd> = further.collect();

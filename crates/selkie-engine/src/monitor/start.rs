@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use selkie_plan::Plan;
-use selkie_runtime::cgroup::{Cgroup, Layout};
+use selkie_runtime::cgroup::{Cgroup, Hierarchy};
 use selkie_runtime::{Ahead, Launch, Stdio};
 use selkie_sys::process::{self, Child, Ended, SingleThreaded, Strings};
 use selkie_sys::seccomp::Instruction;
@@ -14,7 +14,7 @@ use selkie_sys::{Context, socket};
 
 use super::clients::Client;
 use super::log::Log;
-use super::order::{After, StartOrder};
+use super::order::{After, PlanNote, StartOrder};
 use super::relay::{Relay, Streams};
 use super::{Given, drop_privileges, message};
 use crate::error::{Error, Result, with_causes};
@@ -36,7 +36,7 @@ struct Watch {
 
 /// Everything between the start of a container and its end.
 pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, given: Given) -> Result<()> {
-    let Given { control, engine, subject: root, mut further, ahead, planned, layout } = given;
+    let Given { control, engine, subject: root, mut further, ahead, planned } = given;
     // The client's lock, ours too until the container can be found: the client may die at any moment.
     let lock = (!further.is_empty()).then(|| further.remove(0));
     let started = now();
@@ -44,7 +44,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     let is_watched = order.attached && after.remove;
     let planned =
         planned.unwrap_or_else(|| Err(Error::State { operation: "a monitor has orders to start a container without its plan".to_owned() }));
-    let subject = Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), layout: &layout, is_watched };
+    let subject = Subject { control: &control, root: &root, further: &further, ahead: ahead.as_ref(), is_watched };
     let begun = planned.and_then(|planned| begin(proof, &order, planned, subject, &started));
     drop(lock);
     let Begun { mut relay, cgroup, mounts } = match begun {
@@ -72,7 +72,7 @@ pub(super) fn run(proof: SingleThreaded, after: &After, order: Box<StartOrder>, 
     // With them the namespaces outlive the container's process, which so ends sooner: taking a mount namespace apart is slow.
     let mut kept = ahead.map(Ahead::into_namespaces).filter(|_| is_watched).unwrap_or_default();
     kept.extend(mounts);
-    drop((root, further, layout));
+    drop((root, further));
     let mut code = crate::record::LOST;
     let clients = relay.run(is_watched, |ended| {
         code = ended.code();
@@ -106,27 +106,29 @@ struct Subject<'a> {
     root: &'a OwnedFd,
     further: &'a [OwnedFd],
     ahead: Option<&'a Ahead>,
-    layout: &'a Layout,
     is_watched: bool,
 }
 
-/// A plan, with the cgroups that are made of it.
+/// A plan, with the cgroups that are begun for it.
 pub(super) struct Planned {
     plan: Plan,
+    hierarchies: Vec<Hierarchy>,
     cgroup: Option<Cgroup>,
 }
 
 impl Planned {
-    /// Reads the plan that is in `records`, and makes its cgroups.
-    pub(super) fn make(records: &Path, layout: &Layout) -> Result<Self> {
+    /// Reads the plan that a [`PlanNote`] tells of, and begins its cgroups.
+    pub(super) fn make(note: &[u8]) -> Result<Self> {
+        let odd = |source| Error::Record { path: "note of the plan".into(), source };
+        let PlanNote { records, hierarchies } = serde_json::from_slice(note).map_err(odd)?;
         let path = records.join("plan.json");
         let gone = || Error::File { action: "read", path: path.clone(), source: std::io::ErrorKind::NotFound.into() };
         let plan: Plan = files::read_json(&path)?.ok_or_else(gone)?;
         let cgroup = match &plan.cgroup.path {
-            Some(_) => Some(Cgroup::create(layout, &plan.cgroup)?.0),
+            Some(_) => Some(Cgroup::begin(hierarchies.clone(), &plan.cgroup)?),
             None => None,
         };
-        Ok(Self { plan, cgroup })
+        Ok(Self { plan, hierarchies, cgroup })
     }
 
     /// Says of a start that the kernel has ended for want of memory what it wants.
@@ -169,10 +171,9 @@ fn begin(proof: SingleThreaded, order: &StartOrder, planned: Box<Planned>, subje
 }
 
 fn start(proof: SingleThreaded, order: &StartOrder, planned: &Planned, subject: Subject<'_>, started: &str) -> Result<(Executed, Ends)> {
-    let Planned { plan, cgroup } = planned;
+    let Planned { plan, hierarchies, cgroup } = planned;
     let filter = order.filtered.then(|| read_filter(&order.running, FILTER)).transpose()?;
     let trace = order.traced.then(|| read_filter(&order.running, TRACE_FILTER)).transpose()?;
-    let hierarchies = subject.layout.used(&plan.cgroup);
     let preserved: Vec<_> = subject.further.iter().map(AsFd::as_fd).collect();
     let ends = if plan.process.terminal { Ends { theirs: None, ours: None } } else { pipes(order.interactive)? };
     let launch = Launch {
@@ -185,7 +186,7 @@ fn start(proof: SingleThreaded, order: &StartOrder, planned: &Planned, subject: 
         files: &order.running,
         engine: &order.engine,
         cgroup: cgroup.as_ref(),
-        hierarchies: &hierarchies,
+        hierarchies,
         stdio: ends.stdio(order.size),
         ahead: subject.ahead,
         preserve: &preserved,
@@ -210,8 +211,8 @@ fn mount_namespace(child: &Child) -> Option<OwnedFd> {
 /// Makes the container's process, writes it down, and only then lets it execute its program: whenever this monitor dies,
 /// what runs can be found, and what cannot be found does not run.
 fn execute(proof: SingleThreaded, order: &StartOrder, (launch, control): (&Launch<'_>, &OwnedFd), began: &str) -> Result<Executed> {
-    let started = selkie_runtime::launch(proof, launch)?;
-    // It makes the container meanwhile.
+    // First what it waits for: it makes the container meanwhile.
+    let started = selkie_runtime::launch(proof, launch)?.accompanied(launch)?;
     let listener = match record(order, &started.child, began).and_then(|()| listen(order)) {
         Ok(listener) => listener,
         Err(error) => {
@@ -222,7 +223,7 @@ fn execute(proof: SingleThreaded, order: &StartOrder, (launch, control): (&Launc
     if let Some(store) = order.recorded {
         recording::begin(&order.id, started.child.pid.as_raw_nonzero().get(), store);
     }
-    let started = started.accompanied(launch)?;
+    let started = started.made(launch)?;
     if order.held
         && let Err(error) = hold(control, &started.child)
     {

@@ -28,18 +28,17 @@ pub(super) fn controllers(plan: &Cgroup) -> Vec<&'static str> {
 }
 
 /// Writes the limits of `plan` that belong to `hierarchy`.
-pub(super) fn apply(hierarchy: &Hierarchy, directory: &Path, plan: &Cgroup, missing: &mut Vec<String>) -> Result<(), Error> {
+pub(super) fn apply(hierarchy: &Hierarchy, directory: &Path, plan: &Cgroup) -> Result<(), Error> {
     let unified = hierarchy.name.is_none();
     for setting in settings(plan) {
         if !unified && !hierarchy.controllers.iter().any(|name| name == setting.controller) {
             continue;
         }
         let Some((file, value)) = (if unified { setting.v2 } else { setting.v1 }) else { continue };
-        if let Err(error) = write(&directory.join(file), &value) {
-            if setting.asked {
-                return Err(Error::setup(format!("limit `{file}={value}`"), &error));
-            }
-            missing.push(format!("{file}={value}: {error}"));
+        match write(&directory.join(file), &value) {
+            Err(error) if setting.asked => return Err(Error::setup(format!("limit `{file}={value}`"), &error)),
+            // What nobody has asked for is had where there is such a thing.
+            _ => {}
         }
     }
     if unified {

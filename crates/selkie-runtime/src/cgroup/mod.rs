@@ -8,12 +8,14 @@ mod limits;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::process::Pid;
 use selkie_plan::DeviceRule;
 use selkie_sys::{Context, Errno, SyscallError};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{During, Error};
 
@@ -25,7 +27,7 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const ALWAYS: [&str; 3] = ["devices", "freezer", "pids"];
 
 /// One mounted tree of cgroups.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hierarchy {
     /// `None` is the unified hierarchy, cgroup v2.
     pub name: Option<String>,
@@ -36,7 +38,7 @@ pub struct Hierarchy {
 }
 
 /// The hierarchies of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// In the order of `/proc/self/cgroup`.
     pub hierarchies: Vec<Hierarchy>,
@@ -56,11 +58,20 @@ pub enum Version {
 }
 
 impl Layout {
-    /// Reads which hierarchies this host has.
-    #[must_use]
-    pub fn detect() -> Self {
-        let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::parse(&text, Path::new(MOUNT), &|path| path.join("cgroup.procs").exists())
+    /// Returns which hierarchies this host has. It is looked for once in the life of a process.
+    pub fn of_host() -> &'static Self {
+        static LAYOUT: OnceLock<Layout> = OnceLock::new();
+        LAYOUT.get_or_init(|| Self::detect().unwrap_or_default())
+    }
+
+    fn detect() -> std::io::Result<Self> {
+        let text = std::fs::read_to_string("/proc/self/cgroup")?;
+        let mount = rustix::fs::open(MOUNT, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let is_mounted = |path: &Path| {
+            let file = path.strip_prefix(MOUNT).unwrap_or(path).join("cgroup.procs");
+            rustix::fs::statat(&mount, &file, AtFlags::empty()).is_ok()
+        };
+        Ok(Self::parse(&text, Path::new(MOUNT), &is_mounted))
     }
 
     /// Reads `/proc/self/cgroup`; `is_mounted` says whether a hierarchy is there.
@@ -126,28 +137,34 @@ impl Cgroup {
         Self { path: path.to_owned(), hierarchies: layout.hierarchies.clone() }
     }
 
-    /// Makes the cgroups of a container and sets its limits. Returns what could not be had and was not asked for.
+    /// Makes of a container's cgroups, which are in `hierarchies` of [`Layout::used`], what its first process starts in: that of v2,
+    /// with its limits. [`Self::complete`] makes the rest.
     ///
     /// # Errors
     /// A limit that was asked for and cannot be set; nothing is left behind.
-    pub fn create(layout: &Layout, plan: &selkie_plan::Cgroup) -> Result<(Self, Vec<String>), Error> {
-        let path = plan.path.clone().unwrap_or_default();
-        let made = Self { path, hierarchies: layout.used(plan) };
+    pub fn begin(hierarchies: Vec<Hierarchy>, plan: &selkie_plan::Cgroup) -> Result<Self, Error> {
+        let made = Self { path: plan.path.clone().unwrap_or_default(), hierarchies };
         limits::require(&made.hierarchies, plan)?;
-        let mut missing = Vec::new();
-        for hierarchy in &made.hierarchies {
-            if let Err(error) = made.set_up(hierarchy, plan, &mut missing) {
-                // The error is what counts; the directories are empty.
-                let _ = made.remove();
-                return Err(error);
-            }
+        let first = made.hierarchies.iter().filter(|hierarchy| hierarchy.name.is_none());
+        if let Err(error) = first.into_iter().try_for_each(|hierarchy| made.set_up(hierarchy, plan)) {
+            // The error is what counts; the directory is empty.
+            let _ = made.remove();
+            return Err(error);
         }
-        Ok((made, missing))
+        Ok(made)
     }
 
-    fn set_up(&self, hierarchy: &Hierarchy, plan: &selkie_plan::Cgroup, missing: &mut Vec<String>) -> Result<(), Error> {
+    /// Makes those of v1, with their limits.
+    ///
+    /// # Errors
+    /// A limit that was asked for and cannot be set.
+    pub fn complete(&self, plan: &selkie_plan::Cgroup) -> Result<(), Error> {
+        self.hierarchies.iter().filter(|hierarchy| hierarchy.name.is_some()).try_for_each(|hierarchy| self.set_up(hierarchy, plan))
+    }
+
+    fn set_up(&self, hierarchy: &Hierarchy, plan: &selkie_plan::Cgroup) -> Result<(), Error> {
         let directory = self.directory(hierarchy);
-        make_directories(hierarchy, &self.path).during(|| format!("cgroup `{}`", directory.display()))?;
+        make_directories(hierarchy, &directory).during(|| format!("cgroup `{}`", directory.display()))?;
         if hierarchy.name.is_none() {
             if self.hierarchies.len() > 1 {
                 // The v2 tree of a hybrid host has no controllers: it only tells containers apart.
@@ -155,10 +172,10 @@ impl Cgroup {
             }
             enable_controllers(hierarchy, &directory);
         }
-        limits::apply(hierarchy, &directory, plan, missing)
+        limits::apply(hierarchy, &directory, plan)
     }
 
-    /// Puts the device rules in force. Init makes its device nodes before, which the rules need not allow.
+    /// Puts the device rules in force. Init makes its device nodes before it is under them: they need not allow for that.
     ///
     /// # Errors
     /// A rule that the kernel refused, or a host without a device cgroup.
@@ -166,12 +183,16 @@ impl Cgroup {
         if rules.is_empty() {
             return Ok(());
         }
-        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(|name| name == "devices"));
         let unified = self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none());
-        match v1.or(unified) {
+        match self.devices_of_v1().or(unified) {
             Some(hierarchy) => device::apply(hierarchy, &self.directory(hierarchy), rules),
             None => Err(Error::refused("device cgroup", "this host has none that selkie can use")),
         }
+    }
+
+    /// Returns the hierarchy of v1 that takes device rules. A process that has yet to enter it is not under them.
+    pub(crate) fn devices_of_v1(&self) -> Option<&Hierarchy> {
+        self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(|name| name == "devices"))
     }
 
     /// Returns the path beneath each hierarchy.
@@ -194,21 +215,22 @@ impl Cgroup {
         self.hierarchies.iter().map(|hierarchy| (hierarchy, self.directory(hierarchy))).filter(|(_, directory)| directory.is_dir())
     }
 
-    /// Opens what a process needs to move itself into the container's cgroups: see [`Entry`].
+    /// Opens the directory of v2 for `CLONE_INTO_CGROUP` of clone3(2), if there is one.
+    ///
+    /// # Errors
+    /// `EACCES` without the rights.
+    pub fn unified(&self) -> Result<Option<OwnedFd>, Error> {
+        let unified = self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none()).map(|hierarchy| self.directory(hierarchy));
+        unified.filter(|directory| directory.is_dir()).map(|directory| open(&directory, OFlags::PATH | OFlags::DIRECTORY)).transpose()
+    }
+
+    /// Opens what a process needs to move itself into the container's cgroups of v1: see [`Entry`].
     ///
     /// # Errors
     /// `EACCES` without the rights.
     pub fn entry(&self) -> Result<Entry, Error> {
-        let mut entry = Entry { unified: None, tasks: Vec::new() };
-        for (hierarchy, directory) in self.existing() {
-            let (path, flags) = match hierarchy.name {
-                None => (directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC),
-                Some(_) => (directory.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC),
-            };
-            let file = rustix::fs::open(&path, flags, Mode::empty()).call(|| format!("open({path:?})")).during(|| "cgroup")?;
-            if hierarchy.name.is_none() { entry.unified = Some(file) } else { entry.tasks.push(file) }
-        }
-        Ok(entry)
+        let v1 = self.existing().filter(|(hierarchy, _)| hierarchy.name.is_some());
+        v1.map(|(_, directory)| open(&directory.join("tasks"), OFlags::WRONLY)).collect::<Result<_, _>>().map(Entry)
     }
 
     /// Moves the process `pid` into the container's cgroups.
@@ -272,8 +294,13 @@ impl Cgroup {
     /// Returns whether the kernel has killed a task of the container for want of memory.
     #[must_use]
     pub fn was_out_of_memory(&self) -> bool {
-        self.existing().any(|(hierarchy, directory)| {
-            let file = if hierarchy.name.is_none() { "memory.events" } else { "memory.oom_control" };
+        self.hierarchies.iter().any(|hierarchy| {
+            let file = match &hierarchy.name {
+                None => "memory.events",
+                Some(_) if hierarchy.controllers.iter().any(|name| name == "memory") => "memory.oom_control",
+                Some(_) => return false,
+            };
+            let directory = self.directory(hierarchy);
             let text = std::fs::read_to_string(directory.join(file)).unwrap_or_default();
             text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
         })
@@ -302,23 +329,19 @@ impl Cgroup {
     /// `EBUSY` when a process does not end within two seconds.
     pub fn remove(&self) -> Result<(), Error> {
         let mut first = Ok(());
-        for (hierarchy, directory) in self.existing() {
+        for directory in self.hierarchies.iter().map(|hierarchy| self.directory(hierarchy)) {
             let removed = remove_directory(self, &directory);
-            let _ = hierarchy;
             first = first.and(removed.during(|| format!("removal of cgroup `{}`", directory.display())));
         }
         first
     }
 }
 
-/// The way into a container's cgroups that waits for nobody: clone3(2) with `CLONE_INTO_CGROUP` for v2, and for v1 a thread
-/// that moves itself. Moving another process makes the kernel wait for all processors (an RCU grace period) each time.
+/// The way into a container's cgroups of v1 that waits for nobody: a thread that moves itself, by these files `tasks`. Moving another
+/// process makes the kernel wait for all processors (an RCU grace period) each time. A process is made in its cgroup of v2 right away:
+/// [`Cgroup::unified`].
 #[derive(Debug)]
-pub struct Entry {
-    /// The directory of v2, for clone3(2).
-    pub unified: Option<OwnedFd>,
-    tasks: Vec<OwnedFd>,
-}
+pub struct Entry(pub(crate) Vec<OwnedFd>);
 
 impl Entry {
     /// Moves the calling process, which has one thread, into the cgroups of v1.
@@ -326,10 +349,12 @@ impl Entry {
     /// # Errors
     /// What the kernel answered.
     pub fn enter(&self) -> Result<(), Error> {
-        self.tasks
-            .iter()
-            .try_for_each(|file| rustix::io::write(file, b"0").call(|| "write(\"tasks\", \"0\")").during(|| "cgroup").map(drop))
+        self.0.iter().try_for_each(|file| rustix::io::write(file, b"0").call(|| "write(\"tasks\", \"0\")").during(|| "cgroup").map(drop))
     }
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Error> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})")).during(|| "cgroup")
 }
 
 fn remove_directory(cgroup: &Cgroup, directory: &Path) -> selkie_sys::Result<()> {
@@ -349,27 +374,29 @@ fn remove_directory(cgroup: &Cgroup, directory: &Path) -> selkie_sys::Result<()>
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(20));
             }
-            Err(errno) => return Err(errno).call(|| format!("rmdir({directory:?})")),
+            // A file system that is read-only says so before it looks.
+            Err(errno) if directory.exists() => return Err(errno).call(|| format!("rmdir({directory:?})")),
+            Err(_) => return Ok(()),
         }
     }
 }
 
 /// Makes the container's directory and those above it; new directories of a cpuset get the processors of their parent.
-fn make_directories(hierarchy: &Hierarchy, path: &str) -> selkie_sys::Result<()> {
-    let mut current = hierarchy.mountpoint.clone();
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        let parent = current.clone();
-        current.push(part);
-        match rustix::fs::mkdir(&current, Mode::from_raw_mode(0o755)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => continue,
-            Err(errno) => return Err(errno).call(|| format!("mkdir({current:?})")),
+fn make_directories(hierarchy: &Hierarchy, directory: &Path) -> selkie_sys::Result<()> {
+    let parent = directory.parent().filter(|parent| parent.starts_with(&hierarchy.mountpoint));
+    match (rustix::fs::mkdir(directory, Mode::from_raw_mode(0o755)), parent) {
+        (Ok(()), _) => {}
+        (Err(Errno::EXIST), _) => return Ok(()),
+        (Err(Errno::NOENT), Some(parent)) => {
+            make_directories(hierarchy, parent)?;
+            return make_directories(hierarchy, directory);
         }
-        if hierarchy.controllers.iter().any(|name| name == "cpuset") {
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                let value = std::fs::read_to_string(parent.join(file)).unwrap_or_default();
-                write(&current.join(file), value.trim())?;
-            }
+        (Err(errno), _) => return Err(errno).call(|| format!("mkdir({directory:?})")),
+    }
+    if let Some(parent) = parent.filter(|_| hierarchy.controllers.iter().any(|name| name == "cpuset")) {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let value = std::fs::read_to_string(parent.join(file)).unwrap_or_default();
+            write(&directory.join(file), value.trim())?;
         }
     }
     Ok(())

@@ -51,7 +51,7 @@ fn host(conf: &ContainersConf) -> Value {
     let name = rustix::system::uname();
     let memory = Memory::read();
     let release = os_release();
-    let layout = Layout::detect();
+    let layout = Layout::of_host();
     let controllers: Vec<String> = layout.hierarchies.iter().flat_map(|hierarchy| hierarchy.controllers.clone()).collect();
     json!({
         "Arch": architecture(),

@@ -1,6 +1,7 @@
 //! Podman's flags that this version does not have: they are known, and each says that it is not supported yet.
 
 use std::ffi::OsStr;
+use std::mem::ManuallyDrop;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -93,7 +94,8 @@ const SWITCHES: [Flag; 4] = [
 /// Returns with the matches the error of the first flag that this version does not have.
 pub fn parse<T: AsRef<OsStr>>(build: impl Fn() -> Command, words: &[T]) -> Result<(ArgMatches, Option<PlanError>), clap::Error> {
     let words = || words.iter().map(|word| word.as_ref().to_owned());
-    match build().try_get_matches_from(words()) {
+    // Taking the command line's description apart takes as long as half of understanding it, and the process ends soon.
+    match ManuallyDrop::new(build()).try_get_matches_from_mut(words()) {
         Err(error) if error.kind() == ErrorKind::UnknownArgument => {
             let command = VERBS.iter().fold(build(), |command, verb| match command.find_subcommand(verb) {
                 Some(_) => command.mut_subcommand(verb, |verb| verb.args(arguments())),

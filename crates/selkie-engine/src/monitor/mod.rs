@@ -82,6 +82,9 @@ pub fn main() -> ! {
     process::exit_now(status)
 }
 
+/// The most that is said before the orders: a path, and where a host has its cgroups.
+const NOTE_LIMIT: usize = 8 * 1024;
+
 /// What a monitor is given besides its orders.
 pub(crate) struct Given {
     /// The client that started it.
@@ -125,7 +128,7 @@ fn receive() -> Result<Option<(SingleThreaded, Box<Order>, Given)>, Error> {
     let engine = process::inherited(descriptor::ENGINE).map_err(action())?;
     let (mut ahead, mut planned) = (None, None);
     // Not on the stack, of which what is beneath the last frame stays.
-    let mut message = vec![0; message::LIMIT];
+    let mut message = vec![0; NOTE_LIMIT];
     let mut fds = loop {
         let (length, fds) = socket::receive_with_descriptors(&control, &mut message).call(|| "recvmsg()").map_err(action())?;
         match message.get(..length) {

@@ -34,6 +34,7 @@ impl Store {
                     // Its monitor may have been killed together with the client.
                     let _ = self.release(&id);
                     let _ = self.release_names_of_hidden(&id, &entry.path());
+                    recording::forget(&id);
                     let _ = self.delete_hidden(&id, &entry.path());
                 } else {
                     let _ = files::remove_tree(&entry.path());
@@ -139,14 +140,13 @@ impl Store {
 
     /// Deletes what is left of a container that [`Self::hide`] has hidden at `hidden`.
     pub(crate) fn delete_hidden(&self, id: &ContainerId, hidden: &Path) -> Result<()> {
-        recording::forget(id);
         files::remove_tree(&self.running(id))?;
         files::remove_file(&self.lock_file(id))?;
         files::remove_tree(hidden)
     }
 
-    /// Makes a container be gone for everybody, and deletes its names and its writable layer. Returns what stays, by which the next
-    /// command finds what is still to be deleted.
+    /// Makes a container be gone for everybody, and deletes its names, what was counted of it, and its writable layer. Returns what
+    /// stays, by which the next command finds what is still to be deleted.
     pub(crate) fn hide(&self, id: &ContainerId, record: Option<&Record>) -> Result<PathBuf> {
         let hidden = self.containers().join(format!("{REMOVED}{id}"));
         let directory = self.container(id);
@@ -161,6 +161,7 @@ impl Store {
             Some(record) => self.release_names_of(record)?,
             None => self.release_names(id)?,
         }
+        recording::forget(id);
         rootfs::remove_writable(&hidden)?;
         Ok(hidden)
     }

@@ -31,14 +31,15 @@ pub(super) fn controllers(plan: &Cgroup) -> Vec<&'static str> {
 pub(super) fn apply(hierarchy: &Hierarchy, directory: &Path, plan: &Cgroup) -> Result<(), Error> {
     let unified = hierarchy.name.is_none();
     for setting in settings(plan) {
-        if !unified && !hierarchy.controllers.iter().any(|name| name == setting.controller) {
+        if !unified && !hierarchy.has(setting.controller) {
             continue;
         }
         let Some((file, value)) = (if unified { setting.v2 } else { setting.v1 }) else { continue };
-        match write(&directory.join(file), &value) {
-            Err(error) if setting.asked => return Err(Error::setup(format!("limit `{file}={value}`"), &error)),
-            // What nobody has asked for is had where there is such a thing.
-            _ => {}
+        // What nobody has asked for is had where there is such a thing.
+        if let Err(error) = write(&directory.join(file), &value)
+            && setting.asked
+        {
+            return Err(Error::setup(format!("limit `{file}={value}`"), &error));
         }
     }
     if unified {
@@ -66,7 +67,7 @@ pub(super) fn require(hierarchies: &[Hierarchy], plan: &Cgroup) -> Result<(), Er
             if hierarchy.name.is_none() {
                 hierarchies.len() == 1 && setting.v2.is_some()
             } else {
-                hierarchy.controllers.iter().any(|name| name == setting.controller) && setting.v1.is_some()
+                hierarchy.has(setting.controller) && setting.v1.is_some()
             }
         });
         if !found {

@@ -37,8 +37,15 @@ pub struct Hierarchy {
     pub mountpoint: PathBuf,
 }
 
+impl Hierarchy {
+    /// Returns whether this is the one of v1 with `controller`.
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+}
+
 /// The hierarchies of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// In the order of `/proc/self/cgroup`.
     pub hierarchies: Vec<Hierarchy>,
@@ -145,8 +152,7 @@ impl Cgroup {
     pub fn begin(hierarchies: Vec<Hierarchy>, plan: &selkie_plan::Cgroup) -> Result<Self, Error> {
         let made = Self { path: plan.path.clone().unwrap_or_default(), hierarchies };
         limits::require(&made.hierarchies, plan)?;
-        let first = made.hierarchies.iter().filter(|hierarchy| hierarchy.name.is_none());
-        if let Err(error) = first.into_iter().try_for_each(|hierarchy| made.set_up(hierarchy, plan)) {
+        if let Err(error) = made.v2().map_or(Ok(()), |hierarchy| made.set_up(hierarchy, plan)) {
             // The error is what counts; the directory is empty.
             let _ = made.remove();
             return Err(error);
@@ -183,8 +189,7 @@ impl Cgroup {
         if rules.is_empty() {
             return Ok(());
         }
-        let unified = self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none());
-        match self.devices_of_v1().or(unified) {
+        match self.devices_of_v1().or(self.v2()) {
             Some(hierarchy) => device::apply(hierarchy, &self.directory(hierarchy), rules),
             None => Err(Error::refused("device cgroup", "this host has none that selkie can use")),
         }
@@ -192,7 +197,11 @@ impl Cgroup {
 
     /// Returns the hierarchy of v1 that takes device rules. A process that has yet to enter it is not under them.
     pub(crate) fn devices_of_v1(&self) -> Option<&Hierarchy> {
-        self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(|name| name == "devices"))
+        self.hierarchies.iter().find(|hierarchy| hierarchy.has("devices"))
+    }
+
+    fn v2(&self) -> Option<&Hierarchy> {
+        self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none())
     }
 
     /// Returns the path beneath each hierarchy.
@@ -220,7 +229,7 @@ impl Cgroup {
     /// # Errors
     /// `EACCES` without the rights.
     pub fn unified(&self) -> Result<Option<OwnedFd>, Error> {
-        let unified = self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none()).map(|hierarchy| self.directory(hierarchy));
+        let unified = self.v2().map(|hierarchy| self.directory(hierarchy));
         unified.filter(|directory| directory.is_dir()).map(|directory| open(&directory, OFlags::PATH | OFlags::DIRECTORY)).transpose()
     }
 
@@ -248,9 +257,8 @@ impl Cgroup {
     /// When the host has no freezer, or the tasks did not stop within ten seconds.
     pub fn freeze(&self, frozen: bool) -> Result<(), Error> {
         let stage = || if frozen { "pause" } else { "unpause" };
-        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(|name| name == "freezer"));
-        let v2 = self.hierarchies.iter().find(|hierarchy| hierarchy.name.is_none());
-        let (file, value, state, done) = match (v1, v2) {
+        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.has("freezer"));
+        let (file, value, state, done) = match (v1, self.v2()) {
             (Some(freezer), _) => {
                 let directory = self.directory(freezer);
                 let value = if frozen { "FROZEN" } else { "THAWED" };
@@ -297,7 +305,7 @@ impl Cgroup {
         self.hierarchies.iter().any(|hierarchy| {
             let file = match &hierarchy.name {
                 None => "memory.events",
-                Some(_) if hierarchy.controllers.iter().any(|name| name == "memory") => "memory.oom_control",
+                Some(_) if hierarchy.has("memory") => "memory.oom_control",
                 Some(_) => return false,
             };
             let directory = self.directory(hierarchy);
@@ -393,7 +401,7 @@ fn make_directories(hierarchy: &Hierarchy, directory: &Path) -> selkie_sys::Resu
         }
         (Err(errno), _) => return Err(errno).call(|| format!("mkdir({directory:?})")),
     }
-    if let Some(parent) = parent.filter(|_| hierarchy.controllers.iter().any(|name| name == "cpuset")) {
+    if let Some(parent) = parent.filter(|_| hierarchy.has("cpuset")) {
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let value = std::fs::read_to_string(parent.join(file)).unwrap_or_default();
             write(&directory.join(file), value.trim())?;
